@@ -1,0 +1,38 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test lint bench sample-audio clean
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	$(BIN)/nmfsep split sample_audio/song.wav -k 4 -o separated
+
+test: .venv/tested
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict nmfsep
+
+bench: .venv/tested
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-sort=name
+
+sample-audio: .venv/installed
+	$(BIN)/python sample_audio/make.py
+
+clean:
+	rm -rf .venv separated .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# The package is installed in place, so that a change of the code needs no new installation.
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/tested: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ .venv/installed

@@ -1,0 +1,39 @@
+"""Audio source separation by nonnegative matrix factorization.
+
+>>> import nmfsep
+>>> audio = nmfsep.read("song.wav")                    # doctest: +SKIP
+>>> stems = nmfsep.separate(audio, components=4)       # doctest: +SKIP
+>>> fit = nmfsep.factorize(abs(spectrogram), 4)        # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Resolved on first use (PEP 562), so that importing nmfsep, as the command line does, loads no numeric library.
+_PUBLIC = {
+    "Audio": "signal.audio",
+    "STFT": "signal.stft",
+    "read": "signal.read",
+    "Factors": "nmf.factors",
+    "Fit": "nmf.fit",
+    "factorize": "nmf.factorize",
+    "separate": "separation.pipeline",
+    "Stems": "separation.pipeline",
+    "Settings": "settings",
+    "NmfsepError": "errors",
+}
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nmfsep' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"nmfsep.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,245 @@
+"""Separating files: read, learn, render, write, vouch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, written_by_us
+from .plan import Job, inspect
+from .separation.pipeline import Separation, analyse
+from .settings import OutputSettings, Settings
+from .signal.audio import Audio
+from .signal.formats import SampleFormat
+from .signal.publish import Output, publish
+from .signal.quantise import Integers, to_integers
+from .signal.read import Source
+from .signal.write import StemWriter
+
+FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
+
+
+def run(
+    job: Job,
+    settings: Settings,
+    output: OutputSettings,
+    *,
+    limit: int | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> Manifest:
+    """Separate one track and write its stems.
+
+    Parameters
+    ----------
+    job : Job
+    settings : Settings
+    output : OutputSettings
+    limit : int, optional
+        Bytes of memory that may be taken.
+    progress : callable, optional
+        Called as progress(iteration, loss).
+
+    Returns
+    -------
+    dict
+        The manifest, as written.
+
+    Raises
+    ------
+    InputError
+        The input cannot be separated.
+    OutputError
+        A stem cannot be written; none was then.
+    """
+    clock = _Clock()
+    with Source(job.path) as source:
+        form = inspect(job, source, settings, output, limit)
+        audio = source.read(output.offset, output.duration)
+        clock.lap("read")
+        separation = analyse(audio, settings, progress)
+        clock.lap("factorize")
+        gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
+        track = _Track(job, source, form, audio, separation, output, gain)
+        if job.manifest is None:
+            track.to_stdout()
+            return track.manifest(settings, [], clock)
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(Output(path)) for path in job.targets]
+            track.write(files)
+            clock.lap("render")
+            manifest = track.manifest(settings, files, clock)
+            vouch = stack.enter_context(Output(job.manifest))
+            vouch.write(encode(manifest))
+            stale = sorted(written_by_us(job.manifest) - set(job.targets))
+            publish(files, vouch, stale)
+        return manifest
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
+
+
+class _Track:
+    """One track on its way to disk."""
+
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        form: SampleFormat,
+        audio: Audio,
+        separation: Separation,
+        output: OutputSettings,
+        gain: float,
+    ) -> None:
+        self.job, self.source, self.form, self.audio = job, source, form, audio
+        self.separation, self.output, self.gain = separation, output, gain
+        self.warnings = [*source.warnings, *separation.warnings]
+        if audio.length < separation.stft.n_fft:
+            self.warnings.append(f"{audio.length} samples are less than one frame of {separation.stft.n_fft}")
+        self.energy: NDArray[np.float64] = np.zeros(len(job.names))
+        self.peak: NDArray[np.float64] = np.zeros(len(job.names))
+        self.sum_error = 0.0
+
+    def write(self, files: list[Output], merged: bool = False) -> None:
+        """Render all stems and write the selected ones."""
+        job, audio = self.job, self.audio
+        writer = StemWriter(
+            files, self.form, audio.sample_rate, audio.channels, audio.length, self.gain, audio.exponent,
+            selected=job.selected, merged=merged,
+        )  # fmt: skip
+        with writer:
+            position = 0
+            for stems in self.separation.render(audio):
+                mixture = audio.samples[:, position : position + stems.shape[-1]]
+                writer.write(stems, mixture, self._integers(mixture, position))
+                position += stems.shape[-1]
+                self.energy += np.einsum("jcn,jcn->j", stems, stems)
+                self.peak = np.maximum(self.peak, np.abs(stems).max(axis=(1, 2), initial=0))
+        self.sum_error = writer.sum_error
+        if writer.moved:
+            self._overshoot(writer.moved)
+        if writer.clipped:
+            self.warnings.append(f"{writer.clipped} samples of the stems are beyond full scale and were clipped")
+
+    def _overshoot(self, moved: int) -> None:
+        if self.output.clip_mode == "error":
+            message = f"{moved} samples of the stems would leave the range of {self.form.subtype}"
+            raise InputError(message, "use --float32, or --clip-mode clamp or rescale", self.job.path)
+        self.warnings.append(
+            f"{moved} samples of a stem would have left the range of {self.form.subtype}; the excess went to the "
+            "other stems (--float32 or --clip-mode rescale avoids it)"
+        )
+
+    def _integers(self, mixture: NDArray[np.float32], position: int) -> Integers | None:
+        """Return the mixture as integers of the output's width, read again where single precision cannot hold them."""
+        bits = self.form.bits
+        if not bits:
+            return None
+        if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
+            if position == 0:
+                self.source.seek(self.source.stretch(self.output.offset)[0])
+            return self.source.integers(mixture.shape[1]).astype(np.int64)
+        return to_integers(mixture, bits, self.gain * 2.0**self.audio.exponent)
+
+    def to_stdout(self) -> None:
+        """Write one WAV file, all channels of all selected stems side by side, to standard output."""
+        with tempfile.TemporaryDirectory(prefix="nmfsep-") as folder, Output(Path(folder) / "stems.wav") as file:
+            self.write([file], merged=True)
+            with os.fdopen(os.dup(file.fd), "rb") as stream:
+                stream.seek(0)
+                _copy(stream, sys.stdout.buffer)
+
+    def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
+        """Return the manifest of what was written."""
+        job, audio, source = self.job, self.audio, self.source
+        folder = job.manifest.parent if job.manifest else Path()
+        share = self.energy / max(self.energy.sum(), 1e-300)
+        stems = []
+        for position, index in enumerate(job.selected):
+            stem: dict[str, Any] = {
+                "name": job.names[index],
+                "energy_share": round(float(share[index]), 6),
+                "peak": float(self.peak[index]),
+            }
+            if files:
+                file = files[position]
+                stem |= {
+                    "file": os.path.relpath(file.path, folder),
+                    "bytes": file.size(),
+                    "sha256": file.sha256(),
+                }
+            stems.append(stem)
+        complete = len(job.selected) == len(job.names) and self.form.file.lossless
+        regular = job.path != "-" and os.path.isfile(os.fsencode(job.path))
+        clock.lap("hash")
+        return {
+            "schema": SCHEMA,
+            "versions": versions(),
+            "input": {
+                "path": job.path,
+                "relative": os.path.relpath(job.path, folder) if regular else None,
+                "sha256": file_sha256(job.path) if regular else None,
+                "sample_rate": audio.sample_rate,
+                "channels": audio.channels,
+                "offset": source.stretch(self.output.offset)[0],
+                "length": audio.length,
+                "subtype": source.subtype,
+            },
+            "settings": asdict(settings),
+            "format": {"container": self.form.name, "subtype": self.form.subtype},
+            "stems": stems,
+            "fit": [
+                {
+                    "solver": fit.solver,
+                    "n_iter": fit.n_iter,
+                    "converged": fit.converged,
+                    "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
+                }
+                for fit in self.separation.fits
+            ],
+            "gain": self.gain,
+            "sum_error": self.sum_error,
+            "sum_tolerance": (0.0 if self.form.bits and self.gain == 1 else FLOAT_TOLERANCE) if complete else None,
+            "warnings": list(dict.fromkeys(self.warnings)),
+            "seconds": clock.laps,
+        }
+
+
+def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:
+    """Return the one factor that keeps every stem within the range."""
+    peak = max((float(np.abs(stems).max(initial=0)) for stems in separation.render(audio)), default=0.0)
+    peak *= 2.0**audio.exponent
+    full = 1 - 2.0 ** (1 - form.bits)
+    return full / peak if peak > full else 1.0
+
+
+def _copy(source: BinaryIO, sink: BinaryIO) -> None:
+    for block in _blocks(source):
+        sink.write(block)
+    sink.flush()
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(1 << 20):
+        yield block

@@ -1,0 +1,96 @@
+"""What the user sees: messages and progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import NmfsepError
+
+Progress = Callable[[int, float], object]
+
+
+def quote(name: str | bytes | os.PathLike[str]) -> str:
+    """Return a name that a terminal can be shown and a shell can be given.
+
+    Plain names stay as they are; others are quoted as bash does, controls and invalid bytes as escapes, so that no name
+    can drive a terminal or end a line.
+    """
+    text = os.fsdecode(name)
+    if text and all(char.isalnum() or char in "/._-+,:@%=~" for char in text):
+        return text
+    if all(char.isprintable() and not unicodedata.bidirectional(char).endswith(("O", "E", "I", "F")) for char in text):
+        return "'" + text.replace("'", "'\\''") + "'"
+    out = []
+    for char in text:
+        if char in "\\'":
+            out.append("\\" + char)
+        elif char.isprintable() and ord(char) < 0x7F:
+            out.append(char)
+        else:
+            out.append("".join(f"\\x{byte:02x}" for byte in os.fsencode(char)))
+    return "$'" + "".join(out) + "'"
+
+
+def plain(text: str) -> str:
+    """Return text with everything that is not printable escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )
+
+
+def describe(error: NmfsepError) -> str:
+    """Return the one line that tells an error: "FILE: what is wrong; what to try"."""
+    where = "" if error.path is None else ("standard input" if error.path == "-" else quote(error.path)) + ": "
+    return where + plain(str(error))
+
+
+def say(message: str) -> None:
+    """Write one line to stderr, whatever its encoding."""
+    line = f"nmfsep: {message}\n"
+    try:
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass  # there is nowhere left to complain
+
+
+def print_paths(paths: Iterable[os.PathLike[str]]) -> None:
+    """Write paths to stdout, one a line, as raw bytes; quoted where a terminal shows them."""
+    terminal = sys.stdout.isatty()
+    for path in paths:
+        print_bytes((quote(path).encode("utf-8", "backslashreplace") if terminal else os.fsencode(path)) + b"\n")
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document to stdout."""
+    print_bytes(json.dumps(document, indent=1).encode() + b"\n")
+
+
+def print_bytes(data: bytes) -> None:
+    """Write to stdout and flush, so that an error shows here and not at exit."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def progress_bar(label: str, steps: int, shown: bool) -> Iterator[Progress | None]:
+    """Give a callback (step, loss) that moves a bar on stderr, or None where no bar is to be seen."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    import click
+
+    with click.progressbar(length=steps, label=plain(label)[:40], file=sys.stderr) as bar:
+
+        def advance(step: int, loss: float) -> None:
+            bar.update(step - bar.pos)
+
+        yield advance
+        bar.update(steps - bar.pos)

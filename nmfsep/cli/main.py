@@ -1,0 +1,153 @@
+"""The group, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+# A run that was interrupted before it has anything to tidy up just dies of the signal, without a traceback.
+for _signal in ("SIGINT", "SIGTERM", "SIGPIPE"):
+    if hasattr(signal, _signal):
+        signal.signal(getattr(signal, _signal), signal.SIG_DFL)
+
+import click  # noqa: E402
+
+from .. import __version__  # noqa: E402
+from ..errors import NmfsepError  # noqa: E402
+from ..registry import suggestion  # noqa: E402
+from .console import describe, plain, say  # noqa: E402
+
+COMMANDS = {
+    "split": ("Separate files into stems that add up to them.", "split"),
+    "check": ("Verify stems against the manifest written with them.", "check"),
+    "completion": ("Print the completion script of a shell.", "completion"),
+}
+BUG = 70
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Group(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one."""
+        if name not in COMMANDS:
+            return None
+        import importlib
+
+        module = importlib.import_module(f".{COMMANDS[name][1]}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Answer a mistyped name with the nearest right one."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}; {suggestion(args[0], list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (summary, _) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: nmfsep split song.wav -k 4",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Take recordings apart by nonnegative matrix factorization, without training.
+
+    Options can also be given as variables: NMFSEP_COMPONENTS=4 is -k 4.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    code = BUG
+    try:
+        code = _run()
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+    except Interrupted as interrupted:
+        _die(interrupted.number)
+    except BrokenPipeError:
+        _die(signal.SIGPIPE)
+    except OSError as error:
+        say(f"standard output: {(error.strerror or str(error)).lower()}")
+        code = 3
+        _forget_stdout()
+    sys.exit(code)
+
+
+def _run() -> int:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
+            signal.signal(getattr(signal, name), _interrupt)
+    # SIGPIPE is ignored from here on, so that a closed pipe is noticed where files can still be tidied up
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    debug = "--debug" in sys.argv
+    try:
+        result: Any = cli.main(standalone_mode=False, prog_name="nmfsep")
+        return result if isinstance(result, int) else 0
+    except NmfsepError as error:
+        say(describe(error))
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "nmfsep"
+        message = " ".join(plain(error.format_message()).split()).rstrip(".")
+        say(f"{message}; try '{command} --help'" if ";" not in message else message)
+        return 2
+    except click.ClickException as error:
+        say(plain(error.format_message()))
+        return error.exit_code
+    except OSError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        say(f"this is a bug: {type(error).__name__}: {plain(str(error))[:200]}; run again with --debug and report it")
+        return BUG
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number)
+
+
+def _die(number: int) -> NoReturn:
+    """End by the signal itself: a shell loop stops only if the program dies of it."""
+    _forget_stdout()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    sys.exit(128 + number)
+
+
+def _forget_stdout() -> None:
+    """Point stdout elsewhere, so that the interpreter's last flush has nothing to fail on."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Every shared option once, made from the settings it fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Any, TypeVar
+
+import click
+
+from ..registry import DIVERGENCES, Registry
+from ..settings import OutputSettings, Settings
+from .params import Name, Real, Size, Time, Whole
+
+GROUPS = {knob.name: knob.metadata["group"] for kind in (Settings, OutputSettings) for knob in fields(kind)}
+
+
+class Command(click.Command):
+    """A command whose help lists the options by what they are about."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section for each group of options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for param in sorted(params, key=lambda param: GROUPS.get(param.name or "", "Run") == "Run"):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                group = GROUPS.get(param.name or "", "Run")
+                sections.setdefault(f"{group} options", []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+FLAGS = {
+    "components": ["-k", "--components"],
+    "divergence": ["--divergence", "--beta-loss"],
+    "out": ["-o", "--out"],
+    "force": ["-f", "--force"],
+}
+
+
+def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
+    about, kind = knob.metadata, str(knob.type)
+    names: Registry | dict[str, str] | None = about["names"]
+    if names is not None:
+        extra = ("auto",) if knob.default == "auto" else ()
+        return Name(names, extra, number=names is DIVERGENCES)
+    if about["unit"] == "time":
+        return Time()
+    if kind.startswith("int"):
+        return Whole(about["low"], about["high"])
+    if kind.startswith("float"):
+        return Real(about["low"], about["high"])
+    return None
+
+
+def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, Any]) -> Callable[[F], F]:
+    """Return a decorator that adds an option for every field; `changes` go to the option of that name."""
+
+    def decorate(function: F) -> F:
+        for knob in reversed(fields(settings)):
+            about, names = knob.metadata, FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
+            text = about["summary"]
+            if isinstance(about["names"], (Registry, dict)):
+                text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
+            if about["unit"] in ("samples", "seconds"):
+                text = f"{text.rstrip('.')}, in {about['unit']}."
+            default = None if knob.default is MISSING else knob.default
+            extra: dict[str, Any] = {
+                "default": default,
+                "type": _type(knob),
+                "help": text,
+                "show_default": default is not None and default is not False and default != (),
+                "envvar": f"NMFSEP_{knob.name.upper()}",
+            }
+            if isinstance(extra["type"], Name):
+                extra["metavar"] = extra["type"].name
+            if knob.type == "bool":
+                extra |= {"is_flag": True}
+            if default == ():
+                extra |= {"multiple": True, "metavar": "NAME"}
+            function = click.option(*names, knob.name, **{**extra, **changes.get(knob.name, {})})(function)
+        return function
+
+    return decorate
+
+
+def reporting(function: F) -> F:
+    """Add the options that decide what is said."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of paths."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings."),
+        click.option("-v", "--verbose", is_flag=True, help="Say what was chosen and how the fit went."),
+        click.option("--no-progress", is_flag=True, help="No progress bar."),
+        click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
+    ):
+        function = option(function)
+    return function
+
+
+def max_memory(function: F) -> F:
+    """Add --max-memory."""
+    text = "Refuse what would take more, such as 800M or 2G; three quarters of what is free if not given."
+    return click.option("--max-memory", "limit", type=Size(), envvar="NMFSEP_MAX_MEMORY", help=text)(function)

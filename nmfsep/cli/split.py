@@ -1,0 +1,152 @@
+"""``nmfsep split``: files into stems."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from ..errors import InputError, NmfsepError, UsageError
+from ..settings import OutputSettings, Settings
+from . import console
+from .options import GROUPS, Command, knobs, max_memory, reporting
+
+GROUPS |= {"flac": "Output", "short": "Output"}
+SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
+
+
+class Split(Command):
+    """A command whose --residual takes a value only after an equals sign, so that it cannot eat an input's name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare --residual its default name."""
+        end = args.index("--") if "--" in args else len(args)
+        args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
+        return super().parse_args(ctx, args)
+
+
+@click.command("split", cls=Split, epilog="Example: nmfsep split song.wav -k 4 -o stems")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
+@knobs(Settings, components={"required": True, "show_default": False}, residual={"metavar": "[=NAME]"})
+@knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
+@click.option("--flac", is_flag=True, help="Same as --format flac.")
+@click.option("--int16", "short", flag_value="int16", help="Same as --subtype PCM_16.")
+@click.option("--int24", "short", flag_value="int24", help="Same as --subtype PCM_24.")
+@click.option("--float32", "short", flag_value="float32", help="Same as --subtype FLOAT.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails.")
+@click.option("-n", "--dry-run", is_flag=True, help="Check everything, print what would be written, and stop.")
+@max_memory
+@reporting
+def command(
+    inputs: tuple[str, ...],
+    flac: bool,
+    short: str | None,
+    fail_fast: bool,
+    dry_run: bool,
+    limit: int | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+    debug: bool,
+    **values: Any,
+) -> int:
+    """Separate each INPUT into stems that add up to it.
+
+    INPUT is an audio file, or - for standard input. The stems are written below the output folder, with the input's
+    rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
+    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
+    """
+    # one thread of BLAS each, before it is loaded; the program's own threads divide the work
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    settings, output = _settings(values, flac, short)
+    from ..plan import plan
+
+    jobs = plan([os.fsdecode(path) for path in inputs], settings, output)
+    if output.out == "-" and as_json:
+        raise UsageError("-o - and --json both want standard output", "leave out one")
+    if dry_run:
+        return _dry_run(jobs, settings, output, limit, as_json)
+    from ..batch import run
+
+    done: list[dict[str, Any]] = []
+    failed: list[NmfsepError] = []
+    for job in jobs:
+        try:
+            with console.progress_bar(job.track, settings.max_iter, not (quiet or no_progress)) as progress:
+                manifest = run(job, settings, output, limit=limit, progress=progress)
+        except MemoryError:
+            failed.append(InputError("memory does not suffice", "use --duration or fewer components", job.path))
+        except NmfsepError as error:
+            if error.path is None:
+                error.path = job.path
+            failed.append(error)
+        else:
+            done.append(manifest)
+            _report(job.path, manifest, quiet, verbose)
+            if not as_json:
+                console.print_paths(job.targets)
+            continue
+        console.say(console.describe(failed[-1]))
+        if fail_fast:
+            break
+    if as_json:
+        errors = [{"path": str(e.path), "message": str(e), "exit": e.exit_code} for e in failed]
+        console.print_json({"tracks": done, "errors": errors})
+    if len(jobs) > 1 and failed:
+        console.say(f"{len(done)} of {len(jobs)} inputs done, {len(failed)} failed")
+    return max((error.exit_code for error in failed), default=0)
+
+
+def _settings(values: dict[str, Any], flac: bool, short: str | None) -> tuple[Settings, OutputSettings]:
+    own = {name: values[name] for name in Settings.__dataclass_fields__}
+    rest = {name: values[name] for name in OutputSettings.__dataclass_fields__}
+    if flac and rest["format"] not in (None, "flac"):
+        raise UsageError(f"--flac and --format {rest['format']} contradict each other")
+    if short and rest["subtype"]:
+        raise UsageError(f"--{short} and --subtype contradict each other")
+    rest["format"] = "flac" if flac else rest["format"] or "wav"
+    rest["subtype"] = SUBTYPES[short] if short else rest["subtype"]
+    return Settings(**own), OutputSettings(**rest)
+
+
+def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None, as_json: bool) -> int:
+    from .. import memory
+    from ..plan import inspect
+    from ..signal.read import Source
+
+    rows = []
+    for job in jobs:
+        with Source(job.path) as source:
+            form = inspect(job, source, settings, output, limit)
+            threads = settings.threads or os.cpu_count() or 1
+            need = memory.estimate(settings, source.channels, source.frames or 0, threads)
+        row = {"path": job.path, "outputs": [str(path) for path in job.targets]}
+        rows.append(row | {"memory": need, "subtype": form.subtype})
+        what = f"{len(job.targets)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
+        console.say(f"{console.quote(job.path)}: would write {what}")
+        if not as_json:
+            console.print_paths(job.targets)
+    if as_json:
+        console.print_json({"tracks": rows, "errors": []})
+    return 0
+
+
+def _report(path: str, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
+    name = "standard input" if path == "-" else console.quote(path)
+    if not quiet:
+        for warning in manifest["warnings"]:
+            console.say(f"{name}: warning: {warning}")
+    if verbose:
+        for fit in manifest["fit"]:
+            how = "converged" if fit["converged"] else "stopped"
+            loss = list(fit["losses"].values())
+            console.say(
+                f"{name}: {fit['solver']} {how} after {fit['n_iter']} iterations, loss {loss[0]:.5g} to {loss[-1]:.5g}"
+            )
+        seconds = ", ".join(f"{stage} {took:.2f}" for stage, took in manifest["seconds"].items())
+        console.say(f"{name}: seconds: {seconds}")
+        sys.stderr.flush()

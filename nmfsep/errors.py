@@ -1,0 +1,56 @@
+"""The only exceptions that cross a layer: each says what is wrong, where, and what to try."""
+
+from __future__ import annotations
+
+import os
+
+
+class NmfsepError(Exception):
+    """Something outside the program is wrong and the user can act on it.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, without a final full stop.
+    hint : str, optional
+        What to try.
+    path : str or bytes or os.PathLike, optional
+        The file it is about.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, hint: str | None = None, path: str | bytes | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.path = None if path is None else os.fspath(path)
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}; {self.hint}"
+
+
+class InputError(NmfsepError):
+    """An input cannot be separated; others of the same batch can."""
+
+    exit_code = 1
+
+
+class UsageError(NmfsepError):
+    """The request cannot be met, whatever the inputs hold; found before any work starts."""
+
+    exit_code = 2
+
+
+class OutputError(NmfsepError):
+    """An output cannot be written."""
+
+    exit_code = 3
+
+
+class MismatchError(NmfsepError):
+    """What lies on disk is not what its manifest says."""
+
+    exit_code = 4

@@ -1,0 +1,138 @@
+"""The manifest vouches for a track's stems: what was done, with what, and the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, MismatchError
+from .naming import MANIFEST
+
+SCHEMA = 1
+Manifest = dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide the bytes of a result."""
+    import numpy
+    import soundfile
+
+    from . import __version__
+
+    return {
+        "nmfsep": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "soundfile": soundfile.__version__,
+        "libsndfile": soundfile.__libsndfile_version__,
+    }
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest file."""
+    return (json.dumps(manifest, indent=1) + "\n").encode()
+
+
+def load(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    InputError
+        It is none, or of a schema from the future.
+    """
+    try:
+        manifest = json.loads(path.read_bytes())
+        schema, stems = manifest["schema"], manifest["stems"]
+        sound = isinstance(schema, int) and all(
+            isinstance(s["file"], str) and isinstance(s["sha256"], str) for s in stems
+        )
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError("is not a manifest of nmfsep", path=path) from error
+    if not sound:
+        raise InputError("is not a manifest of nmfsep", path=path)
+    if schema > SCHEMA:
+        raise InputError(f"has schema {schema}; this version knows up to {SCHEMA}", "upgrade nmfsep", path)
+    return manifest  # type: ignore[no-any-return]
+
+
+def find(path: Path) -> Iterator[Path]:
+    """Yield the manifests in and below a folder, or the path itself if it is a file."""
+    if path.is_dir():
+        yield from sorted(path.rglob("*" + MANIFEST))
+    else:
+        yield path
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the hash of a file's bytes."""
+    with open(os.fsencode(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def written_by_us(path: Path) -> set[Path]:
+    """Return the files that the manifest in place vouches for and that are still as they were written."""
+    try:
+        manifest = load(path)
+    except InputError:
+        return set()
+    mine = set()
+    for stem in manifest["stems"]:
+        file = path.parent / stem["file"]
+        if file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
+            mine.add(file)
+    return mine
+
+
+def verify(path: Path) -> str:
+    """Check a track's stems against its manifest: sizes, hashes, and that they add up to the input.
+
+    Returns
+    -------
+    str
+        What was found, in a few words.
+
+    Raises
+    ------
+    MismatchError
+        A stem is missing or changed, or they do not add up.
+    InputError
+        The manifest cannot be read.
+    """
+    manifest = load(path)
+    for stem in manifest["stems"]:
+        file = path.parent / stem["file"]
+        if not file.is_file():
+            raise MismatchError(f"stem {stem['file']!r} is missing", path=path)
+        if file.stat().st_size != stem["bytes"]:
+            raise MismatchError(
+                f"stem {stem['file']!r} has {file.stat().st_size} bytes, not {stem['bytes']}", path=path
+            )
+        if file_sha256(file) != stem["sha256"]:
+            raise MismatchError(f"stem {stem['file']!r} has changed since it was written", path=path)
+    return _verify_sum(path, manifest)
+
+
+def _verify_sum(path: Path, manifest: Manifest) -> str:
+    from .signal.read import Source
+    from .signal.sums import sum_error
+
+    stems = [path.parent / stem["file"] for stem in manifest["stems"]]
+    source = manifest["input"]
+    mixture = path.parent / source["relative"] if source.get("relative") else None
+    if manifest["sum_tolerance"] is None:
+        return "hashes match; only some stems were written, or lossily, so no sum was checked"
+    if mixture is None or not mixture.is_file() or file_sha256(mixture) != source["sha256"]:
+        return "hashes match; the input is not at hand, so no sum was checked"
+    with Source(mixture) as sound:
+        error = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"])
+    if error > manifest["sum_tolerance"]:
+        raise MismatchError(f"the stems differ from the input by {error:.3g} of full scale", path=path)
+    return f"hashes match; the stems add up to the input, error {error:.3g}"

@@ -1,0 +1,68 @@
+"""How much memory a separation takes, and how much there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .settings import Settings
+
+BASE = 60 << 20  # the interpreter with its libraries
+SHARE = 0.75  # of what is free
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def estimate(settings: Settings, channels: int, length: int, threads: int) -> int:
+    """Return about how many bytes separating a mixture of that size takes at its peak."""
+    frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
+    stacked = channels if settings.channels == "joint" else 1
+    k = settings.components
+    samples = 4 * channels * length
+    spectrogram = 4 * frames * bins * stacked
+    if (isinstance(settings.divergence, (int, float)) and settings.divergence <= 0) or settings.divergence == "is":
+        spectrogram *= 2  # a floored copy
+    factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
+    start = 4 * 4 * (k + 10) * (frames + bins * stacked)
+    render = 4 * (threads + 2) * max(1 << 21, 8 * k * channels * bins * 4)
+    return BASE + samples + spectrogram + factors + max(start, render)
+
+
+def available() -> int | None:
+    """Return the bytes this process may still take, the least that the system says; None if it says nothing."""
+    limits = []
+    match = re.search(r"MemAvailable:\s+(\d+) kB", _text("/proc/meminfo"))
+    if match:
+        limits.append(int(match.group(1)) << 10)
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        if _text(limit).strip().isdigit() and _text(used).strip().isdigit():
+            limits.append(max(0, int(_text(limit)) - int(_text(used))))
+    try:
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if soft != resource.RLIM_INFINITY:
+            limits.append(soft)
+    except ImportError:
+        pass
+    return min(limits, default=None)
+
+
+def parse_size(text: str) -> int | None:
+    """Return the bytes of a size such as 800M or 2G, None if it is none."""
+    match = re.fullmatch(r"([0-9]+)([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    return None if match is None else int(match.group(1)) * UNITS[match.group(2).upper()]
+
+
+def show_size(count: float) -> str:
+    """Return a size for people: "640 MB"."""
+    return f"{count / (1 << 30):.1f} GB" if count >= 1 << 30 else f"{max(1, round(count / (1 << 20)))} MB"
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

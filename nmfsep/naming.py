@@ -1,0 +1,78 @@
+"""Names of output files: a small template of its own, and nothing that leaves the output folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import UsageError
+from .registry import suggestion
+
+FIELDS = ("track", "stem", "ext", "index", "parent", "k", "seed")
+NAME_MAX = 255  # bytes of one component, the limit of the common file systems
+MANIFEST = ".nmfsep.json"
+
+
+def track_name(path: str) -> str:
+    """Return what a track is called: its file name without the extension, or "stdin"."""
+    return "stdin" if path == "-" else os.path.splitext(os.path.basename(path))[0] or "track"
+
+
+def parent_name(path: str) -> str:
+    """Return the name of the folder that a track lies in."""
+    return "" if path == "-" else os.path.basename(os.path.dirname(os.path.abspath(path)))
+
+
+def check_template(template: str) -> None:
+    """Raise UsageError unless the template has only known fields and tells stems apart."""
+    used = re.findall(r"\{([^{}]*)\}", template)
+    for field in used:
+        if field not in FIELDS:
+            raise UsageError(f"--filename has no field {{{field}}}", suggestion(field, list(FIELDS)))
+    if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", template)):
+        raise UsageError(f"--filename {template!r} has a single brace")
+    if not {"stem", "index"} & set(used):
+        raise UsageError("--filename gives all stems one name", "put {stem} or {index} into it")
+    for part in re.sub(r"\{[^{}]*\}", "x", template).split("/"):
+        if part in ("", ".", ".."):
+            raise UsageError(f"--filename {template!r} leads out of the output folder", "use a relative path")
+
+
+def expand(template: str, fields: Mapping[str, str]) -> Path:
+    """Return the relative path that a checked template gives; names that are too long are cut and marked by a hash."""
+    parts = []
+    for part in template.split("/"):
+        name = re.sub(r"\{([^{}]*)\}", lambda match: _harmless(fields[match.group(1)]), part)
+        parts.append(fit_name("_" + name if name in ("", ".", "..") else name))
+    return Path(*parts)
+
+
+def manifest_name(track: str) -> str:
+    """Return the manifest's file name."""
+    return fit_name(_harmless(track) + MANIFEST, MANIFEST)
+
+
+def fit_name(name: str, ending: str | None = None) -> str:
+    """Return the name, or one of NAME_MAX bytes that keeps its beginning and its ending."""
+    raw = os.fsencode(name)
+    if len(raw) <= NAME_MAX:
+        return name
+    tail = os.fsencode(os.path.splitext(name)[1] if ending is None else ending)[-32:]
+    mark = b"~" + hashlib.sha256(raw).hexdigest()[:12].encode() + tail
+    head = raw[: NAME_MAX - len(mark)]
+    if raw.decode("utf-8", "replace") == name:  # cut between characters, not within one
+        head = head.decode("utf-8", "ignore").encode()
+    return os.fsdecode(head + mark)
+
+
+def collision_key(path: Path) -> str:
+    """Return what two paths share if some file system takes them for one: case and composition do not count."""
+    return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
+
+
+def _harmless(value: str) -> str:
+    return value.replace("/", "_").replace("\0", "_")

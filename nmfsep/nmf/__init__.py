@@ -1,0 +1,1 @@
+"""Factorization of matrices; knows nothing of sound."""

@@ -1,0 +1,133 @@
+"""The only iteration loop: stopping, the history of the loss, the callback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from .factors import Factors, Matrix
+from .kernels.choose import choose
+from .kernels.workers import Workers
+from .problem import Problem
+from .solvers.base import Solver, State
+
+Callback = Callable[[int, float], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When to stop.
+
+    Parameters
+    ----------
+    max_iter : int, default 200
+        Iterations at the most.
+    tol : float, default 1e-4
+        Stop when `every` iterations lower the loss by less than this share of the first loss; 0 never stops early.
+    time_limit : float, optional
+        Seconds.
+    every : int, default 10
+        Iterations between two evaluations of the loss, each of which costs about as much as one or two of them.
+    """
+
+    max_iter: int = 200
+    tol: float = 1e-4
+    time_limit: float | None = None
+    every: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The result of a fit.
+
+    Attributes
+    ----------
+    factors : Factors
+        W and Z in the units of X, columns of W summing to 1.
+    losses : tuple of float
+        The loss at the start and after each iteration of `evaluated`.
+    evaluated : tuple of int
+        Iterations at which the loss was taken, 0 first.
+    n_iter : int
+        Iterations done.
+    converged : bool
+        Whether `tol` was met; False after max_iter, the time limit, or a callback that asked to stop.
+    solver : str
+        The solver that ran.
+    warnings : tuple of str
+        What the user should know about the result.
+    """
+
+    factors: Factors
+    losses: tuple[float, ...]
+    evaluated: tuple[int, ...]
+    n_iter: int
+    converged: bool
+    solver: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def refuse(solver: Solver, name: str, problem: Problem) -> None:
+    """Raise UsageError, in a sentence, if the solver cannot solve the problem."""
+    beta = problem.divergence.beta
+    if solver.betas is not None and beta not in solver.betas:
+        able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
+        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use --solver mu")
+
+
+def fit(
+    Xt: Matrix,
+    start: Factors,
+    problem: Problem,
+    solver: Solver,
+    stop: Stop,
+    workers: Workers,
+    callback: Callback | None = None,
+) -> Fit:
+    """Iterate a solver from a start.
+
+    Parameters
+    ----------
+    Xt : ndarray, shape (frames, bins)
+        The transposed matrix, C-contiguous, of unit scale; only read.
+    start : Factors
+        Copied, not changed.
+    problem : Problem
+    solver : Solver
+    stop : Stop
+    workers : Workers
+        An entered context.
+    callback : callable, optional
+        Called as callback(iteration, loss) after each evaluation of the loss; a true result stops the fit.
+
+    Returns
+    -------
+    Fit
+        With the factors as the solver left them (not normalised).
+    """
+    began = time.monotonic()
+    kernels = choose(*Xt.T.shape)
+    state = State.of(start, kernels, workers)
+    solver.start(Xt, state, problem)
+
+    def loss() -> float:
+        return float(kernels.divergence(Xt, state.Wt, state.Zt, problem.divergence, workers))
+
+    losses, evaluated, converged, iteration = [loss()], [0], False, 0
+    while iteration < stop.max_iter:
+        solver.step(Xt, state, problem)
+        iteration += 1
+        out_of_time = stop.time_limit is not None and time.monotonic() - began >= stop.time_limit
+        if iteration % stop.every and iteration < stop.max_iter and not out_of_time:
+            continue
+        losses.append(loss())
+        steps = iteration - evaluated[-1]
+        evaluated.append(iteration)
+        wants_stop = callback is not None and bool(callback(iteration, losses[-1]))
+        gain = (losses[-2] - losses[-1]) * stop.every / steps
+        converged = stop.tol > 0 and gain <= stop.tol * losses[0]
+        if converged or wants_stop or out_of_time:
+            break
+    return Fit(state.factors, tuple(losses), tuple(evaluated), iteration, converged)

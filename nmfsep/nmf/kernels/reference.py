@@ -1,0 +1,71 @@
+"""The kernels as plain formulas over whole matrices: the definition that the fast ones are tested against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..divergences import Divergence
+from ..factors import Matrix
+from .workers import Workers
+
+TINY = 1e-16  # keeps positive factors positive and clear of denormals; X has unit mean
+EPS = 1e-12  # keeps the model positive where all factors are zero
+
+
+def model(Wt: Matrix, Zt: Matrix) -> Matrix:
+    """Return the transposed model, (frames, bins), floored by EPS."""
+    return Zt @ Wt + np.asarray(EPS, Wt.dtype)
+
+
+def keep_positive(A: Matrix) -> None:
+    """Raise positive entries to TINY in place; exact zeros stay, since a multiplicative update means them to."""
+    np.maximum(A, np.asarray(TINY, A.dtype), out=A, where=A > 0)
+
+
+def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
+    """Return D(X | W Z)."""
+    return measure.value(Xt, model(Wt, Zt))
+
+
+def mm_activations(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, exponent: float, workers: Workers) -> None:
+    """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV."""
+    V = model(Wt, Zt)
+    negative, positive = measure.ratios(Xt, V, np.empty_like(V))
+    denominator = Wt.sum(axis=1) if positive is None else positive @ Wt.T
+    Zt *= ((negative @ Wt.T) / (denominator + np.asarray(EPS, Wt.dtype))) ** exponent
+    keep_positive(Zt)
+
+
+def mm_statistics(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> tuple[Matrix, Matrix]:
+    """Return N Zᵀ and P Zᵀ, both transposed: (components, bins); the second is (components, 1) where P is all ones."""
+    V = model(Wt, Zt)
+    negative, positive = measure.ratios(Xt, V, np.empty_like(V))
+    if positive is None:
+        return Zt.T @ negative, Zt.sum(axis=0)[:, None]
+    return Zt.T @ negative, Zt.T @ positive
+
+
+def mm_pass(
+    Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, exponent: float, workers: Workers
+) -> tuple[Matrix, Matrix]:
+    """Update Zt as mm_activations, then return mm_statistics: one pass over X does both."""
+    mm_activations(Xt, Wt, Zt, measure, exponent, workers)
+    return mm_statistics(Xt, Wt, Zt, measure, workers)
+
+
+def sweep(P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
+    """Coordinate descent in place on rows of H >= 0 for ||X - A H||², P = Aᵀ X and G = Aᵀ A."""
+    for _ in range(sweeps):
+        for k in range(len(H)):
+            if G[k, k] > 0:
+                row = H[k] + (P[k] - G[k] @ H) / G[k, k]
+                np.maximum(row, 0, out=H[k])
+
+
+def hals_pass(Xt: Matrix, Wt: Matrix, Zt: Matrix, sweeps: int, workers: Workers) -> tuple[Matrix, Matrix]:
+    """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt."""
+    if sweeps:
+        Z = np.ascontiguousarray(Zt.T)
+        sweep(Wt @ Xt.T, Wt @ Wt.T, Z, sweeps)
+        Zt[:] = Z.T
+    return Zt.T @ Xt, Zt.T @ Zt

@@ -1,0 +1,77 @@
+"""Threads for the kernels, such that their number never changes a bit of the result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+A = TypeVar("A")
+SPANS = 8  # accumulators a pass keeps at the most; their sums are added in order, whoever computed them
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Workers:
+    """A context in which BLAS runs single-threaded and spans of frames run side by side.
+
+    BLAS rounds differently for every number of its own threads, so it gets one; work is divided by size alone.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads to use; all cores available to this process if not given.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._limits: contextlib.ExitStack = contextlib.ExitStack()
+
+    def __enter__(self) -> Workers:
+        if any(os.environ.get(name) != "1" for name in BLAS_VARIABLES):
+            from threadpoolctl import threadpool_limits
+
+            self._limits.enter_context(threadpool_limits(1, "blas"))
+        if self.threads > 1:
+            self._pool = ThreadPoolExecutor(self.threads)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self._limits.close()
+
+    def map(self, function: Callable[[A], T], items: Sequence[A]) -> list[T]:
+        """Return function(item) for every item, in order."""
+        if self._pool is None or len(items) < 2:
+            return [function(item) for item in items]
+        return list(self._pool.map(function, items))
+
+    def submit(self, function: Callable[[A], T], item: A) -> Callable[[], T]:
+        """Start function(item), in its own thread if there are several; return what waits for the result."""
+        if self._pool is None:
+            return lambda: function(item)
+        return self._pool.submit(function, item).result
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return this thread's array of that name, at least that large; its contents are left over."""
+        held = self._local.__dict__.get(name)
+        size = int(np.prod(shape))
+        if held is None or held.size < size or held.dtype != dtype:
+            held = self._local.__dict__[name] = np.empty(size, dtype)
+        return held[:size].reshape(shape)
+
+
+def spans(frames: int, tile: int) -> list[range]:
+    """Divide frames into at most SPANS runs of tiles; each range steps from tile to tile."""
+    tiles = max(1, -(-frames // tile))
+    step = -(-tiles // min(SPANS, tiles)) * tile
+    return [range(start, min(start + step, frames), tile) for start in range(0, frames, step)]

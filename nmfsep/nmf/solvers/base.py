@@ -1,0 +1,65 @@
+"""What a solver is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..factors import Factors, Matrix
+from ..kernels.workers import Workers
+from ..problem import Problem
+
+
+@dataclass(slots=True)
+class State:
+    """The solver's own copies of the factors and what it remembers between steps.
+
+    Attributes
+    ----------
+    Wt : ndarray, shape (components, bins)
+    Zt : ndarray, shape (frames, components)
+    """
+
+    Wt: Matrix
+    Zt: Matrix
+    kernels: ModuleType
+    workers: Workers
+    memory: Any = None
+
+    @classmethod
+    def of(cls, factors: Factors, kernels: ModuleType, workers: Workers) -> State:
+        """Copy the factors into the layout of the kernels."""
+        Wt, Zt = (np.array(factor.T, order="C", copy=True) for factor in (factors.W, factors.Z))
+        return cls(Wt, Zt, kernels, workers)
+
+    @property
+    def factors(self) -> Factors:
+        """The current factors, as views."""
+        return Factors(self.Wt.T, self.Zt.T)
+
+
+class Solver(Protocol):
+    """One way to lower the loss.
+
+    Attributes
+    ----------
+    betas : frozenset of float, optional
+        The divergences it can minimise; None for any.
+    monotone : bool
+        Whether the loss never rises; a solver that cannot promise this declares itself a heuristic here.
+    fills : bool
+        Whether it can leave exact zeros in the start, so that a start with zeros is no trap.
+    """
+
+    betas: frozenset[float] | None
+    monotone: bool
+    fills: bool
+
+    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Prepare the state."""
+
+    def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Do one iteration on the state, in place."""

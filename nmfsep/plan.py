@@ -1,0 +1,201 @@
+"""What a run will do, checked as far as it can be before any work starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import memory
+from .errors import InputError, OutputError, UsageError
+from .manifest import written_by_us
+from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
+from .registry import suggestion
+from .settings import OutputSettings, Settings
+from .signal.formats import FORMATS, SampleFormat, resolve
+from .signal.publish import folder_is_writable
+from .signal.read import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One track to separate.
+
+    Attributes
+    ----------
+    path : str
+        The input; "-" is standard input.
+    track : str
+    names : tuple of str
+        All stems, loudest first.
+    selected : tuple of int
+        Indices of those to write.
+    targets : tuple of Path
+        Their files; empty when writing to standard output.
+    manifest : Path or None
+    """
+
+    path: str
+    track: str
+    names: tuple[str, ...]
+    selected: tuple[int, ...]
+    targets: tuple[Path, ...]
+    manifest: Path | None
+
+
+def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> list[Job]:
+    """Return the jobs of a run.
+
+    Raises
+    ------
+    UsageError
+        An input is missing, two outputs would have one name, an output would overwrite an input or a file of another
+        program, or the output folder cannot be written to.
+    """
+    check_template(output.filename)
+    names = stem_names(settings)
+    selected = _selected(names, output.only)
+    if output.out == "-":
+        if len(inputs) != 1:
+            raise UsageError("-o - takes one input", "name a folder with -o to separate several")
+        if FORMATS[output.format].container != "WAV":
+            raise UsageError("-o - writes WAV only", "leave out --format")
+    if list(inputs).count("-") > 1:
+        raise UsageError("standard input can be read only once")
+    for path in inputs:
+        _require_readable(path)
+    jobs = [_job(path, names, selected, settings, output) for path in inputs]
+    _require_distinct(jobs)
+    for job in jobs:
+        _require_free(job, inputs, output)
+    return jobs
+
+
+def stem_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of all stems."""
+    names = tuple(f"component-{index + 1}" for index in range(settings.components))
+    if settings.residual is None:
+        return names
+    if settings.residual in names:
+        raise UsageError(f"--residual {settings.residual} is the name of another stem")
+    return (*names, settings.residual)
+
+
+def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings, limit: int | None) -> SampleFormat:
+    """Check one open input against the options; return the format of its stems.
+
+    Raises
+    ------
+    UsageError
+        The container cannot hold the stems, or memory would not suffice.
+    InputError
+        The stretch asked for begins after the end.
+    """
+    form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
+    first, count = source.stretch(output.offset, output.duration)
+    if source.frames is not None:
+        length = max(0, source.frames - first) if count is None else count
+        threads = settings.threads or os.cpu_count() or 1
+        need = memory.estimate(settings, source.channels, length, threads)
+        free = memory.available()
+        most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
+        if most is not None and need > most:
+            raise UsageError(
+                f"{job.track!r} needs about {memory.show_size(need)} of memory and may take {memory.show_size(most)}",
+                "use fewer components, a larger --hop-length, --duration, or --max-memory",
+            )
+        if job.targets:
+            _require_space(job, length * source.channels * form.bytes * len(job.targets))
+    return form
+
+
+def _job(
+    path: str, names: tuple[str, ...], selected: tuple[int, ...], settings: Settings, output: OutputSettings
+) -> Job:
+    track = track_name(path)
+    if output.out == "-":
+        return Job(path, track, names, selected, (), None)
+    targets = []
+    for index in selected:
+        fields: Mapping[str, str] = {
+            "track": track,
+            "stem": names[index],
+            "ext": FORMATS[output.format].extension,
+            "index": str(index + 1),
+            "parent": parent_name(path),
+            "k": str(settings.components),
+            "seed": str(settings.seed),
+        }
+        targets.append(Path(output.out) / expand(output.filename, fields))
+    folder = Path(os.path.commonpath([target.parent for target in targets]))
+    return Job(path, track, names, selected, tuple(targets), folder / manifest_name(track))
+
+
+def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
+    for name in only:
+        if name not in names:
+            raise UsageError(f"--only {name!r} is no stem of this separation", suggestion(name, list(names)))
+    return tuple(index for index, name in enumerate(names) if not only or name in only)
+
+
+def _require_readable(path: str) -> None:
+    if path == "-":
+        return
+    try:
+        os.stat(os.fsencode(path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
+    if not os.access(os.fsencode(path), os.R_OK):
+        raise UsageError("permission denied", path=path)
+
+
+def _require_distinct(jobs: Sequence[Job]) -> None:
+    seen: dict[str, str] = {}
+    for job in jobs:
+        for target in (*job.targets, *([job.manifest] if job.manifest else [])):
+            key = collision_key(target)
+            if key in seen:
+                other = seen[key]
+                hint = "use --filename '{parent}/{track}/{stem}.{ext}', or other folders with -o"
+                if other == job.path:
+                    hint = "put {stem} or {index} into --filename"
+                raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
+            seen[key] = job.path
+
+
+def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> None:
+    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written."""
+    if job.manifest is None:
+        return
+    existing = [path for path in job.targets if os.path.lexists(path)]
+    for path in existing:
+        for source in inputs:
+            if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
+                raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
+        if os.path.isdir(path):
+            raise UsageError("is a folder where a stem should go", "choose another folder with -o", path)
+    if existing and not output.force:
+        mine = written_by_us(job.manifest)
+        for path in existing:
+            if path not in mine:
+                hint = "use --force to replace it, or another folder with -o"
+                raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
+    for folder in dict.fromkeys(path.parent for path in (*job.targets, job.manifest)):
+        if not folder_is_writable(folder):
+            raise UsageError("cannot be written to", "choose another folder with -o", folder)
+
+
+def _require_space(job: Job, need: int) -> None:
+    folder = job.targets[0].parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        raise InputError(str(error)) from error
+    free = disk.f_bavail * disk.f_frsize
+    if need > free:
+        message = f"no space left on device: the stems need {memory.show_size(need)}, {memory.show_size(free)} are free"
+        raise OutputError(message, path=folder)

@@ -1,0 +1,98 @@
+"""What can be chosen by name. Adding a choice is one file and one line here; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .errors import UsageError
+
+
+class Registry(Mapping[str, str]):
+    """Names of one kind of thing, each with the place of its code and a one-line summary.
+
+    As a mapping it goes from name to summary.
+
+    Parameters
+    ----------
+    kind : str
+        What the names name, as error messages say it.
+    entries : mapping of str to (str, str)
+        Name to ("module:attribute" below ``nmfsep``, summary).
+    aliases : mapping of str to str, optional
+        Other spellings, to the name they mean.
+    """
+
+    def __init__(
+        self, kind: str, entries: Mapping[str, tuple[str, str]], aliases: Mapping[str, str] | None = None
+    ) -> None:
+        self.kind = kind
+        self._entries = dict(entries)
+        self.aliases = dict(aliases or {})
+
+    def __getitem__(self, name: str) -> str:
+        return self._entries[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def resolve(self, name: str) -> str:
+        """Return the canonical name, or raise UsageError with the nearest right one."""
+        name = self.aliases.get(name, name)
+        if name in self._entries:
+            return name
+        raise UsageError(f"{self.kind} {name!r} is unknown", suggestion(name, [*self._entries, *self.aliases]))
+
+    def load(self, name: str) -> Any:
+        """Import and return what the name stands for."""
+        module, attribute = self._entries[self.resolve(name)][0].split(":")
+        return getattr(importlib.import_module(f"nmfsep.{module}"), attribute)
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """Return "did you mean 'x'?" for a near miss, else the list of what is known."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "choose from " + ", ".join(sorted(known))
+
+
+DIVERGENCES = Registry(
+    "divergence",
+    {
+        "kl": ("nmf.divergences.beta:kullback_leibler", "generalised Kullback-Leibler, beta 1: the choice for sound"),
+        "frobenius": ("nmf.divergences.beta:frobenius", "half squared error, beta 2: the lecture's objective"),
+        "is": ("nmf.divergences.beta:itakura_saito", "Itakura-Saito, beta 0: blind to level"),
+    },
+    {"kullback-leibler": "kl", "itakura-saito": "is", "fro": "frobenius", "euclidean": "frobenius"},
+)
+
+SOLVERS = Registry(
+    "solver",
+    {
+        "mu": ("nmf.solvers.mu:MU", "multiplicative updates by majorisation, any beta; the loss never rises"),
+        "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only; fast"),
+    },
+)
+
+STARTS = Registry(
+    "start",
+    {
+        "random": ("nmf.starts.random:random", "absolute normal noise at the level of X; depends on the seed"),
+        "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so for hals only"),
+        "nndsvda": ("nmf.starts.nndsvd:nndsvda", "the same, zeros filled at the level of X"),
+        "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "the same, zeros filled with small noise"),
+    },
+)
+
+MASKS = Registry(
+    "mask",
+    {
+        "ratio": ("separation.masks.ratio:ratio", "each stem's share of the model, raised to --mask-power"),
+        "wiener": ("separation.masks.wiener:wiener", "the ratio of energies: ratio with power 2"),
+        "binary": ("separation.masks.binary:binary", "all of a time-frequency bin to its loudest stem"),
+    },
+)

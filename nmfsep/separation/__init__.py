@@ -1,0 +1,1 @@
+"""Joins sound and factors: spectrogram and templates become stems."""

@@ -1,0 +1,123 @@
+"""From factors and mixture to stems, a block of frames at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..nmf.factors import Factors, Matrix
+from ..nmf.kernels.workers import Workers
+from ..signal.audio import Samples
+from ..signal.stft import STFT
+from .masks import Mask, Parts
+
+BLOCK = 1 << 19  # entries of all stems' models in a block of frames: what a few threads hold at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What each stem is made of.
+
+    Parameters
+    ----------
+    factors : sequence of Factors
+        One for all channels, or one for each.
+    groups : sequence of sequence of int
+        The components of each stem.
+    residual : bool, default False
+        Whether a last stem takes what the model leaves of the magnitude.
+    """
+
+    factors: Sequence[Factors]
+    groups: Sequence[Sequence[int]]
+    residual: bool = False
+
+    @property
+    def stems(self) -> int:
+        """Number of stems."""
+        return len(self.groups) + self.residual
+
+    def parts(self, channel: int, start: int, stop: int, magnitude: Matrix) -> Parts:
+        """Return each stem's model of frames start to stop, (stems, frames, bins).
+
+        `magnitude` is that of the mixture there, (frames, bins).
+        """
+        factors = self.factors[channel if len(self.factors) > 1 else 0]
+        parts = np.empty((self.stems, *magnitude.shape), np.float32)
+        for part, group in zip(parts, self.groups, strict=False):
+            indices = list(group)
+            if len(indices) == 1:
+                z = factors.Z[indices[0], start:stop]
+                np.multiply(z[:, None], factors.W[:, indices[0]], out=part, casting="same_kind")
+            else:
+                np.matmul(factors.Z[indices, start:stop].T, factors.W[:, indices].T, out=part)
+        if self.residual:
+            np.maximum(magnitude - parts[:-1].sum(axis=0), 0, out=parts[-1])
+        return parts
+
+
+def render(
+    samples: Samples, stft: STFT, model: Model, mask: Callable[[Parts], None], workers: Workers
+) -> Iterator[Samples]:
+    """Mask the mixture with every stem and transform back.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (channels, samples)
+        The mixture.
+    stft : STFT
+    model : Model
+    mask : callable
+        Turns parts into shares, in place.
+    workers : Workers
+        An entered context.
+
+    Yields
+    ------
+    ndarray, shape (stems, channels, samples)
+        Consecutive pieces of the stems. They add up to the mixture because the first stem is what the others leave:
+        one inverse transform fewer, and no sum can be more exact.
+    """
+    channels, length = samples.shape
+    frames = stft.n_frames(length)
+    size = max(8, min(256, BLOCK // (model.stems * channels * stft.bins)))
+
+    def others(start: int) -> Samples:
+        """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""
+        stop = min(frames, start + size)
+        S = stft.forward_block(samples, start, stop)
+        out = np.empty((model.stems - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
+        for channel in range(channels):
+            shares = model.parts(channel, start, stop, np.abs(S[channel]) if model.residual else S[channel].real)
+            mask(shares)
+            for stem in range(1, model.stems):
+                out[stem - 1, channel] = stft.inverse_block((S[channel] * shares[stem])[None])[0]
+        return out
+
+    def blocks() -> Iterator[Samples]:
+        # one block ahead for each thread, so that they stay busy while the caller writes
+        ahead: deque[Callable[[], Samples]] = deque()
+        for start in range(0, frames, size):
+            ahead.append(workers.submit(others, start))
+            if len(ahead) > workers.threads:
+                yield ahead.popleft()()
+        while ahead:
+            yield ahead.popleft()()
+
+    position = 0
+    for piece in stft.join(blocks(), length):
+        count = piece.shape[-1]
+        stems = np.empty((model.stems, channels, count), np.float32)
+        stems[1:] = piece
+        np.subtract(samples[:, position : position + count], piece.sum(axis=0), out=stems[0])
+        position += count
+        yield stems
+
+
+def with_power(mask: Mask, power: float) -> Callable[[Parts], None]:
+    """Bind the power of a mask."""
+    return partial(mask, power=power)

@@ -1,0 +1,173 @@
+"""Every knob of a separation once: default, range, unit and meaning. The command line, the API and the docs read it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import UsageError
+from .registry import DIVERGENCES, MASKS, SOLVERS, STARTS, Registry, suggestion
+
+CHANNEL_MODES = {
+    "joint": "one Z for all channels, a part of W for each",
+    "mid": "one W and Z from the sum of the channels",
+    "independent": "a W and Z of its own for every channel",
+}
+WINDOWS = {
+    "hann": "raised cosine",
+    "hamming": "raised cosine on a pedestal",
+    "blackman": "lower side lobes, wider main lobe",
+    "cosine": "half a sine",
+    "boxcar": "no taper",
+}
+
+CONTAINERS = {
+    "wav": "WAV, and RF64 beyond 4 GiB",
+    "rf64": "RF64",
+    "w64": "Sony Wave64",
+    "aiff": "AIFF",
+    "flac": "FLAC, lossless, half the size",
+    "ogg": "Ogg Vorbis, lossy: stems add up before encoding only",
+    "mp3": "MP3, lossy: stems add up before encoding only",
+}
+CLIP_MODES = {
+    "clamp": "hold it there and give the excess to the other stems, so that the sum stays exact",
+    "rescale": "turn all stems down by one factor",
+    "error": "fail",
+}
+
+
+def _knob(
+    default: Any,
+    summary: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    names: Registry | dict[str, str] | None = None,
+    group: str = "Model",
+) -> Any:
+    about = {"summary": summary, "low": low, "high": high, "unit": unit, "names": names, "group": group}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a separation does; checked on construction.
+
+    Raises
+    ------
+    UsageError
+        A value is out of its range, not finite, or an unknown name.
+    """
+
+    components: int = _knob(2, "Stems wanted.", low=1, high=1_000_000)
+    divergence: str | float = _knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
+    solver: str = _knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
+    start: str = _knob("auto", "Where the fit starts; auto is nndsvda.", names=STARTS)
+    max_iter: int = _knob(200, "Iterations at the most.", low=0, high=10_000_000)
+    tol: float = _knob(
+        1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
+    )
+    time_limit: float | None = _knob(None, "Stop iterating after this long.", low=0, unit="seconds")
+    seed: int = _knob(0, "Seed of whatever is random.", low=0, high=2**64 - 1)
+    n_fft: int = _knob(2048, "Length of a frame.", low=4, high=2**20, unit="samples", group="Signal")
+    hop_length: int | None = _knob(
+        None,
+        "Step between frames, at most half a frame; a quarter if not given.",
+        low=1,
+        high=2**19,
+        unit="samples",
+        group="Signal",
+    )
+    window: str = _knob("hann", "Taper of a frame.", names=WINDOWS, group="Signal")
+    channels: str = _knob(
+        "joint", "How channels share the model; each keeps its own phase.", names=CHANNEL_MODES, group="Signal"
+    )
+    mask: str = _knob("ratio", "How the mixture is shared out among the stems.", names=MASKS, group="Mask")
+    mask_power: float = _knob(
+        1.0,
+        "Exponent of the model in the mask: 1 shares, larger decides more sharply.",
+        low=0.01,
+        high=100,
+        group="Mask",
+    )
+    residual: str | None = _knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    threads: int | None = _knob(
+        None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
+    )
+
+    def __post_init__(self) -> None:
+        _check_all(self)
+        if self.n_fft % 2:
+            raise UsageError(f"n_fft must be even, not {self.n_fft}")
+        if self.hop > self.n_fft // 2:
+            raise UsageError(
+                f"hop_length {self.hop} is more than half of n_fft {self.n_fft}",
+                "frames must overlap by half or more for an exact inverse",
+            )
+
+    @property
+    def hop(self) -> int:
+        """The hop length in samples."""
+        return self.n_fft // 4 if self.hop_length is None else self.hop_length
+
+
+def _check_all(settings: Any) -> None:
+    for knob in fields(settings):
+        value = getattr(settings, knob.name)
+        if value is not None:
+            _check(knob.name, value, knob.metadata, knob.default)
+
+
+def _check(name: str, value: Any, about: Any, default: Any) -> None:
+    names = about["names"]
+    if isinstance(value, str) and names is not None and not value == default == "auto":
+        if isinstance(names, Registry):
+            names.resolve(value)
+        elif value not in names:
+            raise UsageError(f"{name} {value!r} is unknown", suggestion(value, list(names)))
+    if isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise UsageError(f"{name} must be a finite number, not {value}")
+        low, high = about["low"], about["high"]
+        if (low is not None and value < low) or (high is not None and value > high):
+            upper = "" if high is None else f" and at most {high:g}"
+            raise UsageError(f"{name} must be at least {low:g}{upper}, not {value:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """Where and how stems are written; checked on construction.
+
+    Raises
+    ------
+    UsageError
+        A value is out of its range or contradicts another.
+    """
+
+    out: str = _knob("separated", "Folder to write to; - writes one WAV file to standard output.", group="Output")
+    filename: str = _knob(
+        "{track}/{stem}.{ext}",
+        "Names below the folder. Fields: {track} {stem} {ext} {index} {parent} {k} {seed}.",
+        group="Output",
+    )
+    format: str = _knob("wav", "Container of the stems.", names=CONTAINERS, group="Output")
+    subtype: str | None = _knob(
+        None, "Sample format, such as PCM_24 or FLOAT; the input's if not given.", group="Output"
+    )
+    clip_mode: str = _knob(
+        "clamp", "What to do where a stem would leave the range of integers.", names=CLIP_MODES, group="Output"
+    )
+    only: tuple[str, ...] = _knob((), "Write only the stems of these names.", group="Output")
+    force: bool = _knob(False, "Replace files that another program wrote.", group="Output")
+    offset: float = _knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
+    duration: float | None = _knob(
+        None, "Take this much; all to the end if not given.", low=0, unit="time", group="Signal"
+    )
+
+    def __post_init__(self) -> None:
+        _check_all(self)
+        if self.duration == 0:
+            raise UsageError("a duration of 0 leaves nothing to separate")

@@ -1,0 +1,1 @@
+"""Sound to time-frequency and back; knows nothing of factors."""

@@ -1,0 +1,74 @@
+"""Sound in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Samples and their rate.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (channels, samples), float32
+        Full scale is 1. A one-dimensional array is taken as one channel.
+    sample_rate : int
+        Hertz.
+    exponent : int, default 0
+        The true samples are ``samples * 2**exponent``. Not 0 only where float32 cannot hold the true ones.
+
+    Raises
+    ------
+    InputError
+        No samples, or one that is not finite (the message gives the time of the first).
+    """
+
+    samples: Samples
+    sample_rate: int
+    exponent: int = 0
+
+    def __post_init__(self) -> None:
+        samples = np.atleast_2d(np.asarray(self.samples, dtype=np.float32))
+        if samples.ndim != 2 or samples.size == 0:
+            raise InputError(f"there are no samples to separate in an array of shape {samples.shape}")
+        object.__setattr__(self, "samples", samples)
+        require_finite(samples, self.sample_rate)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def length(self) -> int:
+        """Samples per channel."""
+        return int(self.samples.shape[1])
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.length / self.sample_rate
+
+
+def require_finite(samples: NDArray[np.floating], sample_rate: int) -> None:
+    """Raise InputError if a sample of (channels, samples) is NaN or infinite, with count and first time."""
+    # The sum is finite exactly when all samples are, short of overflow; far cheaper than a mask of every sample.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(samples.sum(dtype=np.float64)):
+            return
+        bad = ~np.isfinite(samples)
+    if not bad.any():
+        return
+    first = int(np.flatnonzero(bad.any(axis=0))[0])
+    raise InputError(
+        f"{int(bad.sum())} samples are NaN or infinite, the first at {first / sample_rate:.3f} s",
+        "repair the file first",
+    )

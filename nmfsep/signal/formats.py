@@ -1,0 +1,120 @@
+"""The files that stems can be written to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..registry import suggestion
+
+BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes; beyond, sizes no longer fit a WAV header and RF64 is written
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A container that stems can be written to.
+
+    Attributes
+    ----------
+    container : str
+        libsndfile's name.
+    extension : str
+    subtypes : tuple of str
+        Sample formats it holds, libsndfile's names.
+    max_channels : int
+    lossless : bool
+        Whether samples are kept exactly, so that the files add up to the mixture.
+    """
+
+    container: str
+    extension: str
+    subtypes: tuple[str, ...]
+    max_channels: int = 1024
+    lossless: bool = True
+
+
+FORMATS = {
+    "wav": FileFormat("WAV", "wav", WAV_SUBTYPES),
+    "rf64": FileFormat("RF64", "wav", WAV_SUBTYPES),
+    "w64": FileFormat("W64", "w64", WAV_SUBTYPES),
+    "aiff": FileFormat("AIFF", "aiff", ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
+    "flac": FileFormat("FLAC", "flac", ("PCM_S8", "PCM_16", "PCM_24"), 8),
+    "ogg": FileFormat("OGG", "ogg", ("VORBIS",), 255, lossless=False),
+    "mp3": FileFormat("MP3", "mp3", ("MPEG_LAYER_III",), 2, lossless=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFormat:
+    """A container and the sample format in it, as resolved for one track.
+
+    Attributes
+    ----------
+    name : str
+        Key of FORMATS.
+    subtype : str
+    """
+
+    name: str
+    subtype: str
+
+    @property
+    def file(self) -> FileFormat:
+        """The container."""
+        return FORMATS[self.name]
+
+    @property
+    def bits(self) -> int:
+        """Bits of an integer sample; 0 for floating point and for lossy codecs."""
+        return BITS.get(self.subtype, 0)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a sample on disk, an upper bound for what is compressed."""
+        return {"DOUBLE": 8, "FLOAT": 4}.get(self.subtype, self.bits // 8 or 4)
+
+
+def resolve(name: str, subtype: str | None, source: str, channels: int, sample_rate: int) -> SampleFormat:
+    """Return the sample format of a track's stems.
+
+    Parameters
+    ----------
+    name : str
+        Key of FORMATS.
+    subtype : str or None
+        The format asked for; None keeps the input's, or takes the nearest that loses nothing.
+    source : str
+        Subtype of the input.
+    channels, sample_rate : int
+
+    Raises
+    ------
+    UsageError
+        The container cannot hold this.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"format {name!r} is unknown", suggestion(name, list(FORMATS)))
+    able = FORMATS[name]
+    if channels > able.max_channels:
+        raise UsageError(f"{name} holds at most {able.max_channels} channels, not {channels}", "use --format wav")
+    if name == "mp3" and sample_rate not in (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000):
+        raise UsageError(f"mp3 cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
+    if subtype is not None:
+        wanted = subtype.upper()
+        if wanted == "PCM_U8" and wanted not in able.subtypes:
+            wanted = "PCM_S8"
+        if wanted not in able.subtypes:
+            raise UsageError(f"{name} cannot hold {subtype}", f"it holds {', '.join(able.subtypes)}")
+        return SampleFormat(name, wanted)
+    if source in able.subtypes:
+        return SampleFormat(name, source)
+    bits = BITS.get(source, 0)
+    if not able.lossless:
+        return SampleFormat(name, able.subtypes[0])
+    same = [s for s in able.subtypes if bits and BITS.get(s) == bits]
+    if same:  # signed and unsigned bytes are the same samples
+        return SampleFormat(name, same[0])
+    # decoded lossy audio, or what this container lacks: float if it can, else its widest integers
+    return SampleFormat(name, "FLOAT" if "FLOAT" in able.subtypes else max(able.subtypes, key=lambda s: BITS.get(s, 0)))

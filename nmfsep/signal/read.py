@@ -1,0 +1,290 @@
+"""Reading audio through libsndfile, after a look at what it is being given."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .audio import Audio
+from .containers import Container, identify
+
+BLOCK = 1 << 16  # frames read at a time
+UNKNOWN = 0xFFFFFFFF  # a size field that means "to the end of the file"
+FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
+
+
+def read(path: str | os.PathLike[str], offset: float = 0.0, duration: float | None = None) -> Audio:
+    """Read a file, or a stretch of it, into memory.
+
+    Parameters
+    ----------
+    path : path-like
+        "-" is standard input.
+    offset, duration : float, optional
+        Seconds; the whole file if not given.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is not audio of an admitted kind, or holds no samples or samples that are not finite.
+    """
+    with Source(path) as source:
+        return source.read(offset, duration)
+
+
+class Source:
+    """An audio file open for reading.
+
+    Parameters
+    ----------
+    path : path-like
+        A regular file, a pipe, or "-" for standard input; pipes are first copied to a temporary file.
+
+    Attributes
+    ----------
+    sample_rate, channels : int
+    subtype : str
+        The sample format, in libsndfile's names: "PCM_16", "FLOAT", ...
+    warnings : list of str
+        What is odd about the file though it can be read.
+
+    Raises
+    ------
+    InputError
+        As for `read`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.warnings: list[str] = []
+        self._open = contextlib.ExitStack()
+        try:
+            file = self._open.enter_context(_open(self.path))
+            self.size = os.fstat(file.fileno()).st_size
+            self.container = identify(file, self.size)
+            with _mute(self.container.kind):
+                self._sound = self._open.enter_context(self._decoder(file))
+        except InputError as error:
+            self._open.close()
+            raise InputError(error.message, error.hint, self.path) from error
+        except OSError as error:
+            self._open.close()
+            raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
+        except (RuntimeError, ValueError, TypeError) as error:  # soundfile's errors are RuntimeErrors
+            self._open.close()
+            hint = "it is damaged, or not what its first bytes say"
+            raise InputError(f"cannot be decoded as {self.container.kind}", hint, self.path) from error
+        self.sample_rate: int = self._sound.samplerate
+        self.channels: int = self._sound.channels
+        self.subtype: str = self._sound.subtype
+        self._promised: int = self._sound.frames
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel as the header has them; None where it does not say or cannot be believed."""
+        # no codec that passes makes more than some thousand samples of a byte
+        return self._promised if 0 <= self._promised <= max(1, self.size) << 12 else None
+
+    def stretch(self, offset: float = 0.0, duration: float | None = None) -> tuple[int, int | None]:
+        """Return the first sample and the number of samples of a stretch given in seconds.
+
+        Raises
+        ------
+        InputError
+            It begins after the end.
+        """
+        first = round(offset * self.sample_rate)
+        if self.frames is not None and 0 < self.frames <= first:
+            message = f"ends at {self.frames / self.sample_rate:.3f} s, before --offset {offset:g}"
+            raise InputError(message, path=self.path)
+        return first, None if duration is None else max(1, round(duration * self.sample_rate))
+
+    def read(self, offset: float = 0.0, duration: float | None = None) -> Audio:
+        """Read the file, or a stretch of it given in seconds."""
+        first, count = self.stretch(offset, duration)
+        try:
+            with _mute(self.container.kind):
+                samples, peak = self._samples(first, count, 1.0)
+                exponent = 0
+                if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR:
+                    exponent = int(np.frexp(peak)[1])
+                    samples, _ = self._samples(first, count, float(np.ldexp(1.0, -exponent)))
+            if samples.shape[1] == 0:
+                raise InputError("holds no samples")
+            return Audio(samples, self.sample_rate, exponent)
+        except InputError as error:
+            raise InputError(error.message, error.hint, self.path) from error
+        except (RuntimeError, OSError) as error:
+            raise InputError("cannot be decoded to its end; it is damaged", path=self.path) from error
+
+    def seek(self, frame: int) -> None:
+        """Go to a sample."""
+        self._sound.seek(frame)
+
+    def block(self, count: int) -> NDArray[np.float64]:
+        """Return the next samples, (samples, channels), at most `count`."""
+        samples: NDArray[np.float64] = self._sound.read(count, dtype="float64", always_2d=True)
+        return samples
+
+    def integers(self, count: int) -> NDArray[np.int32]:
+        """Return the next samples, (channels, samples), as 32-bit integers, shorter formats left-justified."""
+        samples: NDArray[np.int32] = self._sound.read(count, dtype="int32", always_2d=True)
+        return samples.T
+
+    def _samples(self, first: int, count: int | None, scale: float) -> tuple[NDArray[np.float32], float]:
+        """Return samples (channels, n) times scale, and the largest magnitude before scaling."""
+        floating = self.subtype in ("FLOAT", "DOUBLE")
+        known = None if self.frames is None else max(0, self.frames - first)
+        wanted = min((n for n in (known, count) if n is not None), default=None)
+        pieces: list[NDArray[np.float32]] = []
+        whole = None if wanted is None else np.empty((self.channels, wanted), np.float32)
+        self._sound.seek(first) if first else self._sound.seek(0)
+        position, peak = 0, 0.0
+        while wanted is None or position < wanted:
+            size = BLOCK if wanted is None else min(BLOCK, wanted - position)
+            block = self._sound.read(size, dtype="float64" if floating else "float32", always_2d=True)
+            if not len(block):
+                break
+            if floating:
+                peak = max(peak, float(np.abs(block).max()))
+                with np.errstate(over="ignore"):
+                    block = (block * scale).astype(np.float32)
+            if whole is None:
+                pieces.append(block.T)
+            else:
+                whole[:, position : position + len(block)] = block.T
+            position += len(block)
+        if whole is None:
+            whole = np.concatenate(pieces, axis=1) if pieces else np.empty((self.channels, 0), np.float32)
+        if wanted is not None and position < wanted and not self.warnings:
+            self._warn_cut(first + wanted, first + position)
+        return whole[:, :position], peak
+
+    def _decoder(self, file: BinaryIO) -> sf.SoundFile:
+        container = self.container
+        opened: io.RawIOBase | int = file.fileno()
+        if container.data_size is not None and container.data_start is not None:
+            there = self.size - container.data_start
+            if container.data_size > there:
+                streamed = container.data_size == UNKNOWN or 0x7FFFF000 <= container.data_size <= 0x7FFFFFFF
+                if there < container.block:
+                    raise InputError("holds no samples")
+                if not streamed:
+                    self.warnings.append(
+                        f"the header promises {container.data_size} bytes of samples, the file has {there}; "
+                        "it was cut, and what is there is used"
+                    )
+            elif container.data_size == 0 and there >= container.block:
+                hint = "repair it first, as with 'sox --ignore-length IN OUT'"
+                raise InputError(
+                    f"has a header that was never finished: it promises no samples, {there} bytes follow", hint
+                )
+            elif container.kind == "WAV" and _wrapped(container, there, self.size):
+                self.warnings.append(
+                    f"the header says {container.data_size} bytes of samples where {there} follow; all of them are used"
+                )
+                opened = _Patched(file, container.data_start - 4)
+        if isinstance(opened, int):
+            os.lseek(opened, 0, os.SEEK_SET)
+        return sf.SoundFile(opened, closefd=False) if isinstance(opened, int) else sf.SoundFile(opened)
+
+    def _warn_cut(self, promised: int, there: int) -> None:
+        rate = self.sample_rate
+        self.warnings.append(
+            f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; what is there is used"
+        )
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a regular file, or copy a pipe to a temporary one."""
+    if path == "-":
+        return _spool(sys.stdin.buffer)
+    mode = os.stat(os.fsencode(path)).st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError("is a folder")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise InputError("is a device, not a file")
+    file = open(os.fsencode(path), "rb")  # noqa: SIM115 - the caller closes it
+    return _spool(file) if stat.S_ISFIFO(mode) else file
+
+
+def _spool(pipe: BinaryIO) -> BinaryIO:
+    spool = tempfile.TemporaryFile(prefix="nmfsep-")  # noqa: SIM115 - the caller closes it
+    shutil.copyfileobj(pipe, spool, 1 << 20)
+    spool.flush()
+    if spool.tell() == 0:
+        raise InputError("no bytes came through the pipe")
+    return spool
+
+
+def _wrapped(container: Container, there: int, size: int) -> bool:
+    """Whether the size field of a WAV file passed 4 GiB and began again at zero."""
+    assert container.data_size is not None
+    return size > 1 << 32 and there - container.data_size >= (1 << 32) - (1 << 16)
+
+
+@contextlib.contextmanager
+def _mute(kind: str) -> Iterator[None]:
+    """Keep the MP3 decoder, which complains on its own, from writing to stderr."""
+    if kind != "MP3":
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        held = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(held, 2)
+            os.close(held)
+
+
+class _Patched(io.RawIOBase):
+    """A file with the four bytes of a size field replaced by "unknown", so that the decoder reads to the end."""
+
+    def __init__(self, file: BinaryIO, position: int) -> None:
+        self._file, self._position = file, position
+        file.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        start = self._file.tell()
+        count = self._file.readinto(view)  # type: ignore[attr-defined]
+        for index in range(4):
+            place = self._position + index - start
+            if 0 <= place < count:
+                view[place] = 0xFF
+        return int(count)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()

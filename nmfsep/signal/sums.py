@@ -1,0 +1,40 @@
+"""Whether stems on disk add up to their mixture."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .read import BLOCK, Source
+
+
+def sum_error(stems: Sequence[Path], mixture: Source, offset: int, length: int, gain: float = 1.0) -> float:
+    """Return the largest difference between gain times the mixture and the sum of the stems, relative to its peak.
+
+    Parameters
+    ----------
+    stems : sequence of Path
+    mixture : Source
+    offset, length : int
+        The stretch of the mixture that was separated, in samples.
+    gain : float, default 1
+    """
+    worst, peak = 0.0, 0.0
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(Source(path)) for path in stems]
+        mixture.seek(offset)
+        for start in range(0, length, BLOCK):
+            count = min(BLOCK, length - start)
+            x = gain * mixture.block(count)
+            total = np.zeros_like(x)
+            for source in sources:
+                piece = source.block(count)
+                if piece.shape != x.shape:
+                    return np.inf
+                total += piece
+            worst = max(worst, float(np.abs(total - x).max(initial=0)))
+            peak = max(peak, float(np.abs(x).max(initial=0)))
+    return worst / peak if peak > 0 else worst
