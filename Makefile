@@ -17,7 +17,7 @@ lint: .venv/tested
 	$(BIN)/mypy --strict nmfsep
 
 bench: .venv/tested
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-sort=name
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -W default --benchmark-group-by=group --benchmark-columns=median,min,rounds
 
 sample-audio: .venv/installed
 	$(BIN)/python sample_audio/make.py

@@ -1,0 +1,78 @@
+"""The house rules of the code, held by reading it."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "nmfsep"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+# A layer may import those before it; the members of one layer may not import each other unless they are listed alone.
+LAYERS = [
+    {"errors"},
+    {"registry"},
+    {"settings"},
+    {"naming", "memory"},
+    {"signal", "nmf"},
+    {"separation"},
+    {"manifest"},
+    {"plan"},
+    {"batch"},
+    {"cli"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Names below nmfsep that a module imports, wherever in it."""
+    package = ("nmfsep", *path.relative_to(PACKAGE).parent.parts)
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            names = (*base, *(node.module or "").split("."))
+            if names[:1] == ("nmfsep",):
+                rooms |= {names[1]} if names[1:2] != ("",) and len(names) > 1 else {alias.name for alias in node.names}
+    return rooms
+
+
+def test_every_room_has_its_place_in_the_order_of_layers():
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert rooms - {"__init__", "__main__"} == set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room in ("__init__", "__main__"):
+        return
+    upward = {name for name in imported_rooms(path) if name in RANK and name != room and RANK[name] >= RANK[room]}
+    assert not upward, f"{room} imports {upward}, which lie above or beside it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_is_one_room(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_knows_click_or_prints(path):
+    tree = ast.parse(path.read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert "print" not in calls
+    if path.relative_to(PACKAGE).parts[0] != "cli":
+        assert "click" not in names
+
+
+def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library():
+    code = (
+        "import sys, nmfsep; assert not {'numpy', 'scipy', 'soundfile'} & set(sys.modules); "
+        "[getattr(nmfsep, name) for name in nmfsep.__all__]; "
+        "assert not {'librosa', 'sklearn', 'numba', 'scipy'} & set(sys.modules)"
+    )
+    root = str(PACKAGE.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})

@@ -1,0 +1,70 @@
+"""The README cannot rot: its commands run, and it names all there is."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmfsep import registry
+from nmfsep.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    joined = "\n".join(blocks("sh")).replace("\\\n", " ")
+    return [line for line in joined.splitlines() if "nmfsep " in line and not line.startswith("pip")]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A folder with the sample audio, a song of the name that the examples use, and the command on the path."""
+    folder = tmp_path_factory.mktemp("workshop")
+    shutil.copytree(ROOT / "sample_audio", folder / "sample_audio")
+    shutil.copy(ROOT / "sample_audio" / "song.wav", folder / "song.wav")
+    (folder / "field recordings").mkdir()
+    shutil.copy(ROOT / "sample_audio" / "drums.wav", folder / "field recordings" / "morning.wav")
+    program = folder / "bin" / "nmfsep"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m nmfsep "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_runs(command, workshop):
+    env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-ec", command], cwd=workshop, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_a_python_example_of_the_readme_runs(code, workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_shows_every_command(name):
+    assert f"nmfsep {name}" in README
+
+
+@pytest.mark.parametrize("choices", [registry.DIVERGENCES, registry.SOLVERS, registry.STARTS, registry.MASKS])
+def test_the_readme_names_every_choice(choices):
+    missing = [name for name in choices if f"`{name}`" not in README]
+    assert not missing
+
+
+def test_the_readme_shows_every_piece_of_sample_audio():
+    pieces = {path.stem for path in (ROOT / "sample_audio").glob("*.wav")}
+    assert len(pieces) >= 3
+    assert all(f"{piece}.wav" in README for piece in pieces)
