@@ -11,11 +11,14 @@ from . import memory
 from .errors import InputError, OutputError, UsageError
 from .manifest import written_by_us
 from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
+from .nmf.divergences import as_divergence
+from .nmf.fit import choose_solver
 from .registry import suggestion
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.publish import folder_is_writable
 from .signal.read import Source
+from .signal.stft import STFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
         program, or the output folder cannot be written to.
     """
     check_template(output.filename)
+    _check_model(settings)
     names = stem_names(settings)
     selected = _selected(names, output.only)
     if output.out == "-":
@@ -108,6 +112,12 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
         if job.targets:
             _require_space(job, length * source.channels * form.bytes * len(job.targets))
     return form
+
+
+def _check_model(settings: Settings) -> None:
+    """Refuse what no input could make possible."""
+    STFT(settings.n_fft, settings.hop, settings.window)
+    choose_solver(settings.solver, as_divergence(settings.divergence), settings.start)
 
 
 def _job(

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import UsageError
-from ..registry import SOLVERS, STARTS
+from ..registry import STARTS
 from .divergences import Divergence, as_divergence
 from .factors import Factors, Matrix
-from .fit import Callback, Fit, Stop, fit, refuse
+from .fit import Callback, Fit, Stop, choose_solver, fit
 from .kernels.workers import Workers
 from .problem import Problem
-from .solvers.base import Solver
 
 FLOOR = 1e-5  # of the largest entry, -100 dB: where beta <= 0, a zero in X would make the loss infinite
 
@@ -99,12 +98,8 @@ def factorize(
     measure = as_divergence(divergence)
     if measure.beta <= 0:
         Xt = np.maximum(Xt, Xt.max() * Xt.dtype.type(FLOOR))
-    name = solver
-    if solver == "auto":
-        name = "hals" if measure.beta == 2 else "mu"
-    method: Solver = SOLVERS.load(name)()
+    name, method = choose_solver(solver, measure, start)
     problem = Problem(measure, frozenset(fixed))
-    refuse(method, name, problem)
     for which, given in (("W", W), ("Z", Z)):
         if which in problem.fixed and given is None:
             raise UsageError(f"{which} is to be held fixed but is not given")

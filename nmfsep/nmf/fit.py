@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..registry import SOLVERS
+from .divergences import Divergence
 from .factors import Factors, Matrix
 from .kernels.choose import choose
 from .kernels.workers import Workers
@@ -69,12 +71,26 @@ class Fit:
     warnings: tuple[str, ...] = ()
 
 
-def refuse(solver: Solver, name: str, problem: Problem) -> None:
-    """Raise UsageError, in a sentence, if the solver cannot solve the problem."""
-    beta = problem.divergence.beta
+def choose_solver(name: str, divergence: Divergence, start: str = "auto") -> tuple[str, Solver]:
+    """Return the solver of that name, or the one that "auto" stands for, and its name.
+
+    Raises
+    ------
+    UsageError
+        The name is unknown, or the solver cannot minimise the divergence or leave the zeros of the start.
+    """
+    beta = divergence.beta
+    name = SOLVERS.resolve(name if name != "auto" else "hals" if beta == 2 else "mu")
+    solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
-        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use --solver mu")
+        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use solver mu")
+    if start == "nndsvd" and not solver.fills:
+        raise UsageError(
+            f"start {start!r} has exact zeros, which solver {name!r} can never leave",
+            "use start nndsvda, or solver hals",
+        )
+    return name, solver
 
 
 def fit(
