@@ -211,6 +211,16 @@ def test_samples_beyond_full_scale_are_counted_for_lossy_codecs_only(tmp_path):
     assert write(tmp_path, SampleFormat("wav", "FLOAT"), stems, mixture)[1].clipped == 0
 
 
+@pytest.mark.parametrize(("name", "subtype"), [("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III")])
+def test_lossy_stems_can_be_decoded_to_nearly_the_same_sound(tmp_path, name, subtype):
+    tone = (0.5 * np.sin(np.arange(40_000) * 0.05)).astype(np.float32)
+    mixture = np.stack([tone, np.zeros_like(tone)])
+    paths, _ = write(tmp_path, SampleFormat(name, subtype), mixture[None], mixture)
+    found = sf.read(paths[0])[0].T
+    assert found.shape == mixture.shape
+    assert np.abs(found - mixture)[:, 2000:-2000].max() < 0.05
+
+
 def test_minutes_of_vorbis_in_one_piece_do_not_crash(tmp_path):
     mixture = np.zeros((2, 3_000_000), np.float32)
     paths, _ = write(tmp_path, SampleFormat("ogg", "VORBIS"), mixture[None], mixture, step=3_000_000)
