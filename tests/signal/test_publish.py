@@ -1,0 +1,254 @@
+import errno
+import hashlib
+import os
+import signal
+import stat
+
+import pytest
+
+import nmfsep.signal.publish as module
+from nmfsep.errors import OutputError
+from nmfsep.signal.publish import Output, folder_is_writable, publish
+
+STEMS = ("a.wav", "b.wav", "c.wav")
+
+
+def refuse_unnamed_files(monkeypatch, code=errno.EOPNOTSUPP):
+    """Behave like a file system without O_TMPFILE, as NFS and FAT are."""
+    real = os.open
+
+    def opened(path, flags, *args, **options):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(code, os.strerror(code))
+        return real(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+@pytest.fixture(params=["unnamed", "part"])
+def way(request, monkeypatch):
+    if request.param == "part":
+        refuse_unnamed_files(monkeypatch)
+    return request.param
+
+
+@pytest.fixture
+def outputs(tmp_path, way):
+    opened = [Output(tmp_path / name) for name in (*STEMS, "track.nmfsep.json")]
+    for output in opened:
+        output.write(b"new " + output.path.name.encode())
+    yield opened
+    for output in opened:
+        output.__exit__(None, None, None)
+
+
+def fill(folder):
+    for name in (*STEMS, "track.nmfsep.json"):
+        (folder / name).write_bytes(b"old")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".nmfsep-"))
+
+
+def close(outputs):
+    for output in outputs:
+        output.__exit__(None, None, None)
+    outputs.clear()
+
+
+def test_nothing_has_a_final_name_before_publishing(outputs, tmp_path, way):
+    assert names(tmp_path) == []
+    if way == "unnamed":
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_published_files_are_complete_and_leave_no_litter(outputs, tmp_path):
+    publish(outputs[:3], outputs[3])
+    close(outputs)
+    assert sorted(os.listdir(tmp_path)) == [*STEMS, "track.nmfsep.json"]
+    assert (tmp_path / "b.wav").read_bytes() == b"new b.wav"
+
+
+def test_unpublished_files_leave_nothing(outputs, tmp_path):
+    close(outputs)
+    assert os.listdir(tmp_path) == []
+
+
+def test_existing_files_are_replaced(tmp_path, way):
+    fill(tmp_path)
+    opened = [Output(tmp_path / name) for name in (*STEMS, "track.nmfsep.json")]
+    for output in opened:
+        output.write(b"new")
+    assert (tmp_path / "a.wav").read_bytes() == b"old"
+    publish(opened[:3], opened[3])
+    close(opened)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"new"}
+    assert names(tmp_path) == [*STEMS, "track.nmfsep.json"]
+
+
+def test_the_manifest_is_named_last_and_the_old_one_goes_first(outputs, tmp_path, monkeypatch):
+    fill(tmp_path)
+    order, real = [], Output.name
+
+    def recording(self):
+        order.append((self.path.name, (tmp_path / "track.nmfsep.json").exists()))
+        real(self)
+
+    monkeypatch.setattr(Output, "name", recording)
+    publish(outputs[:3], outputs[3])
+    assert order == [(name, False) for name in (*STEMS, "track.nmfsep.json")]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+def test_none_of_the_new_files_stays_if_one_cannot_be_named(outputs, tmp_path, monkeypatch, failing):
+    real, victim = Output.name, outputs[failing]
+
+    def name(self):
+        if self is victim:
+            raise OutputError("cannot be written: no space left on device", path=self.path)
+        real(self)
+
+    monkeypatch.setattr(Output, "name", name)
+    with pytest.raises(OutputError, match="no space left"):
+        publish(outputs[:3], outputs[3])
+    close(outputs)
+    assert os.listdir(tmp_path) == []
+
+
+def test_old_files_that_were_not_yet_replaced_stay_when_naming_fails(outputs, tmp_path, monkeypatch):
+    fill(tmp_path)
+    (tmp_path / "b.wav").unlink()
+    (tmp_path / "b.wav").mkdir()  # what os.replace cannot replace
+    with pytest.raises(OutputError, match="is a directory"):
+        publish(outputs[:3], outputs[3])
+    close(outputs)
+    assert names(tmp_path) == ["b.wav", "c.wav"]  # and no manifest that would vouch for a mixture
+    assert (tmp_path / "c.wav").read_bytes() == b"old"
+
+
+def fail_folder_sync(monkeypatch, time):
+    """Let the given call of fsync on a folder fail, as after a disk has gone."""
+    real, calls = os.fsync, []
+
+    def fsync(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            calls.append(fd)
+            if len(calls) == time:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [1, pytest.param(2, marks=pytest.mark.xfail(strict=True, reason="the manifest stays when its folder cannot sync"))],
+)
+def test_none_of_the_new_files_stays_if_the_folder_cannot_be_synced(outputs, tmp_path, monkeypatch, time):
+    fail_folder_sync(monkeypatch, time)
+    with pytest.raises(OutputError, match=r"input/output error"):
+        publish(outputs[:3], outputs[3])
+    close(outputs)
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_named_before_all_is_on_the_disk(outputs, tmp_path, monkeypatch):
+    fill(tmp_path)
+
+    def fsync(fd):
+        if fd == outputs[3].fd:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="no space left on device"):
+        publish(outputs[:3], outputs[3])
+    close(outputs)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"old"}
+
+
+def test_files_of_an_earlier_run_that_are_not_written_again_go(outputs, tmp_path):
+    (tmp_path / "d.wav").write_bytes(b"old")
+    publish(outputs[:3], outputs[3], [tmp_path / "d.wav", tmp_path / "gone-already.wav"])
+    assert names(tmp_path) == [*STEMS, "track.nmfsep.json"]
+
+
+def test_signals_wait_until_all_files_have_their_names(outputs, tmp_path, monkeypatch):
+    seen, real = [], Output.name
+
+    def name(self):
+        seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        real(self)
+
+    monkeypatch.setattr(Output, "name", name)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    publish(outputs[:3], outputs[3])
+    assert all({signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= mask for mask in seen)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+def test_hash_and_size_are_those_of_the_bytes(tmp_path, way):
+    with Output(tmp_path / "a") as output:
+        output.write(b"x" * 100_000)
+        output.write(b"y")
+        assert output.size() == 100_001
+        assert output.sha256() == hashlib.sha256(b"x" * 100_000 + b"y").hexdigest()
+
+
+def test_folders_are_made(tmp_path, way):
+    with Output(tmp_path / "p" / "q" / "a") as output:
+        output.name()
+    assert (tmp_path / "p" / "q" / "a").is_file()
+
+
+def test_published_files_have_the_permissions_of_any_new_file(tmp_path, way):
+    with Output(tmp_path / "a") as output:
+        output.name()
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9 \xff.wav", "ü\n.wav".encode(), b"-rf", b"a" * 255])
+def test_any_name_that_a_file_can_have_is_published(tmp_path, way, name):
+    path = tmp_path / os.fsdecode(name)
+    with Output(path) as output:
+        output.name()
+    assert os.listdir(os.fsencode(tmp_path)) == [name]
+
+
+@pytest.mark.xfail(strict=True, reason="in a container the process id comes again, and O_EXCL meets the old file")
+def test_what_a_killed_run_left_is_no_obstacle(tmp_path, monkeypatch):
+    refuse_unnamed_files(monkeypatch)
+    killed = Output(tmp_path / "a.wav")
+    with Output(tmp_path / "a.wav") as again:
+        again.write(b"new")
+        again.name()
+    os.close(killed.fd)
+    assert (tmp_path / "a.wav").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_to_is_told_in_the_systems_words(tmp_path, monkeypatch, code):
+    refuse_unnamed_files(monkeypatch, code)
+    with pytest.raises(OutputError, match=f"^cannot be written: {os.strerror(code).lower()}$") as caught:
+        Output(tmp_path / "a.wav")
+    assert caught.value.path == str(tmp_path / "a.wav")
+
+
+def test_a_file_in_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "f").touch()
+    with pytest.raises(OutputError, match=r"cannot be written: (file exists|not a directory)"):
+        Output(tmp_path / "f" / "a.wav")
+
+
+def test_a_folder_is_writable_if_the_nearest_existing_one_is(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert folder_is_writable(tmp_path)
+    assert folder_is_writable(tmp_path / "a" / "b")
+    assert not folder_is_writable(tmp_path / "file" / "b")
+    assert not folder_is_writable(tmp_path / "dangling" / "b")
+    monkeypatch.chdir(tmp_path)
+    assert folder_is_writable(module.Path("separated") / "song")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert not folder_is_writable(tmp_path / "a")

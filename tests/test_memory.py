@@ -1,0 +1,139 @@
+import resource
+
+import pytest
+
+import nmfsep.memory as module
+from nmfsep.memory import available, estimate, parse_size, show_size
+from nmfsep.settings import Settings
+
+LENGTH = 44100 * 600
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("123", 123),
+        ("1K", 1024),
+        ("1k", 1024),
+        ("800M", 800 << 20),
+        ("2G", 2 << 30),
+        ("2GB", 2 << 30),
+        ("2GiB", 2 << 30),
+        ("2gib", 2 << 30),
+        ("1T", 1 << 40),
+        ("10B", 10),
+    ],
+)
+def test_sizes_are_powers_of_1024(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "M", "-1", "+1", "1.5G", "1_000", "1 G", " 1G", "1G\n", "1P", "٣M", "１G", "1e9", "GB"]
+)
+def test_what_is_no_size_is_none(text):
+    assert parse_size(text) is None
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="[KMGT] also matches the Kelvin sign where case is ignored")
+def test_the_kelvin_sign_is_no_k():
+    assert parse_size("1\N{KELVIN SIGN}") is None
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 MB"), (640 << 20, "640 MB"), ((1 << 30) - 1, "1024 MB"), (3 << 29, "1.5 GB")]
+)
+def test_sizes_for_people(count, text):
+    assert show_size(count) == text
+
+
+def of(channels=2, length=LENGTH, threads=2, **settings):
+    return estimate(Settings(**({"components": 20, "n_fft": 2048} | settings)), channels, length, threads)
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        {"channels": 3},
+        {"length": 2 * LENGTH},
+        {"components": 40},
+        {"hop_length": 256},
+        {"divergence": "is"},
+        {"divergence": 0.0},
+        {"divergence": -1},
+    ],
+)
+def test_whatever_is_larger_takes_more(larger):
+    assert of(**larger) > of()
+
+
+def test_threads_take_memory_where_rendering_is_the_peak():
+    assert of(length=44100, threads=8) > of(length=44100, threads=2)
+
+
+@pytest.mark.parametrize("mode", ["independent", "mid"])
+def test_channels_apart_take_less_than_joint_ones(mode):
+    apart = estimate(Settings(components=20, channels=mode), 8, LENGTH, 2)
+    assert apart < of(channels=8)
+
+
+@pytest.mark.parametrize(("length", "channels"), [(44100 * 60, 2), (LENGTH, 1), (44100 * 3600, 2)])
+def test_the_spectrogram_and_the_sound_are_counted_in_full(length, channels):
+    sound = 4 * channels * length
+    spectrogram = 4 * (length // 512) * 1025 * channels
+    assert of(channels=channels, length=length) > sound + spectrogram
+    assert of(channels=channels, length=length) < 3 * (sound + spectrogram) + (1 << 30)
+
+
+@pytest.fixture
+def system(monkeypatch):
+    """Let the system's files say what a test wants."""
+    texts = {"/proc/meminfo": "MemTotal:  99 kB\nMemAvailable:   4096 kB\n"}
+    monkeypatch.setattr(module, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return texts
+
+
+def test_what_the_kernel_calls_available_is(system):
+    assert available() == 4096 << 10
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("most", "taken", "left"),
+    [
+        ("1000000\n", "400000\n", 600_000),
+        ("1000", "2000", 0),
+        ("max\n", "5\n", 4096 << 10),
+        ("9" * 18, "5", 4096 << 10),
+    ],
+)
+def test_a_container_limits_what_is_available(system, limit, used, most, taken, left):
+    system[limit], system[used] = most, taken
+    assert available() == left
+
+
+@pytest.mark.parametrize(("soft", "most"), [(1 << 20, 1 << 20), (1 << 40, 4096 << 10)])
+def test_never_more_than_the_address_space_allowed(system, monkeypatch, soft, most):
+    asked = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: asked.append(kind) or (soft, resource.RLIM_INFINITY))
+    assert available() == most
+    assert asked == [resource.RLIMIT_AS]
+
+
+def test_a_system_that_says_nothing_gives_none(system):
+    system.clear()
+    assert available() is None
+
+
+def test_this_system_has_some_memory():
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    found = available()
+    assert found is None or 0 < found <= (1 << 50 if limit == resource.RLIM_INFINITY else limit)

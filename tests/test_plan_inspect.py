@@ -1,0 +1,68 @@
+import os
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from nmfsep.errors import InputError, OutputError, UsageError
+from nmfsep.plan import inspect, plan
+from nmfsep.settings import OutputSettings, Settings
+from nmfsep.signal.read import Source
+
+
+@pytest.fixture(autouse=True)
+def song(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sf.write("song.wav", np.zeros(800), 8000, "PCM_16")
+
+
+def look(limit=None, **output):
+    settings, options = Settings(components=2, threads=1), OutputSettings(**output)
+    (job,) = plan(["song.wav"], settings, options)
+    with Source("song.wav") as source:
+        return inspect(job, source, settings, options, limit)
+
+
+def test_the_format_of_the_stems_is_the_inputs():
+    form = look()
+    assert (form.name, form.subtype) == ("wav", "PCM_16")
+
+
+def test_too_little_memory_is_found_before_any_work():
+    with pytest.raises(UsageError, match=r"'song' needs about \d+ MB of memory and may take 1 MB.*--max-memory"):
+        look(limit=1 << 20)
+    assert look(limit=1 << 40)
+
+
+@pytest.mark.parametrize(("free", "enough"), [(10**15, True), (1 << 20, False), (None, True)])
+def test_without_a_limit_what_is_free_decides(monkeypatch, free, enough):
+    monkeypatch.setattr("nmfsep.memory.available", lambda: free)
+    if enough:
+        assert look()
+    else:
+        with pytest.raises(UsageError, match="of memory and may take"):
+            look()
+
+
+def test_a_full_disk_is_found_before_any_work(monkeypatch):
+    real = os.statvfs
+
+    def full(path):
+        found = list(real(path))
+        found[4] = 0  # f_bavail
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", full)
+    with pytest.raises(OutputError, match="no space left on device: the stems need"):
+        look()
+    assert look(out="-")  # standard output needs none there
+
+
+def test_a_stretch_after_the_end_is_found_before_any_work():
+    with pytest.raises(InputError, match=r"ends at 0\.100 s"):
+        look(offset=0.1)
+
+
+def test_a_container_that_cannot_hold_the_stems_is_found_before_any_work():
+    with pytest.raises(UsageError, match="flac cannot hold FLOAT"):
+        look(format="flac", subtype="FLOAT")
