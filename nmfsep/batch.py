@@ -220,7 +220,7 @@ class _Track:
             ],
             "gain": self.gain,
             "sum_error": self.sum_error,
-            "sum_tolerance": (0.0 if self.form.bits and self.gain == 1 else FLOAT_TOLERANCE) if complete else None,
+            "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
             "seconds": clock.laps,
         }

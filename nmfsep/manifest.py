@@ -49,8 +49,21 @@ def load(path: Path) -> Manifest:
     try:
         manifest = json.loads(path.read_bytes())
         schema, stems = manifest["schema"], manifest["stems"]
-        sound = isinstance(schema, int) and all(
-            isinstance(s["file"], str) and isinstance(s["sha256"], str) for s in stems
+        source, number = manifest["input"], (int, float)
+        sound = isinstance(schema, int) and (
+            schema > SCHEMA
+            or (
+                all(
+                    isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
+                    for s in stems
+                )
+                and isinstance(manifest["gain"], number)
+                and isinstance(manifest["sum_tolerance"], (*number, type(None)))
+                and isinstance(source["relative"], (str, type(None)))
+                and isinstance(source["sha256"], (str, type(None)))
+                and isinstance(source["offset"], int)
+                and isinstance(source["length"], int)
+            )
         )
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
@@ -61,6 +74,15 @@ def load(path: Path) -> Manifest:
     if schema > SCHEMA:
         raise InputError(f"has schema {schema}; this version knows up to {SCHEMA}", "upgrade nmfsep", path)
     return manifest  # type: ignore[no-any-return]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest of nmfsep."""
+    try:
+        load(path)
+    except InputError:
+        return False
+    return True
 
 
 def find(path: Path) -> Iterator[Path]:
@@ -86,7 +108,8 @@ def written_by_us(path: Path) -> set[Path]:
     mine = set()
     for stem in manifest["stems"]:
         file = path.parent / stem["file"]
-        if file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
+        inside = not os.path.isabs(stem["file"]) and ".." not in Path(stem["file"]).parts
+        if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
             mine.add(file)
     return mine
 
@@ -121,6 +144,7 @@ def verify(path: Path) -> str:
 
 
 def _verify_sum(path: Path, manifest: Manifest) -> str:
+    from .signal.formats import BITS
     from .signal.read import Source
     from .signal.sums import sum_error
 
@@ -131,8 +155,9 @@ def _verify_sum(path: Path, manifest: Manifest) -> str:
         return "hashes match; only some stems were written, or lossily, so no sum was checked"
     if mixture is None or not mixture.is_file() or file_sha256(mixture) != source["sha256"]:
         return "hashes match; the input is not at hand, so no sum was checked"
+    bits = BITS.get(manifest["format"]["subtype"], 0)
     with Source(mixture) as sound:
-        error = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"])
+        error = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"], bits)
     if error > manifest["sum_tolerance"]:
         raise MismatchError(f"the stems differ from the input by {error:.3g} of full scale", path=path)
     return f"hashes match; the stems add up to the input, error {error:.3g}"

@@ -52,7 +52,7 @@ def available() -> int | None:
 
 def parse_size(text: str) -> int | None:
     """Return the bytes of a size such as 800M or 2G, None if it is none."""
-    match = re.fullmatch(r"([0-9]+)([KMGT]?)(i?B)?", text, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]+)([KMGT]?)(i?B)?", text, re.IGNORECASE | re.ASCII)
     return None if match is None else int(match.group(1)) * UNITS[match.group(2).upper()]
 
 

@@ -62,6 +62,8 @@ def fit_name(name: str, ending: str | None = None) -> str:
     if len(raw) <= NAME_MAX:
         return name
     tail = os.fsencode(os.path.splitext(name)[1] if ending is None else ending)[-32:]
+    if raw.decode("utf-8", "replace") == name:
+        tail = tail.decode("utf-8", "ignore").encode()
     mark = b"~" + hashlib.sha256(raw).hexdigest()[:12].encode() + tail
     head = raw[: NAME_MAX - len(mark)]
     if raw.decode("utf-8", "replace") == name:  # cut between characters, not within one

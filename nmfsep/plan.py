@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import memory
 from .errors import InputError, OutputError, UsageError
-from .manifest import written_by_us
+from .manifest import is_manifest, written_by_us
 from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
@@ -162,34 +162,36 @@ def _require_readable(path: str) -> None:
 
 
 def _require_distinct(jobs: Sequence[Job]) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, Job] = {}
     for job in jobs:
         for target in (*job.targets, *([job.manifest] if job.manifest else [])):
             key = collision_key(target)
             if key in seen:
-                other = seen[key]
+                other = seen[key].path
+                if seen[key] is not job and os.path.abspath(other) == os.path.abspath(job.path):
+                    raise UsageError("is given twice", "give each input once", job.path)
                 hint = "use --filename '{parent}/{track}/{stem}.{ext}', or other folders with -o"
-                if other == job.path:
+                if seen[key] is job:
                     hint = "put {stem} or {index} into --filename"
                 raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
-            seen[key] = job.path
+            seen[key] = job
 
 
 def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> None:
     """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written."""
     if job.manifest is None:
         return
-    existing = [path for path in job.targets if os.path.lexists(path)]
-    for path in existing:
+    mine = written_by_us(job.manifest)
+    existing = [path for path in (*job.targets, job.manifest) if os.path.lexists(path)]
+    for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
         for source in inputs:
             if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
                 raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
         if os.path.isdir(path):
             raise UsageError("is a folder where a stem should go", "choose another folder with -o", path)
     if existing and not output.force:
-        mine = written_by_us(job.manifest)
         for path in existing:
-            if path not in mine:
+            if path not in mine and not (path == job.manifest and is_manifest(path)):
                 hint = "use --force to replace it, or another folder with -o"
                 raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
     for folder in dict.fromkeys(path.parent for path in (*job.targets, job.manifest)):

@@ -129,12 +129,12 @@ def _check(name: str, value: Any, about: Any, default: Any) -> None:
         elif value not in names:
             raise UsageError(f"{name} {value!r} is unknown", suggestion(value, list(names)))
     if isinstance(value, (int, float)):
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name} must be a finite number, not {value}")
         low, high = about["low"], about["high"]
         if (low is not None and value < low) or (high is not None and value > high):
-            upper = "" if high is None else f" and at most {high:g}"
-            raise UsageError(f"{name} must be at least {low:g}{upper}, not {value:g}")
+            upper = "" if high is None else f" and at most {high}"
+            raise UsageError(f"{name} must be at least {low}{upper}, not {str(value)[:40]}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,6 @@ def test_tracks_of_one_name_are_refused_with_a_remedy(one, other):
     assert caught.value.path == other
 
 
-@pytest.mark.xfail(strict=True, reason="the hint blames --filename, which has {stem}")
 @pytest.mark.parametrize("again", ["song.wav", "./song.wav"])
 def test_an_input_given_twice_is_refused_as_that(again):
     with pytest.raises(UsageError, match=r"'song\.wav' is given twice|give each input once"):
@@ -202,9 +201,6 @@ def test_the_stem_of_one_track_must_not_be_the_input_of_another():
         of("song.wav", "separated/song/component-2.wav", force=True)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only targets are compared with inputs, not the obsolete files that a rerun removes"
-)
 def test_an_input_that_an_earlier_run_wrote_is_not_removed_as_obsolete():
     separate(Settings(components=3, n_fft=256, max_iter=1, threads=1))
     with pytest.raises(UsageError, match="is an input"):
@@ -254,7 +250,6 @@ def test_a_folder_in_the_place_of_a_stem_is_refused(force):
         of(force=force)
 
 
-@pytest.mark.xfail(strict=True, reason="the manifest's place is not looked at, so the file is replaced")
 def test_a_file_of_another_program_in_the_place_of_the_manifest_is_refused():
     Path("separated/song").mkdir(parents=True)
     Path("separated/song/song.nmfsep.json").write_bytes(b"my notes")
@@ -262,7 +257,6 @@ def test_a_file_of_another_program_in_the_place_of_the_manifest_is_refused():
         of()
 
 
-@pytest.mark.xfail(strict=True, reason="the manifest's place is not looked at; publishing fails after all the work")
 def test_a_folder_in_the_place_of_the_manifest_is_refused():
     Path("separated/song/song.nmfsep.json").mkdir(parents=True)
     with pytest.raises(UsageError, match="is a folder"):

@@ -36,7 +36,8 @@ class Audio:
     exponent: int = 0
 
     def __post_init__(self) -> None:
-        samples = np.atleast_2d(np.asarray(self.samples, dtype=np.float32))
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
+            samples = np.atleast_2d(np.asarray(self.samples, dtype=np.float32))
         if samples.ndim != 2 or samples.size == 0:
             raise InputError(f"there are no samples to separate in an array of shape {samples.shape}")
         object.__setattr__(self, "samples", samples)

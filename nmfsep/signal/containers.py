@@ -73,7 +73,7 @@ def identify(file: BinaryIO, size: int) -> Container:
     if head[:4] == b"caff":
         if head[8:12] != b"desc" or head[28:32] != b"lpcm":
             raise InputError("is a CAF file of a codec that is not opened", ADMITTED)
-        return Container("CAF")
+        return _caf(file, size)
     if head[:4] == b"fLaC":
         return Container("FLAC")
     if head[:4] == b"OggS":
@@ -146,12 +146,45 @@ def _admit_format(file: BinaryIO, start: int, length: int) -> int:
 
 
 def _aiff(file: BinaryIO, size: int, compressed: bool) -> Container:
+    block, data = 0, None
     for name, start, length in _chunks(file, "AIFF", size):
-        if name == b"COMM":
+        if name == b"SSND":
+            data = start + 8, length - 8  # after an offset and a block size
+        elif name == b"COMM":
             file.seek(start)
             body = file.read(min(length, 22))
             codec = body[18:22] if compressed else b"NONE"
             if codec not in (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64"):
                 raise InputError("is an AIFF-C file of a codec that is not opened", ADMITTED)
-            return Container("AIFF")
+            channels, bits = struct.unpack(">H4xH", body[:8].ljust(8, b"\0"))
+            block = channels * -(-bits // 8)
+    if block and data is None:
+        return Container("AIFF")
+    if block and data is not None:
+        return Container("AIFF", data[0], data[1], block)
     raise InputError("is an AIFF file without a format", "it was cut or never finished")
+
+
+def _caf(file: BinaryIO, size: int) -> Container:
+    position = 8
+    while position + 12 <= size:
+        file.seek(position)
+        name, length = struct.unpack(">4sq", file.read(12))
+        if name == b"data" and length >= 4:
+            return Container("CAF", position + 16, length - 4, 1)  # after the count of edits
+        if length < 0:
+            break
+        position += 12 + length
+    return Container("CAF")
+
+
+def ogg_was_cut(file: BinaryIO, size: int) -> bool:
+    """Whether an Ogg file ends other than with a whole page marked as the last."""
+    start = max(0, size - (1 << 17))  # a page has 65307 bytes at most
+    file.seek(start)
+    tail = file.read()
+    page = tail.rfind(b"OggS")
+    if page < 0 or len(tail) < page + 27 or not tail[page + 5] & 4:
+        return True
+    count = tail[page + 26]
+    return len(tail) - page < 27 + count + sum(tail[page + 27 : page + 27 + count])

@@ -101,6 +101,12 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
         raise UsageError(f"{name} holds at most {able.max_channels} channels, not {channels}", "use --format wav")
     if name == "mp3" and sample_rate not in (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000):
         raise UsageError(f"mp3 cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
+    # libsndfile's Vorbis encoder crashes beyond 200 kHz; FLAC's frame header holds tens of hertz beyond 16 bits
+    broken = (
+        sample_rate > 200_000 if name == "ogg" else sample_rate > 65_535 and (sample_rate % 10 or sample_rate > 655_350)
+    )
+    if name in ("ogg", "flac") and broken:
+        raise UsageError(f"{name} cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
     if subtype is not None:
         wanted = subtype.upper()
         if wanted == "PCM_U8" and wanted not in able.subtypes:

@@ -50,6 +50,7 @@ class Output:
                 if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
                     raise
                 self._part = self._part_name()
+                self._part.unlink(missing_ok=True)  # of a killed run whose process id has come again
                 self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
     def __enter__(self) -> Output:
@@ -128,6 +129,7 @@ def publish(outputs: Sequence[Output], manifest: Output, obsolete: Sequence[Path
                 path.unlink(missing_ok=True)
         _sync_folders([output.path for output in outputs])
         manifest.name()
+        named.append(manifest)
         _sync_folders([manifest.path])
     except BaseException:
         for output in named:

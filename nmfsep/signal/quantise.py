@@ -35,7 +35,8 @@ def quantise(stems: Samples, mixture: NDArray[np.integer], bits: int, gain: floa
     """
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     # products of float32 by a power of two are exact, and rounded values below 2^24 are; 32 bits need doubles
-    kind, real = (np.int64, np.float64) if bits == 32 else (np.int32, np.float32)
+    kind = np.int64 if len(stems) << (bits - 1) >= 1 << 31 else np.int32
+    real = np.float64 if bits == 32 else np.float32
     out = np.empty(stems.shape, kind)
     moved = 0
     if len(stems) > 1:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .audio import Audio
-from .containers import Container, identify
+from .containers import Container, identify, ogg_was_cut
+from .large import Large
 
 BLOCK = 1 << 16  # frames read at a time
 UNKNOWN = 0xFFFFFFFF  # a size field that means "to the end of the file"
@@ -85,6 +86,8 @@ class Source:
             raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
         except (RuntimeError, ValueError, TypeError) as error:  # soundfile's errors are RuntimeErrors
             self._open.close()
+            if not hasattr(self, "container"):  # a NUL, or half a surrogate pair
+                raise InputError("has a name that no file can have", path=self.path) from error
             hint = "it is damaged, or not what its first bytes say"
             raise InputError(f"cannot be decoded as {self.container.kind}", hint, self.path) from error
         self.sample_rate: int = self._sound.samplerate
@@ -125,11 +128,11 @@ class Source:
         first, count = self.stretch(offset, duration)
         try:
             with _mute(self.container.kind):
-                samples, peak = self._samples(first, count, 1.0)
+                samples, peak = self._samples(first, count, 0)
                 exponent = 0
                 if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR:
                     exponent = int(np.frexp(peak)[1])
-                    samples, _ = self._samples(first, count, float(np.ldexp(1.0, -exponent)))
+                    samples, _ = self._samples(first, count, -exponent)
             if samples.shape[1] == 0:
                 raise InputError("holds no samples")
             return Audio(samples, self.sample_rate, exponent)
@@ -152,8 +155,8 @@ class Source:
         samples: NDArray[np.int32] = self._sound.read(count, dtype="int32", always_2d=True)
         return samples.T
 
-    def _samples(self, first: int, count: int | None, scale: float) -> tuple[NDArray[np.float32], float]:
-        """Return samples (channels, n) times scale, and the largest magnitude before scaling."""
+    def _samples(self, first: int, count: int | None, power: int) -> tuple[NDArray[np.float32], float]:
+        """Return samples (channels, n) times 2**power, and the largest magnitude before scaling."""
         floating = self.subtype in ("FLOAT", "DOUBLE")
         known = None if self.frames is None else max(0, self.frames - first)
         wanted = min((n for n in (known, count) if n is not None), default=None)
@@ -168,8 +171,8 @@ class Source:
                 break
             if floating:
                 peak = max(peak, float(np.abs(block).max()))
-                with np.errstate(over="ignore"):
-                    block = (block * scale).astype(np.float32)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    block = (np.ldexp(block, power) if power else block).astype(np.float32)
             if whole is None:
                 pieces.append(block.T)
             else:
@@ -195,7 +198,7 @@ class Source:
                         f"the header promises {container.data_size} bytes of samples, the file has {there}; "
                         "it was cut, and what is there is used"
                     )
-            elif container.data_size == 0 and there >= container.block:
+            elif container.data_size == 0 and container.kind not in ("AIFF", "CAF") and there >= container.block:
                 hint = "repair it first, as with 'sox --ignore-length IN OUT'"
                 raise InputError(
                     f"has a header that was never finished: it promises no samples, {there} bytes follow", hint
@@ -204,7 +207,11 @@ class Source:
                 self.warnings.append(
                     f"the header says {container.data_size} bytes of samples where {there} follow; all of them are used"
                 )
-                opened = _Patched(file, container.data_start - 4)
+                opened = Large(file, container, there)
+            if container.data_size == UNKNOWN and there > UNKNOWN:
+                opened = Large(file, container, there)
+        elif container.kind == "OGG" and ogg_was_cut(file, self.size):
+            self.warnings.append("does not end with a last page; it was cut, and what is there is used")
         if isinstance(opened, int):
             os.lseek(opened, 0, os.SEEK_SET)
         return sf.SoundFile(opened, closefd=False) if isinstance(opened, int) else sf.SoundFile(opened)
@@ -225,8 +232,16 @@ def _open(path: str) -> BinaryIO:
         raise InputError("is a folder")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise InputError("is a device, not a file")
+    for fd in range(3):  # a closed stderr would give its descriptor to the input, and _mute points it elsewhere
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     file = open(os.fsencode(path), "rb")  # noqa: SIM115 - the caller closes it
-    return _spool(file) if stat.S_ISFIFO(mode) else file
+    if not stat.S_ISFIFO(mode):
+        return file
+    with file:
+        return _spool(file)
 
 
 def _spool(pipe: BinaryIO) -> BinaryIO:
@@ -234,6 +249,7 @@ def _spool(pipe: BinaryIO) -> BinaryIO:
     shutil.copyfileobj(pipe, spool, 1 << 20)
     spool.flush()
     if spool.tell() == 0:
+        spool.close()
         raise InputError("no bytes came through the pipe")
     return spool
 
@@ -258,33 +274,3 @@ def _mute(kind: str) -> Iterator[None]:
         finally:
             os.dup2(held, 2)
             os.close(held)
-
-
-class _Patched(io.RawIOBase):
-    """A file with the four bytes of a size field replaced by "unknown", so that the decoder reads to the end."""
-
-    def __init__(self, file: BinaryIO, position: int) -> None:
-        self._file, self._position = file, position
-        file.seek(0)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        start = self._file.tell()
-        count = self._file.readinto(view)  # type: ignore[attr-defined]
-        for index in range(4):
-            place = self._position + index - start
-            if 0 <= place < count:
-                view[place] = 0xFF
-        return int(count)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, OutputError
 from .audio import Samples
 from .formats import WAV_LIMIT, SampleFormat
+from .ogg import set_serial
 from .publish import Output, naming_errors
 from .quantise import Integers, quantise
 
@@ -76,11 +77,17 @@ class StemWriter:
         if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
             container = "RF64"
         self._files: list[sf.SoundFile] = []
-        for output in outputs:
-            with self._errors(output):
-                self._files.append(
-                    sf.SoundFile(output.fd, "w", sample_rate, channels, form.subtype, format=container, closefd=False)
-                )
+        try:
+            for output in outputs:
+                with self._errors(output):
+                    self._files.append(
+                        sf.SoundFile(
+                            output.fd, "w", sample_rate, channels, form.subtype, format=container, closefd=False
+                        )
+                    )
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> StemWriter:
         return self
@@ -88,15 +95,27 @@ class StemWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for output, file in zip(self._outputs, self._files, strict=True):
-            if error is not None:  # the first error is the one to tell
-                with contextlib.suppress(Exception):
+        if error is not None:  # the first error is the one to tell
+            self._close()
+            return
+        try:
+            for output, file in zip(self._outputs, self._files, strict=True):
+                with self._errors(output):
                     file.close()
-                continue
-            with self._errors(output):
+                if self.form.name == "ogg":
+                    with naming_errors(output.path):
+                        set_serial(output.fd)
+                if self.form.subtype in ("FLOAT", "DOUBLE"):
+                    _blank_time_stamp(output)
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        """Close all files now: the collector would do it when their descriptors belong to others."""
+        for file in self._files:
+            with contextlib.suppress(Exception):
                 file.close()
-            if self.form.subtype in ("FLOAT", "DOUBLE"):
-                _blank_time_stamp(output)
 
     def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
         """Append a piece of every stem.
@@ -109,6 +128,9 @@ class StemWriter:
             The mixture as integers of the output's width, if the output has integers.
         """
         if integers is not None and self.form.bits:
+            if self.exponent:
+                with np.errstate(over="ignore"):  # what overflows is held to the range
+                    stems = np.ldexp(stems, self.exponent)
             whole, moved = quantise(stems, integers, self.form.bits, self.gain)
             self.moved += moved
             # libsndfile takes the top bits of an integer that is wider than the file's
@@ -167,6 +189,8 @@ def _blank_time_stamp(output: Output) -> None:
     """Zero the time in the PEAK chunk of a float file: equal runs shall give equal bytes."""
     with naming_errors(output.path):
         head = os.pread(output.fd, 4096, 0)
+        if head[:4] not in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
+            return
         place = head.find(b"PEAK")
         if place >= 0:
             os.pwrite(output.fd, bytes(4), place + 12)  # after the name, the size and the version

@@ -66,7 +66,6 @@ def test_extreme_levels_of_single_precision_are_kept(level):
     np.testing.assert_array_equal(Audio(samples, 8000).samples, samples)
 
 
-@pytest.mark.xfail(strict=True, reason="the cast to float32 warns before the message is raised")
 def test_doubles_beyond_single_precision_are_refused_without_a_warning():
     with pytest.raises(InputError, match="infinite"):
         Audio(np.array([0.0, 1e300]), 8000)

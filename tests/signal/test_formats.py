@@ -95,11 +95,9 @@ def test_sample_rates_that_mp3_lacks_are_refused(rate):
     ("name", "rate"),
     [
         # libsndfile's Vorbis encoder does not refuse it but crashes the interpreter on closing
-        pytest.param("ogg", 384000, marks=pytest.mark.xfail(strict=True, reason="segmentation fault in libsndfile")),
-        pytest.param("flac", 655360, marks=pytest.mark.xfail(strict=True, reason="fails when the stems are opened")),
-        pytest.param(
-            "flac", 65537, marks=pytest.mark.xfail(strict=True, reason="fails when the first block is written")
-        ),
+        ("ogg", 384000),
+        ("flac", 655360),
+        ("flac", 65537),
     ],
 )
 def test_sample_rates_that_a_codec_lacks_are_refused_before_any_work(name, rate):

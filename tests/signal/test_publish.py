@@ -143,7 +143,7 @@ def fail_folder_sync(monkeypatch, time):
 
 @pytest.mark.parametrize(
     "time",
-    [1, pytest.param(2, marks=pytest.mark.xfail(strict=True, reason="the manifest stays when its folder cannot sync"))],
+    [1, 2],
 )
 def test_none_of_the_new_files_stays_if_the_folder_cannot_be_synced(outputs, tmp_path, monkeypatch, time):
     fail_folder_sync(monkeypatch, time)
@@ -216,7 +216,6 @@ def test_any_name_that_a_file_can_have_is_published(tmp_path, way, name):
     assert os.listdir(os.fsencode(tmp_path)) == [name]
 
 
-@pytest.mark.xfail(strict=True, reason="in a container the process id comes again, and O_EXCL meets the old file")
 def test_what_a_killed_run_left_is_no_obstacle(tmp_path, monkeypatch):
     refuse_unnamed_files(monkeypatch)
     killed = Output(tmp_path / "a.wav")
