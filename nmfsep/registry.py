@@ -74,6 +74,7 @@ SOLVERS = Registry(
     "solver",
     {
         "mu": ("nmf.solvers.mu:MU", "multiplicative updates by majorisation, any beta; the loss never rises"),
+        "mue": ("nmf.solvers.mue:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
         "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only; fast"),
     },
 )
@@ -84,6 +85,8 @@ STARTS = Registry(
         "random": ("nmf.starts.random:random", "absolute normal noise at the level of X; depends on the seed"),
         "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so for hals only"),
         "nndsvda": ("nmf.starts.nndsvd:nndsvda", "the same, zeros filled at the level of X"),
+        "spa": ("nmf.starts.spa:spa", "the frames that differ most, by successive projection; deterministic"),
+        "kmeans": ("nmf.starts.kmeans:spherical_kmeans", "centres of frames that point the same way"),
         "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "the same, zeros filled with small noise"),
     },
 )

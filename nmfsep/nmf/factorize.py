@@ -16,8 +16,11 @@ from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit
 from .kernels.workers import Workers
 from .problem import Problem
+from .solvers.base import Solver
 
 FLOOR = 1e-5  # of the largest entry, -100 dB: where beta <= 0, a zero in X would make the loss infinite
+
+RACE = 25  # iterations after which the best of several starts is chosen
 
 
 def factorize(
@@ -34,6 +37,9 @@ def factorize(
     tol: float = 1e-4,
     time_limit: float | None = None,
     seed: int = 0,
+    sparsity: float = 0.0,
+    smoothness: float = 0.0,
+    restarts: int = 1,
     callback: Callback | None = None,
     threads: int | None = None,
     loss_every: int = 10,
@@ -65,6 +71,13 @@ def factorize(
     time_limit : float, optional
         Seconds.
     seed : int, default 0
+    sparsity : float, default 0
+        How strongly few activations are preferred: the weight of sum_k ‖w_k‖ ‖z_k‖₁ for X of unit mean.
+    smoothness : float, default 0
+        How strongly slow activations are preferred: the weight of the squared steps of Z relative to its mean; for
+        beta 1.
+    restarts : int, default 1
+        Starts that run a short race, the one of the lowest loss going on: the first as `start` says, the others random.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
@@ -98,13 +111,18 @@ def factorize(
     measure = as_divergence(divergence)
     if measure.beta <= 0:
         Xt = np.maximum(Xt, Xt.max() * Xt.dtype.type(FLOOR))
-    name, method = choose_solver(solver, measure, start)
-    problem = Problem(measure, frozenset(fixed))
+    name, method = choose_solver(solver, measure, start, penalized=bool(sparsity or smoothness))
+    level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k)
+    problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
     for which, given in (("W", W), ("Z", Z)):
         if which in problem.fixed and given is None:
             raise UsageError(f"{which} is to be held fixed but is not given")
     with Workers(threads) as workers:
         begin = _start(Xt, k, unit, start, W, Z, np.random.default_rng(seed))
+        if restarts > 1 and W is None and Z is None:
+            begin = _race(Xt, k, begin, restarts, seed, problem, method, workers)
+        if smoothness:
+            begin = begin.normalize()
         stop = Stop(max_iter, tol, time_limit, loss_every)
         result = fit(Xt, begin, problem, method, stop, workers, callback)
     factors = Factors(result.factors.W, result.factors.Z * unit)
@@ -155,6 +173,22 @@ def _start(
     if W is None:  # columns that start equal stay equal, so they must differ
         w = w * (0.5 + rng.random(w.shape))
     return Factors(w.astype(Xt.dtype), z.astype(Xt.dtype))
+
+
+def _race(
+    Xt: Matrix, k: int, first: Factors, entrants: int, seed: int, problem: Problem, solver: Solver, workers: Workers
+) -> Factors:
+    """Let several starts run RACE iterations each; return the winner where it stands."""
+    best: Fit | None = None
+    for index in range(entrants):
+        begin = first if index == 0 else STARTS.load("random")(Xt, k, np.random.default_rng([seed, index]))
+        if problem.smoothness:
+            begin = begin.normalize()
+        run = fit(Xt, begin, problem, solver, Stop(RACE, 0, None, RACE), workers)
+        if best is None or run.losses[-1] < best.losses[-1]:
+            best = run
+    assert best is not None
+    return best.factors
 
 
 def _warnings(Xt: Matrix, k: int) -> tuple[str, ...]:

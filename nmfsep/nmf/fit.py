@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..registry import SOLVERS
+from . import penalties
 from .divergences import Divergence
 from .factors import Factors, Matrix
 from .kernels.choose import choose
@@ -71,7 +72,9 @@ class Fit:
     warnings: tuple[str, ...] = ()
 
 
-def choose_solver(name: str, divergence: Divergence, start: str = "auto") -> tuple[str, Solver]:
+def choose_solver(
+    name: str, divergence: Divergence, start: str = "auto", penalized: bool = False
+) -> tuple[str, Solver]:
     """Return the solver of that name, or the one that "auto" stands for, and its name.
 
     Raises
@@ -80,7 +83,7 @@ def choose_solver(name: str, divergence: Divergence, start: str = "auto") -> tup
         The name is unknown, or the solver cannot minimise the divergence or leave the zeros of the start.
     """
     beta = divergence.beta
-    name = SOLVERS.resolve(name if name != "auto" else "hals" if beta == 2 else "mu")
+    name = SOLVERS.resolve(name if name != "auto" else "hals" if beta == 2 and not penalized else "mue")
     solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
@@ -90,6 +93,8 @@ def choose_solver(name: str, divergence: Divergence, start: str = "auto") -> tup
             f"start {start!r} has exact zeros, which solver {name!r} can never leave",
             "use start nndsvda, or solver hals",
         )
+    if penalized and not solver.penalties:
+        raise UsageError(f"solver {name!r} knows neither sparsity nor smoothness", "use solver mue")
     return name, solver
 
 
@@ -124,21 +129,24 @@ def fit(
         With the factors as the solver left them (not normalised).
     """
     began = time.monotonic()
-    kernels = choose(*Xt.T.shape)
+    frames, bins = Xt.shape
+    kernels = choose(bins, frames, start.components, problem.divergence)
     state = State.of(start, kernels, workers)
     solver.start(Xt, state, problem)
 
     def loss() -> float:
-        return float(kernels.divergence(Xt, state.Wt, state.Zt, problem.divergence, workers))
+        divergence = kernels.divergence(Xt, state.Wt, state.Zt, problem.divergence, workers)
+        return float(divergence) + penalties.loss(state.Wt, state.Zt, problem)
 
-    losses, evaluated, converged, iteration = [loss()], [0], False, 0
+    losses = [solver.observe(state, problem, loss())]
+    evaluated, converged, iteration = [0], False, 0
     while iteration < stop.max_iter:
         solver.step(Xt, state, problem)
         iteration += 1
         out_of_time = stop.time_limit is not None and time.monotonic() - began >= stop.time_limit
         if iteration % stop.every and iteration < stop.max_iter and not out_of_time:
             continue
-        losses.append(loss())
+        losses.append(solver.observe(state, problem, loss()))
         steps = iteration - evaluated[-1]
         evaluated.append(iteration)
         wants_stop = callback is not None and bool(callback(iteration, losses[-1]))

@@ -19,11 +19,24 @@ class Problem:
         The loss D(X | W Z).
     fixed : frozenset of {"W", "Z"}
         Factors held as they are.
+    sparsity : float, default 0
+        Weight of sum_k ‖w_k‖ ‖z_k‖₁, for X of unit mean; see `penalties`.
+    smoothness : float, default 0
+        Weight of the squared steps of Z, relative to `level`; beta 1 only.
+    level : float, default 1
+        Mean of the activations expected.
     """
 
     divergence: Divergence = kullback_leibler
     fixed: frozenset[str] = frozenset()
+    sparsity: float = 0.0
+    smoothness: float = 0.0
+    level: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.fixed <= {"W", "Z"}:
             raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(self.fixed - {'W', 'Z'})}")
+        if self.sparsity < 0 or self.smoothness < 0:
+            raise UsageError("sparsity and smoothness cannot be negative")
+        if self.smoothness and self.divergence.beta != 1:
+            raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")

@@ -8,10 +8,12 @@ import numpy as np
 
 from ..divergences import Divergence
 from ..factors import Matrix
-from .reference import EPS, keep_positive, sweep
+from .reference import EPS, Rule, keep_positive, move_ahead, sweep
 from .workers import Workers, spans
 
 TILE = 1 << 17  # entries of X in a tile: half a megabyte of float32, the second-level cache of one core
+
+HALS_TILES = 4  # tiles at a time in sweeps, whose many small steps cost more than a cache miss
 
 
 def _tile(Xt: Matrix) -> int:
@@ -38,9 +40,17 @@ def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers:
     return sum(workers.map(part, spans(len(Xt), _tile(Xt))))
 
 
-def mm_activations(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, exponent: float, workers: Workers) -> None:
-    """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV."""
-    update = _activation_update(Xt, Wt, Zt, measure, exponent, workers)
+def mm_activations(
+    Xt: Matrix,
+    Wt: Matrix,
+    Zt: Matrix,
+    measure: Divergence,
+    exponent: float,
+    workers: Workers,
+    rule: Rule | None = None,
+) -> None:
+    """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV, or as a rule says."""
+    update = _activation_update(Xt, Wt, Zt, measure, exponent, workers, rule)
 
     def part(span: range) -> None:
         for a in span:
@@ -55,15 +65,28 @@ def mm_statistics(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, worke
 
 
 def mm_pass(
-    Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, exponent: float, workers: Workers
+    Xt: Matrix,
+    Wt: Matrix,
+    Zt: Matrix,
+    measure: Divergence,
+    exponent: float,
+    workers: Workers,
+    templates: Matrix | None = None,
+    rule: Rule | None = None,
 ) -> tuple[Matrix, Matrix]:
-    """Update Zt as mm_activations, then return mm_statistics: one pass over X does both."""
-    update = _activation_update(Xt, Wt, Zt, measure, exponent, workers)
-    return _statistics(Xt, Wt, Zt, measure, update, workers)
+    """Update Zt as mm_activations, then return mm_statistics at `templates`, Wt if not given: one pass does both."""
+    update = _activation_update(Xt, Wt, Zt, measure, exponent, workers, rule)
+    return _statistics(Xt, Wt if templates is None else templates, Zt, measure, update, workers)
 
 
 def _activation_update(
-    Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, exponent: float, workers: Workers
+    Xt: Matrix,
+    Wt: Matrix,
+    Zt: Matrix,
+    measure: Divergence,
+    exponent: float,
+    workers: Workers,
+    rule: Rule | None,
 ) -> Callable[[int, int], None]:
     """Return what updates the frames a to b of Zt."""
     W = np.ascontiguousarray(Wt.T)
@@ -74,6 +97,9 @@ def _activation_update(
         x, z = Xt[a:b], Zt[a:b]
         negative, positive = measure.ratios(x, _model(Wt, z, workers), workers.buffer("positive", x.shape, Xt.dtype))
         ratio = negative @ W
+        if rule is not None:
+            rule(a, z, ratio, np.broadcast_to(template_sums if positive is None else positive @ W, z.shape))
+            return
         ratio /= (template_sums if positive is None else positive @ W) + eps
         if exponent != 1:
             np.power(ratio, np.asarray(exponent, Wt.dtype), out=ratio)
@@ -109,12 +135,25 @@ def _statistics(
         assert D is not None
         return N, D
 
-    return _total(workers.map(part, spans(len(Xt), _tile(Xt))))
+    return total(workers.map(part, spans(len(Xt), _tile(Xt))))
 
 
-def hals_pass(Xt: Matrix, Wt: Matrix, Zt: Matrix, sweeps: int, workers: Workers) -> tuple[Matrix, Matrix]:
-    """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt."""
-    W, G = np.ascontiguousarray(Wt.T), Wt @ Wt.T
+def hals_pass(
+    Xt: Matrix,
+    Wt: Matrix,
+    G: Matrix,
+    Zt: Matrix,
+    sweeps: int,
+    workers: Workers,
+    plain: Matrix | None = None,
+    momentum: float = 0.0,
+) -> tuple[Matrix, Matrix]:
+    """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt.
+
+    G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
+    that was not: the products are those of the Z ahead.
+    """
+    W = np.ascontiguousarray(Wt.T)
 
     def part(span: range) -> tuple[Matrix, Matrix]:
         A, B = np.zeros_like(Wt), np.zeros_like(G)
@@ -125,14 +164,17 @@ def hals_pass(Xt: Matrix, Wt: Matrix, Zt: Matrix, sweeps: int, workers: Workers)
                 rows = np.ascontiguousarray(z.T)
                 sweep(np.ascontiguousarray((x @ W).T), G, rows, sweeps)
                 z[:] = rows.T
+            if plain is not None:
+                move_ahead(z, plain[a:b], momentum)
             A += z.T @ x
             B += z.T @ z
         return A, B
 
-    return _total(workers.map(part, spans(len(Xt), _tile(Xt))))
+    return total(workers.map(part, spans(len(Xt), HALS_TILES * _tile(Xt))))
 
 
-def _total(parts: list[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
+def total(parts: list[tuple[Matrix, Matrix]]) -> tuple[Matrix, Matrix]:
+    """Return the sums of the first and of the second matrices, added in order."""
     first, second = parts[0]
     for a, b in parts[1:]:
         first += a

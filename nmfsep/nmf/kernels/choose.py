@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from ..divergences import Divergence
 from . import blocked, reference
 
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
+LARGE = 1 << 22  # entries of X from which a fit saves more than the half second it takes to load compiled loops
+THIN = 24  # components from which BLAS is as fast as the compiled loops
 
 
-def choose(bins: int, frames: int) -> ModuleType:
-    """Return the kernels for a matrix of that size: a module with the names of `reference`."""
-    return reference if bins * frames < SMALL else blocked
+def choose(bins: int, frames: int, components: int, measure: Divergence) -> ModuleType:
+    """Return the kernels for a problem of that size: a module with the names of `reference`.
+
+    Only the problem decides, since other kernels round differently and the same input must give the same bytes.
+    """
+    if bins * frames < SMALL:
+        return reference
+    if bins * frames >= LARGE and components < THIN and measure.beta in (0, 1) and _numba():
+        from . import compiled
+
+        return compiled
+    return blocked
+
+
+def _numba() -> bool:
+    """Whether compiled loops can be had at all."""
+    try:
+        from . import loops  # noqa: F401
+    except (ImportError, OSError, RuntimeError):  # numba raises RuntimeError where it finds no place for its cache
+        return False
+    return True

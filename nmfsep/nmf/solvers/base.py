@@ -52,14 +52,20 @@ class Solver(Protocol):
         Whether the loss never rises; a solver that cannot promise this declares itself a heuristic here.
     fills : bool
         Whether it can leave exact zeros in the start, so that a start with zeros is no trap.
+    penalties : bool
+        Whether it heeds sparsity and smoothness.
     """
 
     betas: frozenset[float] | None
     monotone: bool
     fills: bool
+    penalties: bool
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Prepare the state."""
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Do one iteration on the state, in place."""
+
+    def observe(self, state: State, problem: Problem, loss: float) -> float:
+        """Learn the loss, each time it is evaluated; return the loss that holds, after going back if need be."""

@@ -7,7 +7,7 @@ Févotte & Idier, "Algorithms for nonnegative matrix factorization with the beta
 from __future__ import annotations
 
 from ..factors import Matrix
-from ..kernels.reference import EPS, keep_positive
+from ..penalties import activation_rule, update_templates
 from ..problem import Problem
 from .base import State
 
@@ -25,6 +25,7 @@ class MU:
     betas = None
     monotone = True
     fills = False
+    penalties = True
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Nothing to prepare."""
@@ -35,14 +36,16 @@ class MU:
         gamma = exponent(measure.beta)
         if "W" in problem.fixed:
             if "Z" not in problem.fixed:
-                kernels.mm_activations(Xt, state.Wt, state.Zt, measure, gamma, state.workers)
+                rule = activation_rule(state.Wt, state.Zt, problem, gamma)
+                kernels.mm_activations(Xt, state.Wt, state.Zt, measure, gamma, state.workers, rule)
             return
         if "Z" in problem.fixed:
             N, D = kernels.mm_statistics(Xt, state.Wt, state.Zt, measure, state.workers)
         else:
-            N, D = kernels.mm_pass(Xt, state.Wt, state.Zt, measure, gamma, state.workers)
-        N /= D + N.dtype.type(EPS)
-        if gamma != 1:
-            N **= gamma
-        state.Wt *= N
-        keep_positive(state.Wt)
+            rule = activation_rule(state.Wt, state.Zt, problem, gamma)
+            N, D = kernels.mm_pass(Xt, state.Wt, state.Zt, measure, gamma, state.workers, rule=rule)
+        update_templates(state.Wt, N, D, state.Zt, problem, gamma, state.Wt)
+
+    def observe(self, state: State, problem: Problem, loss: float) -> float:
+        """Take the loss as it is."""
+        return loss

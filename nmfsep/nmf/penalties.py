@@ -1,0 +1,102 @@
+"""What may be asked of the factors beside a small loss: sparsity and smoothness, both with updates that only descend.
+
+Sparsity adds sparsity * sum_k ‖w_k‖_q ‖z_k‖₁, which does not depend on how the scale is split between W and Z. q is 1
+(Marmin, Goulart & Févotte, "Majorization-minimization for sparse nonnegative matrix factorization with the
+beta-divergence", IEEE TSP 71, 2023), but for beta 1, where that sum is the sum of all entries of W Z, so that it would
+only turn the model down; there q is 2, and the quadratic that majorises ‖w‖₂ gives an update in closed form.
+
+Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates of unit sum and beta 1, `level` being
+the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
+Févotte, "Smooth nonnegative matrix factorization for unsupervised audiovisual document structuring", IEEE TMM 15(2),
+2013).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .factors import Matrix
+from .kernels.reference import EPS, Rule, keep_positive
+from .problem import Problem
+
+
+def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
+    """Return what the penalties add to the divergence."""
+    total = 0.0
+    if problem.sparsity:
+        total += problem.sparsity * float(_norms(Wt, problem) @ Zt.sum(axis=0, dtype=np.float64))
+    if problem.smoothness:
+        steps = np.diff(Zt, axis=0)
+        total += 0.5 * _stiffness(Zt, problem) * float(np.einsum("tk,tk->", steps, steps, dtype=np.float64))
+    return total
+
+
+def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -> Rule | None:
+    """Return how activations are updated, None for the plain multiplicative rule.
+
+    Zt are the activations that the update starts from, all of them, since smoothness couples neighbours.
+    """
+    if not (problem.sparsity or problem.smoothness):
+        return None
+    extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
+    eps = Wt.dtype.type(EPS)
+    if not problem.smoothness:
+
+        def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+            z *= (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
+            keep_positive(z)
+
+        return sparse
+    old, eta = Zt.copy(), Wt.dtype.type(_stiffness(Zt, problem))
+
+    def smooth(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+        last = first + len(z)
+        weight = np.zeros_like(z)  # neighbours of each frame
+        pull = np.zeros_like(z)  # sum over neighbours of z_t + z_neighbour
+        for shift in (-1, 1):
+            low, high = max(first, -shift if shift < 0 else 0), min(last, len(old) - shift if shift > 0 else last)
+            here = slice(low - first, high - first)
+            weight[here] += 1
+            pull[here] += old[low:high] + old[low + shift : high + shift]
+        a = 2 * eta * np.maximum(weight, Wt.dtype.type(0))
+        b = denominator + extra - eta * pull
+        root = np.sqrt(b * b + 4 * a * z * numerator)
+        # of the two forms of the root, the one without cancellation
+        np.copyto(z, np.where(b > 0, 2 * z * numerator / (b + root + eps), (root - b) / np.where(a > 0, 2 * a, 1)))
+        keep_positive(z)
+
+    return smooth
+
+
+def update_templates(
+    Wt: Matrix, N: Matrix, D: Matrix, Zt: Matrix, problem: Problem, exponent: float, out: Matrix
+) -> None:
+    """Set `out` to the update of the templates Wt; N and D are the statistics of mm_statistics, N is overwritten."""
+    eps = N.dtype.type(EPS)
+    if problem.smoothness:  # on the simplex, where the penalty holds, D is the same for all bins of a template
+        np.multiply(Wt, N, out=out)
+        out /= out.sum(axis=1, keepdims=True) + eps
+    elif problem.sparsity and problem.divergence.beta == 1:
+        pull = (problem.sparsity * Zt.sum(axis=0) / np.maximum(_norms(Wt, problem), EPS))[:, None].astype(N.dtype)
+        N *= Wt
+        np.divide(2 * N, D + np.sqrt(D * D + 4 * pull * N) + eps, out=out)
+    else:
+        if problem.sparsity:
+            D = D + (problem.sparsity * Zt.sum(axis=0))[:, None].astype(N.dtype)
+        N /= D + eps
+        if exponent != 1:
+            N **= N.dtype.type(exponent)
+        np.multiply(Wt, N, out=out)
+    keep_positive(out)
+
+
+def _norms(Wt: Matrix, problem: Problem) -> Matrix:
+    """‖w_k‖_q of every template."""
+    if problem.divergence.beta == 1:
+        norms: Matrix = np.sqrt(np.einsum("kf,kf->k", Wt, Wt))
+        return norms
+    return np.asarray(Wt.sum(axis=1))
+
+
+def _stiffness(Zt: Matrix, problem: Problem) -> float:
+    return problem.smoothness / max(problem.level, EPS)
