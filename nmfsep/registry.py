@@ -75,7 +75,8 @@ SOLVERS = Registry(
     {
         "mu": ("nmf.solvers.mu:MU", "multiplicative updates by majorisation, any beta; the loss never rises"),
         "mue": ("nmf.solvers.mue:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
-        "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only; fast"),
+        "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only"),
+        "ehals": ("nmf.solvers.ehals:EHALS", "the same with extrapolation and restarts: faster"),
     },
 )
 

@@ -14,6 +14,7 @@ from ..registry import STARTS
 from .divergences import Divergence, as_divergence
 from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit
+from .kernels.reference import EPS
 from .kernels.workers import Workers
 from .problem import Problem
 from .solvers.base import Solver
@@ -105,18 +106,23 @@ def factorize(
     >>> bool(abs(X - V).max() < 1e-3)
     True
     """
-    if k < 1:
-        raise UsageError(f"the number of components must be at least 1, not {k}")
+    for what, count in (("k", k), ("loss_every", loss_every), ("restarts", restarts)):
+        if not isinstance(count, (int, np.integer)) or count < 1:
+            raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
     Xt, unit = _prepare(X)
     measure = as_divergence(divergence)
-    if measure.beta <= 0:
-        Xt = np.maximum(Xt, Xt.max() * Xt.dtype.type(FLOOR))
-    name, method = choose_solver(solver, measure, start, penalized=bool(sparsity or smoothness))
+    silent = not Xt.any()
+    if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
+        Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
+    used = start if W is None and Z is None else "auto"
+    name, method = choose_solver(solver, measure, used, penalized=bool(sparsity or smoothness))
     level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k)
     problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
     for which, given in (("W", W), ("Z", Z)):
         if which in problem.fixed and given is None:
             raise UsageError(f"{which} is to be held fixed but is not given")
+    scale = float(unit) ** measure.beta
+    told = None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
     with Workers(threads) as workers:
         begin = _start(Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1 and W is None and Z is None:
@@ -124,15 +130,14 @@ def factorize(
         if smoothness:
             begin = begin.normalize()
         stop = Stop(max_iter, tol, time_limit, loss_every)
-        result = fit(Xt, begin, problem, method, stop, workers, callback)
+        result = fit(Xt, begin, problem, method, stop, workers, told)
     factors = Factors(result.factors.W, result.factors.Z * unit)
-    scale = float(unit) ** measure.beta
     return replace(
         result,
         factors=factors if problem.fixed else factors.normalize(),
         losses=tuple(loss * scale for loss in result.losses),
         solver=name,
-        warnings=_warnings(Xt, k),
+        warnings=_warnings(begin, silent),
     )
 
 
@@ -165,6 +170,8 @@ def _start(
     # without the other factor, a start of equal entries, at which W Z has the mean of X
     w = np.full((bins, k), 1 / bins) if W is None else np.array(W, dtype=Xt.dtype)
     z = np.array(Z, dtype=Xt.dtype) / unit if Z is not None else np.full((k, frames), mean / max(w.mean() * k, 1e-30))
+    if W is None and 0 < z.mean() < np.inf:
+        w = np.full((bins, k), mean / (k * z.mean(dtype=np.float64)))
     for name, factor, shape in (("W", w, (bins, k)), ("Z", z, (k, frames))):
         if factor.shape != shape:
             raise UsageError(f"{name} has shape {factor.shape}, not {shape}")
@@ -191,9 +198,11 @@ def _race(
     return best.factors
 
 
-def _warnings(Xt: Matrix, k: int) -> tuple[str, ...]:
-    if not Xt.any():
+def _warnings(begin: Factors, silent: bool) -> tuple[str, ...]:
+    if silent:
         return ("everything is zero, so there is nothing to tell apart",)
-    if k > min(Xt.shape):
-        return (f"{k} components are more than the {min(Xt.shape)} that can differ here; the others are silent",)
+    k, rank = begin.components, min(len(begin.W), begin.Z.shape[1])
+    if k > rank:
+        rest = "" if begin.Z.any(axis=1).all() else "; the others are silent"
+        return (f"{k} components are more than the {rank} that can differ here{rest}",)
     return ()

@@ -28,7 +28,7 @@ class Stop:
     max_iter : int, default 200
         Iterations at the most.
     tol : float, default 1e-4
-        Stop when `every` iterations lower the loss by less than this share of the first loss; 0 never stops early.
+        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
     time_limit : float, optional
         Seconds.
     every : int, default 10
@@ -83,7 +83,7 @@ def choose_solver(
         The name is unknown, or the solver cannot minimise the divergence or leave the zeros of the start.
     """
     beta = divergence.beta
-    name = SOLVERS.resolve(name if name != "auto" else "hals" if beta == 2 and not penalized else "mue")
+    name = SOLVERS.resolve(name if name != "auto" else "ehals" if beta == 2 and not penalized else "mue")
     solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
@@ -150,7 +150,7 @@ def fit(
         steps = iteration - evaluated[-1]
         evaluated.append(iteration)
         wants_stop = callback is not None and bool(callback(iteration, losses[-1]))
-        gain = (losses[-2] - losses[-1]) * stop.every / steps
+        gain = (losses[-2] - losses[-1]) * 10 / steps
         converged = stop.tol > 0 and gain <= stop.tol * losses[0]
         if converged or wants_stop or out_of_time:
             break

@@ -36,6 +36,9 @@ class Counting:
     def step(self, Xt, state, problem):
         self.steps += 1
 
+    def observe(self, state, problem, loss):
+        return loss
+
 
 def falling(ratio=0.5):
     loss = 1.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nmfsep.nmf.divergences.beta import Beta
-from nmfsep.nmf.kernels import blocked, reference
+from nmfsep.nmf.kernels import blocked, compiled, reference
 from nmfsep.nmf.kernels.choose import choose
 from nmfsep.nmf.kernels.workers import SPANS, Workers, spans
 
@@ -39,7 +39,7 @@ def run(kernels, name, X, Wt, Zt, beta, workers):
     """Return everything a kernel returns or changes."""
     Wt, Zt, measure = Wt.copy(), Zt.copy(), Beta(beta)
     if name == "hals_pass":
-        returned = kernels.hals_pass(X, Wt, Zt, 2, workers)
+        returned = kernels.hals_pass(X, Wt, Wt @ Wt.T, Zt, 2, workers)
     elif name in ("mm_activations", "mm_pass"):
         returned = getattr(kernels, name)(X, Wt, Zt, measure, 0.7, workers)
     else:
@@ -84,7 +84,7 @@ def test_blocked_hals_equals_reference(dtype, shape, content, small_tiles, worke
 def test_hals_without_sweeps_leaves_activations(kernels, small_tiles, workers):
     X, Wt, Zt = problem((30, 9, 3), "dense", np.float64, 2)
     before = Zt.copy()
-    P, G = kernels.hals_pass(X, Wt, Zt, 0, workers)
+    P, G = kernels.hals_pass(X, Wt, Wt @ Wt.T, Zt, 0, workers)
     np.testing.assert_array_equal(Zt, before)
     np.testing.assert_allclose(P, Zt.T @ X, rtol=1e-12)
     np.testing.assert_allclose(G, Zt.T @ Zt, rtol=1e-12)
@@ -134,8 +134,12 @@ def test_spans_cover_every_frame_once_in_whole_tiles(frames, tile):
 
 
 def test_small_matrices_get_the_plain_kernels_and_large_ones_the_blocked():
-    assert choose(20, 30) is reference
-    assert choose(1025, 1000) is blocked
+    kl = Beta(1.0)
+    assert choose(20, 30, 4, kl) is reference
+    assert choose(1025, 1000, 4, kl) is blocked
+    assert choose(1025, 100_000, 4, kl) is compiled
+    assert choose(1025, 100_000, 64, kl) is blocked
+    assert choose(1025, 100_000, 4, Beta(0.5)) is blocked
 
 
 def test_map_returns_results_in_order():

@@ -165,7 +165,7 @@ def test_hals_refuses_another_divergence_in_a_sentence_with_a_hint(divergence):
     assert "mu" in refusal.value.hint
 
 
-def test_auto_is_hals_for_the_squared_error_and_mu_for_the_rest():
+def test_auto_is_the_extrapolated_solver_of_the_divergence():
     X = problem()[0]
-    assert factorize(X, 2, divergence=2, max_iter=1).solver == "hals"
-    assert factorize(X, 2, divergence=1.99, max_iter=1).solver == "mu"
+    assert factorize(X, 2, divergence=2, max_iter=1).solver == "ehals"
+    assert factorize(X, 2, divergence=1.99, max_iter=1).solver == "mue"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from ...registry import DIVERGENCES
 from ..factors import Matrix
 
@@ -30,7 +32,7 @@ def as_divergence(spec: str | float | Divergence) -> Divergence:
     if isinstance(spec, str):
         divergence: Divergence = DIVERGENCES.load(spec)
         return divergence
-    if isinstance(spec, (int, float)):
+    if isinstance(spec, (int, float, np.integer, np.floating)):
         from .beta import Beta
 
         return Beta(float(spec))

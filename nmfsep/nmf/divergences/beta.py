@@ -32,8 +32,8 @@ class Beta:
     beta: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta) and abs(self.beta) <= 4):
-            raise UsageError(f"a divergence of beta {self.beta} is not between -4 and 4")
+        if not (math.isfinite(self.beta) and -2 <= self.beta <= 4):
+            raise UsageError(f"a divergence of beta {self.beta} is not between -2 and 4")
 
     def value(self, X: Matrix, V: Matrix) -> float:
         """Return the sum of d(x|v); V is overwritten."""
@@ -44,7 +44,7 @@ class Beta:
         if beta == 1:
             linear = float(V.sum(dtype=np.float64)) - float(X.sum(dtype=np.float64))
             # x log(x/v), with its limit 0 at x = 0: the floor keeps the logarithm finite there
-            np.divide(np.maximum(X, np.finfo(X.dtype).tiny), V, out=V)
+            np.divide(np.maximum(X, X.dtype.type(1e-20)), V, out=V)
             np.log(V, out=V)
             np.multiply(V, X, out=V)
             return linear + float(V.sum(dtype=np.float64))
@@ -53,11 +53,12 @@ class Beta:
             linear = float(V.sum(dtype=np.float64)) - V.size
             np.log(V, out=V)
             return linear - float(V.sum(dtype=np.float64))
-        power = V ** np.asarray(beta - 1, V.dtype)
-        total = float((X ** np.asarray(beta, X.dtype)).sum(dtype=np.float64))
+        X, V = X.astype(np.float64, copy=False), V.astype(np.float64, copy=False)  # the sums nearly cancel
+        power = V ** (beta - 1)
+        total = float((X**beta).sum())
         total -= beta * float(np.einsum("ij,ij->", X, power, dtype=np.float64))
         total += (beta - 1) * float(np.einsum("ij,ij->", V, power, dtype=np.float64))
-        return total / (beta * (beta - 1))
+        return max(total / (beta * (beta - 1)), 0.0)
 
     def ratios(self, X: Matrix, V: Matrix, positive: Matrix) -> tuple[Matrix, Matrix | None]:
         """Return X V^(b-2) and V^(b-1); V is overwritten, the second part lies in `positive` or is None for ones."""

@@ -1,56 +1,23 @@
-"""Hierarchical alternating least squares, extrapolated: coordinate descent on the rows of Z and the columns of W.
+"""Hierarchical alternating least squares: exact coordinate descent on the rows of Z and the columns of W.
 
-Cichocki & Phan 2009. Several sweeps on products computed once: Gillis & Glineur, "Accelerated multiplicative updates
-and hierarchical ALS algorithms for nonnegative matrix factorization", Neural Computation 24(4), 2012. Extrapolation with
-restarts: Ang & Gillis, "Accelerating nonnegative matrix factorization algorithms using extrapolation", Neural
-Computation 31(2), 2019, algorithm 2 with hp = 3 and the published constants.
+Cichocki & Phan 2009; the repeated sweeps at the cost of one product follow Gillis & Glineur, "Accelerated
+multiplicative updates and hierarchical ALS algorithms for nonnegative matrix factorization", Neural Computation
+24(4), 2012.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-import numpy as np
-
 from ..factors import Matrix
-from ..kernels.reference import move_ahead, sweep
+from ..kernels.reference import sweep
 from ..problem import Problem
 from .base import State
 
 Z_SWEEPS = 2
 W_SWEEPS = 4  # cheaper than those of Z, since the products they use do not grow with the number of frames
-MOMENTUM, GROWTH, LIMIT_GROWTH, DECAY = 0.5, 1.05, 1.01, 1.5
-
-
-@dataclass(slots=True)
-class Memory:
-    """What the solver remembers between steps.
-
-    Attributes
-    ----------
-    ahead : ndarray, shape (components, bins)
-        The templates, extrapolated.
-    plain_templates, plain_activations : ndarray
-        The last factors before extrapolation, transposed.
-    energy : float
-        Sum of the squares of X.
-    error : float
-        ‖X - W Z‖² at the factors of the state.
-    momentum, limit : float
-    """
-
-    ahead: Matrix
-    plain_templates: Matrix
-    plain_activations: Matrix
-    energy: float
-    error: float = math.inf
-    momentum: float = MOMENTUM
-    limit: float = 1.0
 
 
 class HALS:
-    """Sweeps over Z, tile by tile, then over W; both are then moved ahead, and back if the error rose."""
+    """Sweeps over Z, tile by tile, then over W, on products that are computed once."""
 
     betas = frozenset({2.0})
     monotone = True
@@ -58,52 +25,15 @@ class HALS:
     penalties = False
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Begin at rest."""
-        energy = float(np.einsum("tf,tf->", Xt, Xt, dtype=np.float64))
-        state.memory = Memory(state.Wt.copy(), state.Wt.copy(), state.Zt.copy(), energy)
+        """Nothing to prepare."""
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Do one iteration."""
-        memory: Memory = state.memory
-        free_W, free_Z = "W" not in problem.fixed, "Z" not in problem.fixed
-        Z, plain_activations = state.Zt.copy(), memory.plain_activations.copy()
-        P, G = state.kernels.hals_pass(
-            Xt,
-            memory.ahead,
-            memory.ahead @ memory.ahead.T,
-            Z,
-            Z_SWEEPS if free_Z else 0,
-            state.workers,
-            plain_activations if free_Z else None,
-            memory.momentum,
-        )
-        W = memory.ahead.copy()
-        if free_W:
-            sweep(P, G, W, W_SWEEPS)
-        error = _error(memory.energy, P, G, W)
-        if error > memory.error:  # go back, and on without momentum
-            memory.limit, memory.momentum = memory.momentum, memory.momentum / DECAY
-            memory.ahead, memory.plain_templates, memory.plain_activations = (
-                state.Wt.copy(),
-                state.Wt.copy(),
-                state.Zt.copy(),
-            )
-            return
-        memory.error = error
-        memory.momentum = min(memory.limit, GROWTH * memory.momentum)
-        memory.limit = min(1.0, LIMIT_GROWTH * memory.limit)
-        state.Wt[:], state.Zt[:] = W, Z
-        memory.plain_activations = plain_activations
-        if free_W:
-            memory.ahead = W
-            move_ahead(memory.ahead, memory.plain_templates, memory.momentum)
+        sweeps = 0 if "Z" in problem.fixed else Z_SWEEPS
+        P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, sweeps, state.workers)
+        if "W" not in problem.fixed:
+            sweep(P, G, state.Wt, W_SWEEPS)
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Take the loss as it is."""
         return loss
-
-
-def _error(energy: float, P: Matrix, G: Matrix, W: Matrix) -> float:
-    """Return ‖X - W Z‖² from products that are at hand: ‖X‖² - 2 <Z Xᵀ, W> + <Z Zᵀ, W Wᵀ>."""
-    cross = float(np.einsum("kf,kf->", P, W, dtype=np.float64))
-    return energy - 2 * cross + float(np.einsum("kl,kl->", G, W @ W.T, dtype=np.float64))
