@@ -13,6 +13,7 @@ from .manifest import is_manifest, written_by_us
 from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
+from .nmf.problem import Problem
 from .registry import suggestion
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
@@ -117,7 +118,10 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
 def _check_model(settings: Settings) -> None:
     """Refuse what no input could make possible."""
     STFT(settings.n_fft, settings.hop, settings.window)
-    choose_solver(settings.solver, as_divergence(settings.divergence), settings.start)
+    penalized = bool(settings.sparsity or settings.smoothness)
+    divergence = as_divergence(settings.divergence)
+    choose_solver(settings.solver, divergence, settings.start, penalized)
+    Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
 
 
 def _job(

@@ -71,6 +71,11 @@ class Settings:
         1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
     )
     time_limit: float | None = _knob(None, "Stop iterating after this long.", low=0, unit="seconds")
+    restarts: int = _knob(
+        1, "Starts that run a short race, the best going on; all but the first are random.", low=1, high=1000
+    )
+    sparsity: float = _knob(0.0, "Prefer few activations; try 0.1 to 1.", low=0, high=1e6)
+    smoothness: float = _knob(0.0, "Prefer slow activations, kl only; try 0.1 to 10.", low=0, high=1e6)
     seed: int = _knob(0, "Seed of whatever is random.", low=0, high=2**64 - 1)
     n_fft: int = _knob(2048, "Length of a frame.", low=4, high=2**20, unit="samples", group="Signal")
     hop_length: int | None = _knob(

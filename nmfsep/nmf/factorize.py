@@ -116,7 +116,7 @@ def factorize(
         Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
     used = start if W is None and Z is None else "auto"
     name, method = choose_solver(solver, measure, used, penalized=bool(sparsity or smoothness))
-    level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k)
+    level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
     problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
     for which, given in (("W", W), ("Z", Z)):
         if which in problem.fixed and given is None:

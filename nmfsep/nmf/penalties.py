@@ -38,9 +38,9 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
     """
     if not (problem.sparsity or problem.smoothness):
         return None
-    extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
     eps = Wt.dtype.type(EPS)
-    if not problem.smoothness:
+    if problem.sparsity:
+        extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
 
         def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
             z *= (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
@@ -58,8 +58,8 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
             here = slice(low - first, high - first)
             weight[here] += 1
             pull[here] += old[low:high] + old[low + shift : high + shift]
-        a = 2 * eta * np.maximum(weight, Wt.dtype.type(0))
-        b = denominator + extra - eta * pull
+        a = 2 * eta * weight
+        b = denominator - eta * pull
         root = np.sqrt(b * b + 4 * a * z * numerator)
         # of the two forms of the root, the one without cancellation
         np.copyto(z, np.where(b > 0, 2 * z * numerator / (b + root + eps), (root - b) / np.where(a > 0, 2 * a, 1)))

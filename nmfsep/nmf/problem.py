@@ -38,5 +38,7 @@ class Problem:
             raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(self.fixed - {'W', 'Z'})}")
         if self.sparsity < 0 or self.smoothness < 0:
             raise UsageError("sparsity and smoothness cannot be negative")
+        if self.sparsity and self.smoothness:
+            raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")

@@ -64,11 +64,12 @@ def small_tiles(monkeypatch):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ["divergence", "mm_activations", "mm_statistics", "mm_pass"])
-def test_blocked_equals_reference(name, dtype, shape, content, small_tiles, workers):
+@pytest.mark.parametrize("kernels", [blocked, compiled])
+def test_fast_kernels_equal_reference(kernels, name, dtype, shape, content, small_tiles, workers):
     for beta in BETAS:
         given = problem(shape, content, dtype, beta)
         wanted = run(reference, name, *given, beta, workers)
-        assert_close(run(blocked, name, *given, beta, workers), wanted, TOLERANCE[dtype])
+        assert_close(run(kernels, name, *given, beta, workers), wanted, TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("content", CONTENTS)
@@ -80,7 +81,7 @@ def test_blocked_hals_equals_reference(dtype, shape, content, small_tiles, worke
     assert_close(run(blocked, "hals_pass", *given, 2, workers), wanted, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("kernels", [reference, blocked])
+@pytest.mark.parametrize("kernels", [reference, blocked, compiled])
 def test_hals_without_sweeps_leaves_activations(kernels, small_tiles, workers):
     X, Wt, Zt = problem((30, 9, 3), "dense", np.float64, 2)
     before = Zt.copy()
@@ -92,17 +93,18 @@ def test_hals_without_sweeps_leaves_activations(kernels, small_tiles, workers):
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("name", ["divergence", "mm_activations", "mm_statistics", "mm_pass", "hals_pass"])
-def test_threads_do_not_change_a_bit(name, threads, small_tiles, workers):
+@pytest.mark.parametrize("kernels", [blocked, compiled])
+def test_threads_do_not_change_a_bit(kernels, name, threads, small_tiles, workers):
     given = problem((203, 9, 3), "dense", np.float32, 2)
     with Workers(threads) as several:
         for beta in (2,) if name == "hals_pass" else (0, 1, 1.5, 2):
-            alone = run(blocked, name, *given, beta, workers)
-            together = run(blocked, name, *given, beta, several)
+            alone = run(kernels, name, *given, beta, workers)
+            together = run(kernels, name, *given, beta, several)
             for a, b in zip(alone, together, strict=True):
                 np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kernels", [reference, blocked])
+@pytest.mark.parametrize("kernels", [reference, blocked, compiled])
 def test_exact_zeros_stay_and_positive_activations_stay_positive(kernels, small_tiles, workers):
     X, Wt, Zt = problem((40, 9, 3), "dense", np.float32, 1)
     X = np.where(np.arange(40)[:, None] < 5, np.float32(0), X)  # silence drives the first frames towards zero
@@ -114,7 +116,7 @@ def test_exact_zeros_stay_and_positive_activations_stay_positive(kernels, small_
     assert np.isfinite(Zt).all()
 
 
-@pytest.mark.parametrize("kernels", [reference, blocked])
+@pytest.mark.parametrize("kernels", [reference, blocked, compiled])
 def test_small_positive_entries_are_kept_clear_of_denormals(kernels, small_tiles, workers):
     X, Wt, Zt = problem((40, 9, 3), "dense", np.float32, 1)
     Zt[:] = reference.TINY

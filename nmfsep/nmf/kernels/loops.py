@@ -94,7 +94,7 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
     """Do mm_activations and mm_statistics for beta 1 on frames start to stop; the statistics are added to N and D.
 
     All arrays are float32 and C-contiguous: X (frames, bins), W and ahead (components, bins), Z (frames, components),
-    with components, start and stop multiples of 4. The exponent is 1 for this beta.
+    with components, start and stop multiples of 4.
     """
     K, bins = W.shape
     v = np.empty((4, bins), X.dtype)
@@ -114,7 +114,8 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
             _project(v, W, g)
             for i in range(4):
                 for k in range(K):
-                    z[i, k] *= g[i, k] / sums[k]
+                    q = g[i, k] / sums[k]
+                    z[i, k] *= q if exponent == ONE else q**exponent
         if accumulate:
             _model(z, ahead, v, eps)
             _quotient(x, v)
@@ -126,7 +127,7 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
 
 @outer
 def is_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N, D):  # type: ignore[no-untyped-def]
-    """Do the same for beta 0, with the exponent given."""
+    """Do the same for beta 0."""
     K, bins = W.shape
     v = np.empty((4, bins), X.dtype)
     u = np.empty((4, bins), X.dtype)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from nmfsep import factorize
+from nmfsep.errors import UsageError
+from nmfsep.nmf import penalties
+from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.nmf.problem import Problem
+
+BETAS = [0, 0.5, 1, 1.5, 2, 3]
+
+
+def matrix(bins=40, frames=120, k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((bins, k)) @ rng.random((k, frames)) + 0.05 * rng.random((bins, frames))
+
+
+def hoyer(Z):
+    """Sparseness of rows: 0 for a constant one, 1 for a single entry (Hoyer 2004)."""
+    root = np.sqrt(Z.shape[1])
+    return float(np.mean((root - Z.sum(axis=1) / np.linalg.norm(Z, axis=1)) / (root - 1)))
+
+
+def roughness(Z):
+    return np.abs(np.diff(Z, axis=1)).sum() / Z.sum()
+
+
+@pytest.mark.parametrize("solver", ["mu", "mue"])
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("sparsity", [0.1, 1])
+def test_the_loss_with_its_sparsity_never_rises(beta, sparsity, solver):
+    fit = factorize(matrix(), 4, divergence=beta, solver=solver, sparsity=sparsity, loss_every=1, max_iter=80, tol=0)
+    assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
+
+
+@pytest.mark.parametrize("solver", ["mu", "mue"])
+@pytest.mark.parametrize("smoothness", [0.1, 3, 100])
+def test_the_loss_with_its_smoothness_never_rises(smoothness, solver):
+    fit = factorize(matrix(), 4, smoothness=smoothness, solver=solver, loss_every=1, max_iter=80, tol=0)
+    assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 1.5, 2])
+def test_more_sparsity_gives_sparser_activations(beta):
+    fits = [factorize(matrix(), 4, divergence=beta, solver="mue", sparsity=s, max_iter=300) for s in (0, 3)]
+    dense, sparse = (hoyer(fit.factors.Z) for fit in fits)
+    assert sparse > dense + 0.02
+
+
+def test_more_smoothness_gives_smoother_activations():
+    rough = [roughness(factorize(matrix(), 4, smoothness=s, max_iter=200).factors.Z) for s in (0, 0.3, 10)]
+    assert rough[0] > rough[1] > rough[2]
+    assert rough[2] < rough[0] / 3
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 2])
+def test_the_sparsity_penalty_does_not_depend_on_how_the_scale_is_split(beta):
+    rng = np.random.default_rng(0)
+    Wt, Zt, D = rng.random((3, 10)), rng.random((20, 3)), np.array([0.1, 1, 50])
+    problem = Problem(Beta(beta), sparsity=0.7)
+    assert penalties.loss(Wt * D[:, None], Zt / D, problem) == pytest.approx(penalties.loss(Wt, Zt, problem))
+
+
+def test_smoothness_is_the_sum_of_squared_steps():
+    Zt = np.array([[0.0, 1], [2, 1], [2, 4]])
+    problem = Problem(smoothness=3.0, level=2.0)
+    assert penalties.loss(np.ones((2, 5)) / 5, Zt, problem) == pytest.approx(0.5 * 3 / 2 * (4 + 9))
+
+
+def test_tiles_do_not_change_a_smooth_update(monkeypatch):
+    # neighbours of a frame may lie in another tile
+    from nmfsep.nmf.kernels import blocked, choose
+
+    monkeypatch.setattr(choose, "SMALL", 0)
+    whole = factorize(matrix(), 4, smoothness=1, max_iter=20, tol=0).factors.Z
+    monkeypatch.setattr(blocked, "TILE", 320)
+    np.testing.assert_allclose(factorize(matrix(), 4, smoothness=1, max_iter=20, tol=0).factors.Z, whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 1024.0])
+@pytest.mark.parametrize("penalty", ["sparsity", "smoothness"])
+def test_penalties_do_not_depend_on_the_level(penalty, unit):
+    plain = factorize(matrix(), 4, **{penalty: 0.5}, max_iter=30).factors
+    scaled = factorize(matrix() * unit, 4, **{penalty: 0.5}, max_iter=30).factors
+    np.testing.assert_array_equal(plain.W, scaled.W)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"divergence": 2, "solver": "hals", "sparsity": 1}, "neither sparsity nor smoothness"),
+        ({"divergence": 2, "smoothness": 1}, "kl only"),
+        ({"sparsity": -1}, "negative"),
+        ({"sparsity": 1, "smoothness": 1}, "together"),
+    ],
+)
+def test_what_cannot_be_penalised_is_refused(options, says):
+    with pytest.raises(UsageError, match=says):
+        factorize(matrix(), 4, **options)
