@@ -40,7 +40,7 @@ def test_the_loss_with_its_smoothness_never_rises(smoothness, solver):
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
 
 
-@pytest.mark.parametrize("beta", [0.5, 1, 1.5, 2])
+@pytest.mark.parametrize("beta", [1, 1.5, 2])
 def test_more_sparsity_gives_sparser_activations(beta):
     fits = [factorize(matrix(), 4, divergence=beta, solver="mue", sparsity=s, max_iter=300) for s in (0, 3)]
     dense, sparse = (hoyer(fit.factors.Z) for fit in fits)

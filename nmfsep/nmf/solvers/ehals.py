@@ -1,7 +1,7 @@
 """Hierarchical alternating least squares, extrapolated: coordinate descent on the rows of Z and the columns of W.
 
-The sweeps are those of `hals`. Extrapolation with restarts: Ang & Gillis, "Accelerating nonnegative matrix factorization
-algorithms using extrapolation", Neural Computation 31(2), 2019, algorithm 2 with hp = 3.
+The sweeps are those of `hals`. Extrapolation with restarts: Ang & Gillis, "Accelerating nonnegative matrix
+factorization algorithms using extrapolation", Neural Computation 31(2), 2019, algorithm 2 with hp = 3.
 """
 
 from __future__ import annotations
