@@ -1,0 +1,135 @@
+"""Help, version and completion: quick, and true to what the commands do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli_harness import Cli
+
+from nmfsep import __version__
+from nmfsep.cli.main import COMMANDS
+from nmfsep.registry import DIVERGENCES, MASKS, SOLVERS, STARTS
+from nmfsep.settings import CLIP_MODES, CONTAINERS, WINDOWS
+
+NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
+AFTER = """
+import atexit, json, os, sys
+atexit.register(lambda: os.write(2, json.dumps(sorted({name.split(".")[0] for name in sys.modules})).encode()))
+from nmfsep.cli.main import main
+main()
+"""
+
+
+def loaded(cli: Cli, *args: str) -> set[str]:
+    """Return the top-level modules that a run has loaded when it ends."""
+    command = [cli.command[0], "-c", AFTER, *args]
+    done = subprocess.run(command, cwd=cli.folder, env=cli.env(), capture_output=True, check=False)
+    return set(json.loads(done.stderr[done.stderr.index(b"[") :]))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--help"],
+        ["-h"],
+        ["--version"],
+        ["split", "--help"],
+        ["check", "--help"],
+        ["completion", "zsh"],
+        ["spilt"],
+        ["split", "song.wav", "-k", "0"],
+    ],
+    ids=" ".join,
+)
+def test_an_answer_that_needs_no_numbers_loads_no_numeric_library(cli: Cli, args: list[str]) -> None:
+    modules = loaded(cli, *args)
+    assert "nmfsep" in modules
+    assert not modules & NUMERIC
+
+
+def test_split_loads_only_what_it_needs(cli: Cli, song: Path) -> None:
+    # each of these costs more than a short file takes to split
+    modules = loaded(cli, "split", "song.wav", "-k", "2", "-q")
+    assert "numpy" in modules
+    assert not modules & {"librosa", "scipy", "sklearn", "numba"}
+
+
+def examples(text: str) -> list[str]:
+    """Return the commands after "Example:"."""
+    return [" ".join(match.split()) for match in re.findall(r"Example: (.+?)(?=\n\n|\Z)", text, re.DOTALL)]
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_the_help_has_an_example_that_works(cli: Cli, song: Path, stems_of_song: Path, command: str | None) -> None:
+    if command == "check":
+        shutil.copytree(stems_of_song, cli.folder / "separated")
+    result = cli(*([command] if command else []), "--help")
+    assert (result.code, result.err) == (0, "")
+    found = examples(result.out.decode())
+    assert found
+    for example in found:
+        assert f"nmfsep {command or ''}".strip() in example
+        ran = cli.shell(example)
+        assert (ran.code, ran.err) == (0, ""), example
+
+
+def test_the_help_lists_every_command_with_its_summary(cli: Cli) -> None:
+    text = " ".join(cli("--help").out.decode().split())
+    for name, (summary, _) in COMMANDS.items():
+        assert f"{name} {summary}" in text
+
+
+def test_the_help_of_split_explains_every_name(cli: Cli) -> None:
+    def squeeze(text: str) -> str:
+        return re.sub(r"\s", "", text)  # the help breaks lines, also after hyphens
+
+    text = squeeze(cli("split", "--help").out.decode())
+    for names in (DIVERGENCES, SOLVERS, STARTS, MASKS, WINDOWS, CONTAINERS, CLIP_MODES):
+        for name, summary in names.items():
+            assert squeeze(f"{name}: {summary}") in text
+
+
+def test_help_reads_the_same_after_a_command_and_in_short(cli: Cli) -> None:
+    assert cli("split", "-h").out == cli("split", "--help").out
+    assert cli("-h").out == cli("--help").out
+
+
+def test_version_is_one_line(cli: Cli) -> None:
+    assert cli("--version").out.decode() == f"nmfsep {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
+    result = cli("completion", shell)
+    assert (result.code, result.err) == (0, "")
+    assert f"_NMFSEP_COMPLETE={shell}_complete" in result.out.decode()
+    if shutil.which(shell):
+        (cli.folder / "script").write_bytes(result.out)
+        assert cli.shell(f"{shell} -n script").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("sp", ["split"]),
+        ("c", ["check", "completion"]),
+        ("split --div", ["--divergence"]),
+        ("split --fla", ["--flac"]),
+        ("check --js", ["--json"]),
+    ],
+)
+def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:
+    line = f"nmfsep {words}"
+    script = (
+        'eval "$(nmfsep completion bash)"; '
+        f"COMP_WORDS=({line}) COMP_CWORD={len(words.split())} COMPREPLY=(); _nmfsep_completion nmfsep; "
+        "printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    result = cli.shell(script)
+    assert (result.code, result.err) == (0, "")
+    assert result.paths == expected
