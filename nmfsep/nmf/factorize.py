@@ -103,12 +103,13 @@ def factorize(
     for which, given in (("W", W), ("Z", Z)):
         if which in problem.fixed and given is None:
             raise UsageError(f"{which} is to be held fixed but is not given")
+    scale = float(unit) ** measure.beta
+    told = None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
     with Workers(threads) as workers:
         begin = _start(Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         stop = Stop(max_iter, tol, time_limit, loss_every)
-        result = fit(Xt, begin, problem, method, stop, workers, callback)
+        result = fit(Xt, begin, problem, method, stop, workers, told)
     factors = Factors(result.factors.W, result.factors.Z * unit)
-    scale = float(unit) ** measure.beta
     return replace(
         result,
         factors=factors if problem.fixed else factors.normalize(),
