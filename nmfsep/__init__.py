@@ -21,6 +21,7 @@ _PUBLIC = {
     "Factors": "nmf.factors",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
+    "NMF": "nmf.estimator",
     "separate": "separation.pipeline",
     "Stems": "separation.pipeline",
     "Settings": "settings",

@@ -71,8 +71,9 @@ def test_only_the_command_line_knows_click_or_prints(path):
 def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library():
     code = (
         "import sys, nmfsep; assert not {'numpy', 'scipy', 'soundfile'} & set(sys.modules); "
-        "[getattr(nmfsep, name) for name in nmfsep.__all__]; "
-        "assert not {'librosa', 'sklearn', 'numba', 'scipy'} & set(sys.modules)"
+        "[getattr(nmfsep, name) for name in nmfsep.__all__ if name != 'NMF']; "
+        "assert not {'librosa', 'sklearn', 'numba', 'scipy'} & set(sys.modules); "
+        "nmfsep.NMF"  # the one that is a class of scikit-learn
     )
     root = str(PACKAGE.parent)
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})
