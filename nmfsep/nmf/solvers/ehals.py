@@ -35,6 +35,8 @@ class Memory:
     error : float
         ‖X - W Z‖² at the factors of the state.
     momentum, limit : float
+    at_rest : bool
+        Whether the next step starts without momentum, after one that was taken back.
     """
 
     ahead: Matrix
@@ -44,6 +46,7 @@ class Memory:
     error: float = math.inf
     momentum: float = MOMENTUM
     limit: float = 1.0
+    at_rest: bool = True
 
 
 class EHALS:
@@ -78,7 +81,9 @@ class EHALS:
         if free_W:
             sweep(P, G, W, W_SWEEPS)
         error = _error(memory.energy, P, G, W)
-        if error > memory.error:  # go back, and on without momentum
+        died = _dead(W, Z) > _dead(state.Wt, state.Zt) and not memory.at_rest
+        memory.at_rest = error > memory.error or died
+        if memory.at_rest:  # go back, and on without momentum
             memory.limit, memory.momentum = memory.momentum, memory.momentum / DECAY
             memory.ahead, memory.plain_templates, memory.plain_activations = (
                 state.Wt.copy(),
@@ -98,6 +103,11 @@ class EHALS:
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Take the loss as it is."""
         return loss
+
+
+def _dead(Wt: Matrix, Zt: Matrix) -> int:
+    """Count the components that are zero, which no sweep brings back."""
+    return int((~(Wt.any(axis=1) & Zt.any(axis=0))).sum())
 
 
 def _error(energy: float, P: Matrix, G: Matrix, W: Matrix) -> float:
