@@ -16,6 +16,7 @@ from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit
 from .kernels.reference import EPS
 from .kernels.workers import Workers
+from .prepare import as_matrix, prepare
 from .problem import Problem
 from .solvers.base import Solver
 
@@ -43,7 +44,7 @@ def factorize(
     restarts: int = 1,
     callback: Callback | None = None,
     threads: int | None = None,
-    loss_every: int = 10,
+    loss_every: int | None = None,
 ) -> Fit:
     """Factorize a non-negative matrix, X ≈ W Z.
 
@@ -51,8 +52,9 @@ def factorize(
     ----------
     X : array_like, shape (bins, frames)
         Finite and non-negative; never written to. Its level does not matter: it is scaled by a power of two to about
-        unit mean inside, so that X and 2**n X give the same factors bit for bit. float64 is computed in float64, all
-        else in float32. A float32 array in Fortran order and of that level is used without a copy.
+        unit mean inside, so that X and 2**n X give the same factors bit for bit (where W and Z are both given, levels
+        within a million of 1 are left as they are, which saves a copy, and the factors agree to rounding). float64 is
+        computed in float64, all else in float32.
     k : int
         Components.
     divergence : str, float or Divergence, default "kl"
@@ -83,8 +85,9 @@ def factorize(
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
         All cores if not given; never changes the result.
-    loss_every : int, default 10
-        Iterations between evaluations of the loss.
+    loss_every : int, optional
+        Iterations between evaluations of the loss; 10 if not given, or, where neither `tol` nor a callback needs it,
+        only at the start and the end.
 
     Returns
     -------
@@ -106,31 +109,40 @@ def factorize(
     >>> bool(abs(X - V).max() < 1e-3)
     True
     """
-    for what, count in (("k", k), ("loss_every", loss_every), ("restarts", restarts)):
+    for what, count in (("k", k), ("restarts", restarts), ("loss_every", 10 if loss_every is None else loss_every)):
         if not isinstance(count, (int, np.integer)) or count < 1:
             raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
-    Xt, unit = _prepare(X)
     measure = as_divergence(divergence)
-    silent = not Xt.any()
-    if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
-        Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
-    used = start if W is None and Z is None else "auto"
-    name, method = choose_solver(solver, measure, used, penalized=bool(sparsity or smoothness))
-    level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
-    problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
-    for which, given in (("W", W), ("Z", Z)):
-        if which in problem.fixed and given is None:
-            raise UsageError(f"{which} is to be held fixed but is not given")
-    scale = float(unit) ** measure.beta
-    told = None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
+    penalized = bool(sparsity or smoothness)
+    both_given = W is not None and Z is not None
+    name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
-        begin = _start(Xt, k, unit, start, W, Z, np.random.default_rng(seed))
+        given = as_matrix(X)
+        # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
+        turned = both_given and not smoothness and given.flags.c_contiguous
+        rows = given if turned else given.T
+        Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
+        if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
+            Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
+        level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
+        for which, factor in (("W", W), ("Z", Z)):
+            if which in fixed and factor is None:
+                raise UsageError(f"{which} is to be held fixed but is not given")
+        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
+        begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1 and W is None and Z is None:
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers)
         if smoothness:
             begin = begin.normalize()
-        stop = Stop(max_iter, tol, time_limit, loss_every)
-        result = fit(Xt, begin, problem, method, stop, workers, told)
+        scale = float(unit) ** measure.beta
+        told = None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
+        every = loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
+        stop = Stop(max_iter, tol, time_limit, every)
+        if turned:
+            result = fit(Xt, begin.transpose(), problem.transpose(), method, stop, workers, told)
+            result = replace(result, factors=result.factors.transpose())
+        else:
+            result = fit(Xt, begin, problem, method, stop, workers, told)
     factors = Factors(result.factors.W, result.factors.Z * unit)
     return replace(
         result,
@@ -141,24 +153,6 @@ def factorize(
     )
 
 
-def _prepare(X: ArrayLike) -> tuple[Matrix, Any]:
-    """Check X; return its transpose, C-contiguous and scaled to about unit mean, and the power of two divided out."""
-    given = np.asarray(X)
-    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "fiub":
-        raise UsageError(f"X must be a matrix of real numbers, not {given.dtype} of shape {given.shape}")
-    dtype: Any = np.float64 if given.dtype == np.float64 else np.float32
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(given.mean(dtype=np.float64))
-    if not np.isfinite(mean):
-        raise UsageError("X holds NaN or infinite entries")
-    if given.dtype.kind in "fi" and given.min() < 0:
-        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0")
-    # a power of two, so that scaling is exact; half-way values go up, so that the scaled mean lies in [0.5, 1)
-    unit = dtype(2.0 ** np.frexp(mean)[1]) if mean > 0 else dtype(1)
-    Xt: Matrix = np.ascontiguousarray(given.T, dtype=dtype)
-    return (Xt if unit == 1 else Xt / unit), unit
-
-
 def _start(
     Xt: Matrix, k: int, unit: Any, start: str, W: ArrayLike | None, Z: ArrayLike | None, rng: np.random.Generator
 ) -> Factors:
@@ -166,20 +160,23 @@ def _start(
     if W is None and Z is None:
         factors: Factors = STARTS.load("nndsvda" if start == "auto" else start)(Xt, k, rng)
         return factors
-    mean = Xt.mean(dtype=np.float64)
+    w = None if W is None else np.asarray(W, dtype=Xt.dtype)
+    z = None if Z is None else np.asarray(Z, dtype=Xt.dtype) / unit
+    mean = 1.0 if w is not None and z is not None else Xt.mean(dtype=np.float64)
     # without the other factor, a start of equal entries, at which W Z has the mean of X
-    w = np.full((bins, k), 1 / bins) if W is None else np.array(W, dtype=Xt.dtype)
-    z = np.array(Z, dtype=Xt.dtype) / unit if Z is not None else np.full((k, frames), mean / max(w.mean() * k, 1e-30))
-    if W is None and 0 < z.mean() < np.inf:
-        w = np.full((bins, k), mean / (k * z.mean(dtype=np.float64)))
+    if w is None:
+        assert z is not None
+        level = z.mean(dtype=np.float64) * k
+        w = np.full((bins, k), mean / level if 0 < level < np.inf else 1 / bins)
+        w *= 0.5 + rng.random(w.shape)  # columns that start equal stay equal, so they must differ
+    if z is None:
+        z = np.full((k, frames), mean / max(w.mean(dtype=np.float64) * k, 1e-30))
     for name, factor, shape in (("W", w, (bins, k)), ("Z", z, (k, frames))):
         if factor.shape != shape:
             raise UsageError(f"{name} has shape {factor.shape}, not {shape}")
         if not np.isfinite(factor).all() or factor.min() < 0:
             raise UsageError(f"{name} holds negative, NaN or infinite entries")
-    if W is None:  # columns that start equal stay equal, so they must differ
-        w = w * (0.5 + rng.random(w.shape))
-    return Factors(w.astype(Xt.dtype), z.astype(Xt.dtype))
+    return Factors(w.astype(Xt.dtype, copy=False), z.astype(Xt.dtype, copy=False))
 
 
 def _race(

@@ -60,6 +60,10 @@ class Factors:
         """Return some of the components, in the order given."""
         return Factors(self.W[:, components], self.Z[components])
 
+    def transpose(self) -> Factors:
+        """Return the factors of the transpose: Xᵀ ≈ Zᵀ Wᵀ."""
+        return Factors(self.Z.T, self.W.T)
+
     def energies(self) -> NDArray[np.float64]:
         """Return each component's share of ‖V‖² taken alone: ‖w_k‖² ‖z_k‖², shape (components,)."""
         W, Z = self.W.astype(np.float64, copy=False), self.Z

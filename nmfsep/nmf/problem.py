@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError
 from .divergences import Divergence
@@ -42,3 +42,8 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")
+
+    def transpose(self) -> Problem:
+        """Return the problem of the transpose, in which W and Z have changed places."""
+        swap = {"W": "Z", "Z": "W"}
+        return replace(self, fixed=frozenset(swap[name] for name in self.fixed))

@@ -232,8 +232,8 @@ def test_components_sum_to_one_and_do_not_depend_on_the_level(options):
     X = matrix()
     quiet, loud = (NMF(4, random_state=0, **options) for _ in range(2))
     W = quiet.fit_transform(X)
-    np.testing.assert_array_equal(loud.fit_transform(X * 2.0**20), W * 2.0**20)
-    np.testing.assert_array_equal(loud.components_, quiet.components_)
+    np.testing.assert_allclose(loud.fit_transform(X * 2.0**20), W * 2.0**20, rtol=1e-6)
+    np.testing.assert_allclose(loud.components_, quiet.components_, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(quiet.components_.sum(axis=1), 1)
     assert loud.n_iter_ == quiet.n_iter_
 

@@ -18,8 +18,26 @@ from .workers import Workers, spans
 LANES = 4  # frames and components handled together
 SPAN = 64  # frames in the unit that spans are divided into
 REAL = np.float32
-divergence = blocked.divergence
+SMALLEST = 1e-20  # stands for 0 in x log x, whose limit is 0
 hals_pass = blocked.hals_pass
+
+
+def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
+    """Return D(X | W Z)."""
+    if not _able(Xt, measure):
+        return blocked.divergence(Xt, Wt, Zt, measure, workers)
+    from .loops import is_loss, kl_loss
+
+    loop = is_loss if measure.beta == 0 else kl_loss
+    fours = len(Xt) // LANES * LANES
+    W, Z = _pad(Wt, 0), _pad(Zt, 1)
+
+    def part(span: range) -> float:
+        return float(loop(Xt, W, Z, span.start, span.stop, REAL(EPS), REAL(SMALLEST)))
+
+    total = sum(workers.map(part, spans(fours, SPAN)))
+    rest = reference.divergence(Xt[fours:], Wt, Zt[fours:], measure, workers) if fours < len(Xt) else 0.0
+    return total + rest
 
 
 def mm_activations(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -36,9 +37,7 @@ class Workers:
 
     def __enter__(self) -> Workers:
         if any(os.environ.get(name) != "1" for name in BLAS_VARIABLES):
-            from threadpoolctl import threadpool_limits
-
-            self._limits.enter_context(threadpool_limits(1, "blas"))
+            self._limits.enter_context(_libraries().limit(limits=1, user_api="blas"))
         if self.threads > 1:
             self._pool = ThreadPoolExecutor(self.threads)
         return self
@@ -68,6 +67,14 @@ class Workers:
         if held is None or held.size < size or held.dtype != dtype:
             held = self._local.__dict__[name] = np.empty(size, dtype)
         return held[:size].reshape(shape)
+
+
+@functools.cache
+def _libraries() -> Any:
+    """Return the control of the libraries that are loaded, which takes longer to find than a small fit to do."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def spans(frames: int, tile: int) -> list[range]:

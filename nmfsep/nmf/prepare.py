@@ -1,0 +1,89 @@
+"""Checking a matrix and bringing it into the shape that the kernels work on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import UsageError
+from .factors import Matrix
+from .kernels.workers import Workers
+
+BLOCK = 1 << 18  # entries looked at or copied at a time
+SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
+
+
+def as_matrix(X: ArrayLike) -> NDArray[Any]:
+    """Return X as an array, or raise UsageError if it is no matrix of real numbers."""
+    try:
+        given = np.asarray(X)
+    except ValueError as error:
+        raise UsageError("X is not a matrix: its rows differ in length") from error
+    if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "fiub":
+        raise UsageError(f"X must be a matrix of real numbers, not {given.dtype} of shape {given.shape}")
+    return given
+
+
+def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> tuple[Matrix, Any, bool]:
+    """Check a matrix; return it C-contiguous, of one real type and about unit mean.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (frames, bins)
+        Any real type; only read. float64 stays so, all else becomes float32.
+    workers : Workers
+        An entered context.
+    keep_level : bool, default False
+        Leave a level alone that does no harm, which can save a copy.
+
+    Returns
+    -------
+    Xt : ndarray, shape (frames, bins)
+        `rows` itself where nothing had to change.
+    unit : float
+        The power of two that was divided out, so that scaling is exact.
+    silent : bool
+        Whether all is zero.
+
+    Raises
+    ------
+    UsageError
+        An entry is negative, NaN or infinite.
+    """
+    dtype: Any = np.float64 if rows.dtype == np.float64 else np.float32
+    # along memory, whichever way it runs
+    lines = rows if rows.flags.c_contiguous or not rows.flags.f_contiguous else rows.T
+    step = max(1, BLOCK // lines.shape[1])
+    starts = range(0, len(lines), step)
+
+    def look(start: int) -> tuple[float, float]:
+        block = lines[start : start + step]
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = dtype == np.float64 or block.dtype.kind != "f"
+            return float(block.sum(dtype=np.float64 if exact else np.float32)), float(block.min())
+
+    seen = workers.map(look, starts)
+    mean = sum(total for total, _ in seen) / rows.size
+    if not np.isfinite(mean):
+        if np.isfinite(rows).all():  # only the sum is beyond single precision
+            mean = float(rows.mean(dtype=np.float64))
+        else:
+            raise UsageError("X holds NaN or infinite entries")
+    if any(least < 0 for _, least in seen):
+        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0")
+    unit = dtype(1)
+    if mean > 0 and not (keep_level and 1 / SANE < mean < SANE):
+        unit = dtype(2.0 ** np.frexp(mean)[1])  # the scaled mean lies in [0.5, 1)
+    if unit == 1 and rows.dtype == dtype and rows.flags.c_contiguous:
+        return rows, unit, mean == 0
+    Xt = np.empty(rows.shape, dtype)
+    factor = dtype(1) / unit
+    height = max(1, min(64, BLOCK // rows.shape[1]))
+
+    def copy(start: int) -> None:
+        np.multiply(rows[start : start + height], factor, out=Xt[start : start + height], casting="unsafe")
+
+    workers.map(copy, range(0, len(rows), height))
+    return Xt, unit, mean == 0
