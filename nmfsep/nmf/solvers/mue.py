@@ -19,6 +19,10 @@ from ..problem import Problem
 from .base import State
 from .mu import exponent
 
+# Nesterov's sequence begins at 1; from here on it weighs the first steps, too, by almost all, which matters where a fit
+# is continued in short stretches
+WARM = 12.0
+
 
 @dataclass(slots=True)
 class Memory:
@@ -42,7 +46,7 @@ class Memory:
     Zt: Matrix
     gamma: float
     best: tuple[Matrix, Matrix]
-    t: float = 1.0
+    t: float = WARM
     loss: float = math.inf
 
 
@@ -96,7 +100,7 @@ class MUE:
             memory.gamma = safe
         for current, previous, kept in zip((state.Wt, state.Zt), (memory.Wt, memory.Zt), memory.best, strict=True):
             current[:] = previous[:] = kept
-        memory.t = 1.0
+        memory.t = WARM
         return memory.loss
 
 
