@@ -41,6 +41,10 @@ class Registry(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __or__(self, other: Registry) -> Registry:
+        """Return a registry of both."""
+        return Registry(self.kind, self._entries | other._entries, self.aliases | other.aliases)
+
     def resolve(self, name: str) -> str:
         """Return the canonical name, or raise UsageError with the nearest right one."""
         name = self.aliases.get(name, name)
@@ -89,6 +93,17 @@ STARTS = Registry(
         "spa": ("nmf.starts.spa:spa", "the frames that differ most, by successive projection; deterministic"),
         "kmeans": ("nmf.starts.kmeans:spherical_kmeans", "centres of frames that point the same way"),
         "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "the same, zeros filled with small noise"),
+    },
+)
+
+# Starts that need to know what sound the matrix came from: (Xt, components, rng, frequencies) -> Factors.
+SOUND_STARTS = Registry(
+    "start",
+    {
+        "semantic": (
+            "separation.semantic:semantic",
+            "combs of harmonics and spectra of onsets: for music, many components",
+        )
     },
 )
 

@@ -12,7 +12,7 @@ from ..nmf.factorize import factorize
 from ..nmf.factors import Factors, Matrix
 from ..nmf.fit import Callback, Fit
 from ..nmf.kernels.workers import Workers
-from ..registry import MASKS
+from ..registry import MASKS, SOUND_STARTS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT
@@ -119,12 +119,19 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     factors: list[Factors] = []
     for samples in _views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
+        begin, start = None, settings.start
+        if start in SOUND_STARTS:
+            frequencies = np.fft.rfftfreq(stft.n_fft, 1 / audio.sample_rate)
+            rng = np.random.default_rng(settings.seed)
+            begin, start = SOUND_STARTS.load(start)(X.T, settings.components, rng, frequencies), "auto"
         fit = factorize(
             X,
             settings.components,
+            W=None if begin is None else begin.W,
+            Z=None if begin is None else begin.Z,
             divergence=settings.divergence,
             solver=settings.solver,
-            start=settings.start,
+            start=start,
             restarts=settings.restarts,
             sparsity=settings.sparsity,
             smoothness=settings.smoothness,
