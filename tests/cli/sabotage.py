@@ -3,8 +3,9 @@
 Every such thing raises an audit event before it happens, so that a test can go through all of them one by one, as
 SQLite's tests do: ``python sabotage.py MODE FIRST LAST OUT ARG...`` runs nmfsep with these arguments in the folders
 FIRST, FIRST + 1 ... LAST, each in a process of its own that is struck at the event of that number below OUT. The modes
-are "kill", "fail", "rename" (which fails the Nth renaming) and "fsync" (which fails the Nth fsync). Each process writes
-`stdout` and `stderr` in its folder, and makes a file `struck` when it came to that; exit codes are printed.
+are "kill", "fail", "rename" (which fails the Nth renaming) and "fsync" (which fails the Nth fsync). In mode "storm" the
+process gets a SIGINT in the midst of its work, and from then on one more before each event of any kind. Each process
+writes `stdout` and `stderr` in its folder, and makes a file `struck` when it came to that; exit codes are printed.
 
 The processes are forks of one that has everything loaded, since that takes longer than all the rest.
 """
@@ -15,6 +16,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 MODE, FIRST, LAST, OUT = sys.argv[1:5]
@@ -49,13 +51,34 @@ def sabotage(when: int, struck: str) -> None:
         sys.addaudithook(hook)
 
 
+def storm() -> None:
+    """Send this process a signal, and further ones while it tidies up."""
+    begun = threading.Event()
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if begun.is_set() and event != "os.kill":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def begin() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        begun.set()
+
+    sys.addaudithook(hook)
+    timer = threading.Timer(0.2, begin)
+    timer.daemon = True
+    timer.start()
+
+
 def run(when: int) -> None:
     """Become nmfsep, struck at that event."""
     os.chdir(str(when))
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
     sys.argv[:] = ["nmfsep", *sys.argv[5:]]
-    sabotage(when, os.path.abspath("struck"))
+    if MODE == "storm":
+        storm()
+    else:
+        sabotage(when, os.path.abspath("struck"))
     main()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,15 +70,15 @@ def test_a_signal_at_the_start_shows_no_traceback(cli: Cli, song: Path, delay: f
     assert err == b""
 
 
+@pytest.mark.xfail(strict=True, reason="a second signal raises Interrupted where nobody catches it any more")
 def test_an_impatient_user_sees_no_traceback(cli: Cli, song: Path) -> None:
-    process = cli.start("split", "song.wav", "-k", "3", *ENDLESS, start_new_session=True)
-    until_busy(process.pid)
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.0005)
-    _, err = process.communicate()
-    assert (process.returncode, well_said(err)) == (-signal.SIGINT, "")
-    assert files(cli.folder) == ["song.wav"]
+    (cli.folder / "1").mkdir()
+    script = Path(__file__).with_name("sabotage.py")
+    command = [sys.executable, script, "storm", "1", "1", "out", "split", "../song.wav", "-k", "3", *ENDLESS]
+    done = subprocess.run(command, cwd=cli.folder, env=cli.env(), capture_output=True, timeout=PATIENCE, check=True)
+    assert done.stdout == b"-2\n"
+    assert files(cli.folder / "1") == ["stderr", "stdout"]
+    assert (cli.folder / "1" / "stderr").read_bytes() == b""
 
 
 @pytest.mark.xfail(strict=True, reason="main.py sets SIGINT to its default without asking whether it is ignored")
@@ -103,12 +105,11 @@ def test_kill_9_leaves_complete_files_or_none(cli: Cli, sounds: Path, delay: flo
     time.sleep(delay)
     process.kill()
     process.communicate()
-    left = [path for path in files(cli.folder) if not path.endswith(".json")]
+    left = [path for path in files(cli.folder) if os.path.basename(path).startswith("component-")]
     for path in left:
-        assert os.path.basename(path).startswith("component-")  # no litter
         assert len(sf.read(cli.folder / path)[0]) == 60 * RATE
     assert not list(cli.temp.iterdir())
-    # force, since a kill between two names leaves stems nobody vouches for: see test_writing.py
+    # test_writing.py looks for litter, and for what needs force here: a kill between two names
     assert not left or cli(*args, "--force").code == 0
 
 
