@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, written_by_us
+from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_stems, written_by_us
 from .plan import Job, inspect
 from .separation.pipeline import Separation, analyse
 from .settings import OutputSettings, Settings
@@ -79,10 +79,11 @@ def run(
             track.write(files)
             clock.lap("render")
             manifest = track.manifest(settings, files, clock)
-            vouch = stack.enter_context(Output(job.manifest))
+            note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
+            note.write(encode(manifest | {"complete": False, "former": vouched_stems(job.manifest)}))
             vouch.write(encode(manifest))
             stale = sorted(written_by_us(job.manifest) - set(job.targets))
-            publish(files, vouch, stale)
+            publish(files, note, vouch, stale)
         return manifest
 
 
@@ -164,7 +165,7 @@ class _Track:
 
     def to_stdout(self) -> None:
         """Write one WAV file, all channels of all selected stems side by side, to standard output."""
-        with tempfile.TemporaryDirectory(prefix="nmfsep-") as folder, Output(Path(folder) / "stems.wav") as file:
+        with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
             self.write([file], merged=True)
             with os.fdopen(os.dup(file.fd), "rb") as stream:
                 stream.seek(0)
@@ -195,6 +196,7 @@ class _Track:
         clock.lap("hash")
         return {
             "schema": SCHEMA,
+            "complete": True,
             "versions": versions(),
             "input": {
                 "path": job.path,
@@ -236,7 +238,9 @@ def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:
 
 def _copy(source: BinaryIO, sink: BinaryIO) -> None:
     for block in _blocks(source):
-        sink.write(block)
+        view = memoryview(block)
+        while view:  # an unbuffered stream may take fewer bytes at a time
+            view = view[sink.write(view) :]
     sink.flush()
 
 

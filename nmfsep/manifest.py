@@ -55,8 +55,9 @@ def load(path: Path) -> Manifest:
             or (
                 all(
                     isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
-                    for s in stems
+                    for s in [*stems, *manifest.get("former", [])]
                 )
+                and isinstance(manifest["complete"], bool)
                 and isinstance(manifest["gain"], number)
                 and isinstance(manifest["sum_tolerance"], (*number, type(None)))
                 and isinstance(source["relative"], (str, type(None)))
@@ -99,14 +100,19 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def written_by_us(path: Path) -> set[Path]:
-    """Return the files that the manifest in place vouches for and that are still as they were written."""
+def vouched_stems(path: Path) -> list[dict[str, Any]]:
+    """Return the stems that the manifest in place vouches for, with those it was about to replace if interrupted."""
     try:
         manifest = load(path)
     except InputError:
-        return set()
+        return []
+    return [*manifest["stems"], *manifest.get("former", [])]
+
+
+def written_by_us(path: Path) -> set[Path]:
+    """Return the files that the manifest in place vouches for and that are still as they were written."""
     mine = set()
-    for stem in manifest["stems"]:
+    for stem in vouched_stems(path):
         file = path.parent / stem["file"]
         inside = not os.path.isabs(stem["file"]) and ".." not in Path(stem["file"]).parts
         if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
@@ -130,6 +136,8 @@ def verify(path: Path) -> str:
         The manifest cannot be read.
     """
     manifest = load(path)
+    if not manifest["complete"]:
+        raise MismatchError("the run that wrote it was interrupted", "run it again", path)
     for stem in manifest["stems"]:
         file = path.parent / stem["file"]
         if not file.is_file():

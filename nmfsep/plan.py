@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,11 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
         An input is missing, two outputs would have one name, an output would overwrite an input or a file of another
         program, or the output folder cannot be written to.
     """
+    try:
+        os.getcwd()
+    except OSError as error:
+        if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
+            raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
     _check_model(settings)
     names = stem_names(settings)
@@ -157,10 +163,14 @@ def _require_readable(path: str) -> None:
     if path == "-":
         return
     try:
-        os.stat(os.fsencode(path))
+        mode = os.stat(os.fsencode(path)).st_mode
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
+    if stat.S_ISDIR(mode):
+        raise UsageError("is a folder", path=path)
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise UsageError("is a device, not a file", path=path)
     if not os.access(os.fsencode(path), os.R_OK):
         raise UsageError("permission denied", path=path)
 

@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import NmfsepError
 
@@ -75,8 +75,15 @@ def print_json(document: Any) -> None:
 
 def print_bytes(data: bytes) -> None:
     """Write to stdout and flush, so that an error shows here and not at exit."""
-    sys.stdout.buffer.write(data)
+    write_all(sys.stdout.buffer, data)
     sys.stdout.buffer.flush()
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all bytes: an unbuffered stream may take fewer at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.write(view) :]
 
 
 @contextmanager

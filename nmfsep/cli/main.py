@@ -11,10 +11,14 @@ from typing import Any, NoReturn
 
 # A run that was interrupted before it has anything to tidy up just dies of the signal, without a traceback.
 for _signal in ("SIGINT", "SIGTERM", "SIGPIPE"):
-    if hasattr(signal, _signal):
+    # a shell starts background jobs with SIGINT ignored, and that stays; SIGPIPE is ignored by Python itself
+    if hasattr(signal, _signal) and (
+        _signal == "SIGPIPE" or signal.getsignal(getattr(signal, _signal)) != signal.SIG_IGN
+    ):
         signal.signal(getattr(signal, _signal), signal.SIG_DFL)
 
 import click  # noqa: E402
+from click.shell_completion import shell_complete  # noqa: E402
 
 from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
@@ -83,6 +87,10 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     code = BUG
+    _occupy()
+    if sys.stdout is None:
+        say("standard output: bad file descriptor")
+        sys.exit(3)
     try:
         code = _run()
         with contextlib.suppress(BrokenPipeError):
@@ -107,13 +115,21 @@ def _run() -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     debug = "--debug" in sys.argv
     try:
-        result: Any = cli.main(standalone_mode=False, prog_name="nmfsep")
+        # not cli.main(), which makes exit 1 of a closed pipe
+        if instruction := os.environ.get("_NMFSEP_COMPLETE"):
+            return shell_complete(cli, {}, "nmfsep", "_NMFSEP_COMPLETE", instruction)
+        with cli.make_context("nmfsep", sys.argv[1:]) as context:
+            result: Any = cli.invoke(context)
         return result if isinstance(result, int) else 0
     except NmfsepError as error:
         say(describe(error))
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        command = error.ctx.command_path if error.ctx else "nmfsep"
+        say(f"a command is missing; try '{command} --help'")
+        return 2
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nmfsep"
         message = " ".join(plain(error.format_message()).split()).rstrip(".")
@@ -132,6 +148,9 @@ def _run() -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # one is enough; a second would interrupt the tidying up
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     raise Interrupted(number)
 
 
@@ -141,6 +160,17 @@ def _die(number: int) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     sys.exit(128 + number)
+
+
+def _occupy() -> None:
+    """Give closed standard streams a place, so that no file of ours gets their numbers."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
 
 
 def _forget_stdout() -> None:

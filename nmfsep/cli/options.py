@@ -81,7 +81,10 @@ def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, 
                 extra |= {"is_flag": True}
             if default == ():
                 extra |= {"multiple": True, "metavar": "NAME"}
-            function = click.option(*names, knob.name, **{**extra, **changes.get(knob.name, {})})(function)
+            extra |= changes.get(knob.name, {})
+            if extra.get("required"):  # a default would answer for the user
+                del extra["default"], extra["show_default"]
+            function = click.option(*names, knob.name, **extra)(function)
         return function
 
     return decorate
@@ -90,10 +93,14 @@ def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, 
 def reporting(function: F) -> F:
     """Add the options that decide what is said."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of paths."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings."),
-        click.option("-v", "--verbose", is_flag=True, help="Say what was chosen and how the fit went."),
-        click.option("--no-progress", is_flag=True, help="No progress bar."),
+        click.option(
+            "--json", "as_json", is_flag=True, envvar="NMFSEP_JSON", help="Print one JSON document instead of paths."
+        ),
+        click.option("-q", "--quiet", is_flag=True, envvar="NMFSEP_QUIET", help="No progress and no warnings."),
+        click.option(
+            "-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say what was chosen and how the fit went."
+        ),
+        click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar."),
         click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
     ):
         function = option(function)

@@ -103,7 +103,8 @@ class Name(click.ParamType[str | float]):
             try:
                 return self.names.resolve(value)
             except UsageError as error:
-                self.fail(str(error), param, ctx)
+                known = [*self.extra, *self.names, *self.names.aliases]
+                self.fail(f"{error.message}; {suggestion(value, known)}", param, ctx)
         if value not in self.names:
             self.fail(f"{value!r} is unknown; {suggestion(value, [*self.extra, *self.names])}", param, ctx)
         return str(value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
 
 import click
 
-from ..errors import InputError, NmfsepError, UsageError
+from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .options import GROUPS, Command, knobs, max_memory, reporting
@@ -29,14 +30,20 @@ class Split(Command):
 
 @click.command("split", cls=Split, epilog="Example: nmfsep split song.wav -k 4 -o stems")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
-@knobs(Settings, components={"required": True, "show_default": False}, residual={"metavar": "[=NAME]"})
+@knobs(Settings, components={"required": True}, residual={"metavar": "[=NAME]"})
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
-@click.option("--flac", is_flag=True, help="Same as --format flac.")
+@click.option("--flac", is_flag=True, envvar="NMFSEP_FLAC", help="Same as --format flac.")
 @click.option("--int16", "short", flag_value="int16", help="Same as --subtype PCM_16.")
 @click.option("--int24", "short", flag_value="int24", help="Same as --subtype PCM_24.")
 @click.option("--float32", "short", flag_value="float32", help="Same as --subtype FLOAT.")
-@click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything, print what would be written, and stop.")
+@click.option("--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    envvar="NMFSEP_DRY_RUN",
+    help="Check everything, print what would be written, and stop.",
+)
 @max_memory
 @reporting
 def command(
@@ -72,6 +79,8 @@ def command(
         return _dry_run(jobs, settings, output, limit, as_json)
     from ..batch import run
 
+    if len(jobs) > 1:
+        _require_fit(jobs, settings, output, limit)
     done: list[dict[str, Any]] = []
     failed: list[NmfsepError] = []
     for job in jobs:
@@ -113,6 +122,17 @@ def _settings(values: dict[str, Any], flac: bool, short: str | None) -> tuple[Se
     return Settings(**own), OutputSettings(**rest)
 
 
+def _require_fit(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None) -> None:
+    """Check what can be known of every input before the first is touched; a broken one fails when its turn comes."""
+    from ..plan import inspect
+    from ..signal.read import Source
+
+    for job in jobs:
+        if os.path.isfile(os.fsencode(job.path)):  # a pipe can be read only once
+            with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
+                inspect(job, source, settings, output, limit)
+
+
 def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None, as_json: bool) -> int:
     from .. import memory
     from ..plan import inspect
@@ -126,7 +146,7 @@ def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit:
             need = memory.estimate(settings, source.channels, source.frames or 0, threads)
         row = {"path": job.path, "outputs": [str(path) for path in job.targets]}
         rows.append(row | {"memory": need, "subtype": form.subtype})
-        what = f"{len(job.targets)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
+        what = f"{len(job.selected)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
         console.say(f"{console.quote(job.path)}: would write {what}")
         if not as_json:
             console.print_paths(job.targets)

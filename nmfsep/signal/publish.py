@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -32,6 +33,8 @@ class Output:
     ----------
     path : Path
         Its final name; the folder is made.
+    role : str, default "file"
+        Tells two files apart that will have one name, one after the other.
 
     Raises
     ------
@@ -39,7 +42,7 @@ class Output:
         The folder cannot be made or written to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, role: str = "file") -> None:
         self.path = path
         self._part: Path | None = None
         with naming_errors(path):
@@ -49,7 +52,7 @@ class Output:
             except (AttributeError, OSError) as error:
                 if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
                     raise
-                self._part = self._part_name()
+                self._part = self._part_name(f"{os.getpid()}-{role}")
                 self._part.unlink(missing_ok=True)  # of a killed run whose process id has come again
                 self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
@@ -63,9 +66,9 @@ class Output:
         if self._part is not None:
             self._part.unlink(missing_ok=True)
 
-    def _part_name(self) -> Path:
+    def _part_name(self, mark: str) -> Path:
         digest = hashlib.sha256(os.fsencode(self.path.name)).hexdigest()[:16]
-        return self.path.parent / f".nmfsep-{digest}-{os.getpid()}.part"
+        return self.path.parent / f".nmfsep-{digest}-{mark}.part"
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
@@ -92,8 +95,12 @@ class Output:
     def name(self) -> None:
         """Give the file its final name, in place of whatever had it."""
         with naming_errors(self.path):
+            if self._part is None and not os.path.lexists(self.path):
+                # no name in between, so that a killed run leaves no litter
+                os.link(f"/proc/self/fd/{self.fd}", self.path, src_dir_fd=self.fd, follow_symlinks=True)
+                return
             if self._part is None:
-                part = self._part_name()
+                part = self._part_name("replace")  # always this one, so that the next run takes away what a kill left
                 part.unlink(missing_ok=True)
                 # linkat follows the link in /proc only if it gets a folder's descriptor, though it needs none
                 os.link(f"/proc/self/fd/{self.fd}", part, src_dir_fd=self.fd, follow_symlinks=True)
@@ -102,28 +109,38 @@ class Output:
             self._part = None
 
 
-def publish(outputs: Sequence[Output], manifest: Output, obsolete: Sequence[Path] = ()) -> None:
+def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path] = ()) -> None:
     """Give all files their names, the manifest last; on an error none of the new ones stays.
 
     Parameters
     ----------
     outputs : sequence of Output
         Written completely.
+    note : Output
+        What stands under the manifest's name until all files have theirs: it says that the run is not complete, and
+        which files are its own, the old and the new, so that after a kill the next run may replace them.
     manifest : Output
-        What vouches for them. The old one goes first, so that a mixture of old and new is never vouched for.
+        What vouches for them.
     obsolete : sequence of Path
         Files of an earlier run that this one does not write again; removed.
     """
-    for output in (*outputs, manifest):
+    for output in (*outputs, note, manifest):
         output.sync()
+    with _locked(manifest.path.parent):
+        _name_all(outputs, note, manifest, obsolete)
+
+
+def _name_all(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path]) -> None:
     named: list[Output] = []
     held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with naming_errors(manifest.path):
-            manifest.path.unlink(missing_ok=True)
+        fresh = not os.path.lexists(manifest.path)
+        note.name()
         for output in outputs:
+            replaced = os.path.lexists(output.path)
             output.name()
             named.append(output)
+            fresh &= not replaced
         for path in obsolete:
             with naming_errors(path):
                 path.unlink(missing_ok=True)
@@ -134,9 +151,24 @@ def publish(outputs: Sequence[Output], manifest: Output, obsolete: Sequence[Path
     except BaseException:
         for output in named:
             output.path.unlink(missing_ok=True)
+        if fresh:  # otherwise the note goes on vouching for what is left of the earlier run
+            note.path.unlink(missing_ok=True)
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one run at a time give names in a folder: of two, the later one's files replace the other's, all of them."""
+    with naming_errors(folder):
+        fd = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _sync_folders(paths: Sequence[Path]) -> None:

@@ -226,6 +226,8 @@ class Source:
 def _open(path: str) -> BinaryIO:
     """Open a regular file, or copy a pipe to a temporary one."""
     if path == "-":
+        if sys.stdin is None:
+            raise InputError("is closed")
         return _spool(sys.stdin.buffer)
     mode = os.stat(os.fsencode(path)).st_mode
     if stat.S_ISDIR(mode):

@@ -47,6 +47,8 @@ def sum_error(
                 total += piece
             worst = float(np.maximum(worst, np.abs(total - x).max(initial=0)))  # unlike max, keeps a NaN
             peak = max(peak, float(np.abs(x).max(initial=0)))
+    if worst <= len(stems) * float(np.finfo(np.float32).smallest_subnormal):  # as near as single precision comes
+        return 0.0
     if np.isnan(worst):
         return np.inf
     return worst / peak if peak > 0 else worst

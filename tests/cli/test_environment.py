@@ -88,7 +88,6 @@ def test_a_deleted_working_folder_does_not_matter_to_absolute_names(cli: Cli, so
     assert (result.code, own(result.err), len(result.paths)) == (0, [], 2)
 
 
-@pytest.mark.xfail(strict=True, reason="any OSError that nobody caught is taken for one of standard output")
 def test_a_deleted_working_folder_is_told_as_what_it_is(cli: Cli, song: Path) -> None:
     result = cli.shell('here="$PWD"; mkdir gone; cd gone; rmdir ../gone; nmfsep split "$here/song.wav" -k 2')
     assert result.code in (2, 3)

@@ -111,7 +111,6 @@ def test_name_answers_with_the_nearest(names: dict[str, str]) -> None:
     assert Name(names, ("auto",)).convert("auto", None, None) == "auto"
 
 
-@pytest.mark.xfail(strict=True, reason="the registry's message does not know of the extra names")
 def test_name_counts_auto_among_the_nearest() -> None:
     with pytest.raises(click.BadParameter, match="did you mean 'auto'"):
         Name(SOLVERS, ("auto",)).convert("atuo", None, None)

@@ -87,7 +87,6 @@ def test_a_failed_rerun_leaves_the_stems_of_the_run_before(cli: Cli) -> None:
     assert cli("check", "separated").code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="_require_free looks at the stems only, and publish unlinks what has that name")
 def test_a_manifest_that_nmfsep_did_not_write_is_refused_without_force(cli: Cli, song: Path) -> None:
     (cli.folder / "new/song").mkdir(parents=True)
     (cli.folder / "new/song/song.nmfsep.json").write_text("my notes")
@@ -95,13 +94,11 @@ def test_a_manifest_that_nmfsep_did_not_write_is_refused_without_force(cli: Cli,
     assert (cli.folder / "new/song/song.nmfsep.json").read_text() == "my notes"
 
 
-@pytest.mark.xfail(strict=True, reason="found when publishing, with exit 3")
 def test_a_folder_in_place_of_the_manifest_is_found_before_work(cli: Cli, song: Path) -> None:
     (cli.folder / "new/song/song.nmfsep.json").mkdir(parents=True)
     assert cli(*SPLIT, "-o", "new").code == 2
 
 
-@pytest.mark.xfail(strict=True, reason="written_by_us believes any path in a manifest")
 @pytest.mark.parametrize("absolute", [False, True])
 def test_a_manifest_cannot_make_a_rerun_remove_files_outside(cli: Cli, absolute: bool) -> None:
     precious = cli.folder / "precious.txt"
@@ -115,7 +112,6 @@ def test_a_manifest_cannot_make_a_rerun_remove_files_outside(cli: Cli, absolute:
     assert precious.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="what an earlier run wrote and this one does not is removed, be it the input")
 def test_an_input_that_is_a_stem_of_an_earlier_run_is_not_removed(cli: Cli, song: Path) -> None:
     os.rename(song, cli.folder / "3.wav")
     names = ("-o", "out", "--filename", "{track}/{index}.{ext}")

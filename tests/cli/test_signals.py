@@ -70,7 +70,6 @@ def test_a_signal_at_the_start_shows_no_traceback(cli: Cli, song: Path, delay: f
     assert err == b""
 
 
-@pytest.mark.xfail(strict=True, reason="a second signal raises Interrupted where nobody catches it any more")
 def test_an_impatient_user_sees_no_traceback(cli: Cli, song: Path) -> None:
     (cli.folder / "1").mkdir()
     script = Path(__file__).with_name("sabotage.py")
@@ -81,7 +80,6 @@ def test_an_impatient_user_sees_no_traceback(cli: Cli, song: Path) -> None:
     assert (cli.folder / "1" / "stderr").read_bytes() == b""
 
 
-@pytest.mark.xfail(strict=True, reason="main.py sets SIGINT to its default without asking whether it is ignored")
 def test_a_background_job_of_a_script_ignores_ctrl_c(cli: Cli, song: Path) -> None:
     # a shell without job control starts a job with SIGINT ignored, as nohup does with SIGHUP
     cli.wrapper()
@@ -113,7 +111,6 @@ def test_kill_9_leaves_complete_files_or_none(cli: Cli, sounds: Path, delay: flo
     assert not left or cli(*args, "--force").code == 0
 
 
-@pytest.mark.xfail(strict=True, reason="to_stdout makes a temporary folder, which has a name")
 def test_kill_9_leaves_no_litter_of_standard_output(cli: Cli, sounds: Path) -> None:
     process = cli.start("split", sounds / "long.wav", "-k", "2", "-o", "-", "--max-iter", "0")
     assert process.stdout.read(4) == b"RIFF"  # more follows than a pipe holds, so that it waits

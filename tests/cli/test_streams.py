@@ -103,7 +103,6 @@ def test_a_full_stdout_is_one_line_and_exit_3(cli: Cli, args: tuple[str, ...]) -
     assert not list(cli.temp.iterdir())
 
 
-@pytest.mark.xfail(strict=True, reason="sys.stdout is None then; main() and console use it without a look")
 @pytest.mark.parametrize("args", SPEAKING)
 @pytest.mark.usefixtures("made")
 def test_a_closed_stdout_is_one_line_and_exit_3(cli: Cli, args: tuple[str, ...]) -> None:
@@ -112,7 +111,6 @@ def test_a_closed_stdout_is_one_line_and_exit_3(cli: Cli, args: tuple[str, ...])
     assert result.err == "nmfsep: standard output: bad file descriptor\n"
 
 
-@pytest.mark.xfail(strict=True, reason="click.Command.main turns EPIPE into exit 1, which says that an input failed")
 @pytest.mark.parametrize("args", SPEAKING)
 @pytest.mark.usefixtures("made")
 def test_a_reader_that_is_gone_ends_the_run_by_sigpipe(cli: Cli, args: tuple[str, ...]) -> None:
@@ -147,7 +145,6 @@ def test_a_reader_that_leaves_early_is_no_reason_to_complain(cli: Cli, sounds: P
     process.stderr.close()
 
 
-@pytest.mark.xfail(strict=True, reason="unbuffered, sys.stdout.buffer is a raw file, whose write() may take less")
 def test_a_disk_that_fills_is_noticed_with_unbuffered_output_too(cli: Cli, song: Path) -> None:
     # PYTHONUNBUFFERED is set in most containers; only what is already in out.wav makes it too large
     (cli.folder / "out.wav").write_bytes(bytes(8 << 10))
@@ -157,13 +154,11 @@ def test_a_disk_that_fills_is_noticed_with_unbuffered_output_too(cli: Cli, song:
     assert result.err == "nmfsep: standard output: file too large\n"
 
 
-@pytest.mark.xfail(strict=True, reason="sys.stderr is None then; progress_bar asks it whether it is a terminal")
 def test_a_closed_stderr_does_not_matter(cli: Cli, song: Path) -> None:
     result = cli.shell("nmfsep split song.wav -k 2 2>&-")
     assert (result.code, len(result.paths)) == (0, 2)
 
 
-@pytest.mark.xfail(strict=True, reason="sys.stdin is None then; _open takes its buffer")
 def test_a_closed_stdin_is_an_error_in_one_line(cli: Cli) -> None:
     result = cli.shell("nmfsep split - -k 2 <&-")
     assert result.code in (1, 2)

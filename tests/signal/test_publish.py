@@ -34,12 +34,18 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def outputs(tmp_path, way):
-    opened = [Output(tmp_path / name) for name in (*STEMS, "track.nmfsep.json")]
+    opened = begin(tmp_path)
     for output in opened:
         output.write(b"new " + output.path.name.encode())
     yield opened
     for output in opened:
         output.__exit__(None, None, None)
+
+
+def begin(folder):
+    """Open the stems, the note that stands in for the manifest, and the manifest."""
+    manifest = folder / "track.nmfsep.json"
+    return [*(Output(folder / name) for name in STEMS), Output(manifest, "note"), Output(manifest)]
 
 
 def fill(folder):
@@ -64,7 +70,7 @@ def test_nothing_has_a_final_name_before_publishing(outputs, tmp_path, way):
 
 
 def test_published_files_are_complete_and_leave_no_litter(outputs, tmp_path):
-    publish(outputs[:3], outputs[3])
+    publish(outputs[:3], outputs[3], outputs[4])
     close(outputs)
     assert sorted(os.listdir(tmp_path)) == [*STEMS, "track.nmfsep.json"]
     assert (tmp_path / "b.wav").read_bytes() == b"new b.wav"
@@ -77,30 +83,32 @@ def test_unpublished_files_leave_nothing(outputs, tmp_path):
 
 def test_existing_files_are_replaced(tmp_path, way):
     fill(tmp_path)
-    opened = [Output(tmp_path / name) for name in (*STEMS, "track.nmfsep.json")]
+    opened = begin(tmp_path)
     for output in opened:
         output.write(b"new")
     assert (tmp_path / "a.wav").read_bytes() == b"old"
-    publish(opened[:3], opened[3])
+    publish(opened[:3], opened[3], opened[4])
     close(opened)
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"new"}
     assert names(tmp_path) == [*STEMS, "track.nmfsep.json"]
 
 
-def test_the_manifest_is_named_last_and_the_old_one_goes_first(outputs, tmp_path, monkeypatch):
+def test_a_note_takes_the_place_of_the_old_manifest_until_all_files_have_their_names(outputs, tmp_path, monkeypatch):
     fill(tmp_path)
     order, real = [], Output.name
+    outputs[3].write(b" (note)")
 
     def recording(self):
-        order.append((self.path.name, (tmp_path / "track.nmfsep.json").exists()))
+        order.append((self.path.name, (tmp_path / "track.nmfsep.json").read_bytes()[-4:]))
         real(self)
 
     monkeypatch.setattr(Output, "name", recording)
-    publish(outputs[:3], outputs[3])
-    assert order == [(name, False) for name in (*STEMS, "track.nmfsep.json")]
+    publish(outputs[:3], outputs[3], outputs[4])
+    manifest = "track.nmfsep.json"
+    assert order == [(manifest, b"old"), *((name, b"ote)") for name in STEMS), (manifest, b"ote)")]
 
 
-@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+@pytest.mark.parametrize("failing", [0, 1, 2, 3, 4])
 def test_none_of_the_new_files_stays_if_one_cannot_be_named(outputs, tmp_path, monkeypatch, failing):
     real, victim = Output.name, outputs[failing]
 
@@ -111,7 +119,7 @@ def test_none_of_the_new_files_stays_if_one_cannot_be_named(outputs, tmp_path, m
 
     monkeypatch.setattr(Output, "name", name)
     with pytest.raises(OutputError, match="no space left"):
-        publish(outputs[:3], outputs[3])
+        publish(outputs[:3], outputs[3], outputs[4])
     close(outputs)
     assert os.listdir(tmp_path) == []
 
@@ -121,9 +129,10 @@ def test_old_files_that_were_not_yet_replaced_stay_when_naming_fails(outputs, tm
     (tmp_path / "b.wav").unlink()
     (tmp_path / "b.wav").mkdir()  # what os.replace cannot replace
     with pytest.raises(OutputError, match="is a directory"):
-        publish(outputs[:3], outputs[3])
+        publish(outputs[:3], outputs[3], outputs[4])
     close(outputs)
-    assert names(tmp_path) == ["b.wav", "c.wav"]  # and no manifest that would vouch for a mixture
+    assert names(tmp_path) == ["b.wav", "c.wav", "track.nmfsep.json"]
+    assert (tmp_path / "track.nmfsep.json").read_bytes().startswith(b"new")  # which says it is not complete
     assert (tmp_path / "c.wav").read_bytes() == b"old"
 
 
@@ -148,7 +157,7 @@ def fail_folder_sync(monkeypatch, time):
 def test_none_of_the_new_files_stays_if_the_folder_cannot_be_synced(outputs, tmp_path, monkeypatch, time):
     fail_folder_sync(monkeypatch, time)
     with pytest.raises(OutputError, match=r"input/output error"):
-        publish(outputs[:3], outputs[3])
+        publish(outputs[:3], outputs[3], outputs[4])
     close(outputs)
     assert os.listdir(tmp_path) == []
 
@@ -157,19 +166,19 @@ def test_nothing_is_named_before_all_is_on_the_disk(outputs, tmp_path, monkeypat
     fill(tmp_path)
 
     def fsync(fd):
-        if fd == outputs[3].fd:
+        if fd == outputs[4].fd:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match="no space left on device"):
-        publish(outputs[:3], outputs[3])
+        publish(outputs[:3], outputs[3], outputs[4])
     close(outputs)
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"old"}
 
 
 def test_files_of_an_earlier_run_that_are_not_written_again_go(outputs, tmp_path):
     (tmp_path / "d.wav").write_bytes(b"old")
-    publish(outputs[:3], outputs[3], [tmp_path / "d.wav", tmp_path / "gone-already.wav"])
+    publish(outputs[:3], outputs[3], outputs[4], [tmp_path / "d.wav", tmp_path / "gone-already.wav"])
     assert names(tmp_path) == [*STEMS, "track.nmfsep.json"]
 
 
@@ -182,7 +191,7 @@ def test_signals_wait_until_all_files_have_their_names(outputs, tmp_path, monkey
 
     monkeypatch.setattr(Output, "name", name)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    publish(outputs[:3], outputs[3])
+    publish(outputs[:3], outputs[3], outputs[4])
     assert all({signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= mask for mask in seen)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
