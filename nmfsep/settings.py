@@ -65,7 +65,9 @@ class Settings:
     components: int = _knob(2, "Stems wanted.", low=1, high=1_000_000)
     divergence: str | float = _knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
     solver: str = _knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
-    start: str = _knob("auto", "Where the fit starts; auto is nndsvda.", names=STARTS | SOUND_STARTS)
+    start: str = _knob(
+        "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals.", names=STARTS | SOUND_STARTS
+    )
     max_iter: int = _knob(200, "Iterations at the most.", low=0, high=10_000_000)
     tol: float = _knob(
         1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1

@@ -60,7 +60,8 @@ def factorize(
     divergence : str, float or Divergence, default "kl"
         "kl", "frobenius", "is", or a beta. For beta <= 0, entries are raised to -100 dB of the largest.
     solver, start : str, default "auto"
-        Names in the registry. auto is hals for beta 2, mu for all others; and nndsvda.
+        Names in the registry. auto is ehals for beta 2 without penalties, else mue; and nndsvda, or nndsvd where the
+        solver can leave zeros.
     W : array_like, shape (bins, k), optional
     Z : array_like, shape (k, frames), optional
         The exact start, in the units of X; what is not given comes from `start`, or, where the other is given, starts
@@ -129,6 +130,8 @@ def factorize(
             if which in fixed and factor is None:
                 raise UsageError(f"{which} is to be held fixed but is not given")
         problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
+        if start == "auto":
+            start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1 and W is None and Z is None:
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers)
@@ -158,7 +161,7 @@ def _start(
 ) -> Factors:
     frames, bins = Xt.shape
     if W is None and Z is None:
-        factors: Factors = STARTS.load("nndsvda" if start == "auto" else start)(Xt, k, rng)
+        factors: Factors = STARTS.load(start)(Xt, k, rng)
         return factors
     w = None if W is None else np.asarray(W, dtype=Xt.dtype)
     z = None if Z is None else np.asarray(Z, dtype=Xt.dtype) / unit
