@@ -14,6 +14,7 @@ from ..registry import STARTS
 from .divergences import Divergence, as_divergence
 from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit
+from .kernels.choose import LARGE
 from .kernels.reference import EPS
 from .kernels.workers import Workers
 from .prepare import as_matrix, prepare
@@ -45,6 +46,7 @@ def factorize(
     callback: Callback | None = None,
     threads: int | None = None,
     loss_every: int | None = None,
+    compiled_from: int = LARGE,
 ) -> Fit:
     """Factorize a non-negative matrix, X ≈ W Z.
 
@@ -89,6 +91,9 @@ def factorize(
     loss_every : int, optional
         Iterations between evaluations of the loss; 10 if not given, or, where neither `tol` nor a callback needs it,
         only at the start and the end.
+    compiled_from : int, default 524288
+        Entries of X from which compiled kernels are used. Loading them takes half a second once a process, and some
+        seconds once an installation.
 
     Returns
     -------
@@ -134,7 +139,7 @@ def factorize(
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1 and W is None and Z is None:
-            begin = _race(Xt, k, begin, restarts, seed, problem, method, workers)
+            begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, compiled_from)
         if smoothness:
             begin = begin.normalize()
         scale = float(unit) ** measure.beta
@@ -142,10 +147,10 @@ def factorize(
         every = loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
         stop = Stop(max_iter, tol, time_limit, every)
         if turned:
-            result = fit(Xt, begin.transpose(), problem.transpose(), method, stop, workers, told)
+            result = fit(Xt, begin.transpose(), problem.transpose(), method, stop, workers, told, compiled_from)
             result = replace(result, factors=result.factors.transpose())
         else:
-            result = fit(Xt, begin, problem, method, stop, workers, told)
+            result = fit(Xt, begin, problem, method, stop, workers, told, compiled_from)
     factors = Factors(result.factors.W, result.factors.Z * unit)
     return replace(
         result,
@@ -183,7 +188,15 @@ def _start(
 
 
 def _race(
-    Xt: Matrix, k: int, first: Factors, entrants: int, seed: int, problem: Problem, solver: Solver, workers: Workers
+    Xt: Matrix,
+    k: int,
+    first: Factors,
+    entrants: int,
+    seed: int,
+    problem: Problem,
+    solver: Solver,
+    workers: Workers,
+    compiled_from: int,
 ) -> Factors:
     """Let several starts run RACE iterations each; return the winner where it stands."""
     best: Fit | None = None
@@ -191,7 +204,7 @@ def _race(
         begin = first if index == 0 else STARTS.load("random")(Xt, k, np.random.default_rng([seed, index]))
         if problem.smoothness:
             begin = begin.normalize()
-        run = fit(Xt, begin, problem, solver, Stop(RACE, 0, None, RACE), workers)
+        run = fit(Xt, begin, problem, solver, Stop(RACE, 0, None, RACE), workers, None, compiled_from)
         if best is None or run.losses[-1] < best.losses[-1]:
             best = run
     assert best is not None

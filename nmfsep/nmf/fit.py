@@ -11,7 +11,7 @@ from ..registry import SOLVERS
 from . import penalties
 from .divergences import Divergence
 from .factors import Factors, Matrix
-from .kernels.choose import choose
+from .kernels.choose import LARGE, choose
 from .kernels.workers import Workers
 from .problem import Problem
 from .solvers.base import Solver, State
@@ -106,6 +106,7 @@ def fit(
     stop: Stop,
     workers: Workers,
     callback: Callback | None = None,
+    compiled_from: int = LARGE,
 ) -> Fit:
     """Iterate a solver from a start.
 
@@ -122,6 +123,8 @@ def fit(
         An entered context.
     callback : callable, optional
         Called as callback(iteration, loss) after each evaluation of the loss; a true result stops the fit.
+    compiled_from : int
+        Entries of X from which compiled kernels are used.
 
     Returns
     -------
@@ -130,7 +133,7 @@ def fit(
     """
     began = time.monotonic()
     frames, bins = Xt.shape
-    kernels = choose(bins, frames, start.components, problem.divergence)
+    kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)
     solver.start(Xt, state, problem)
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..nmf.factorize import factorize
 from ..nmf.factors import Factors, Matrix
 from ..nmf.fit import Callback, Fit
+from ..nmf.kernels.choose import ONCE
 from ..nmf.kernels.workers import Workers
 from ..registry import MASKS, SOUND_STARTS
 from ..settings import Settings
@@ -141,6 +142,7 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
             seed=settings.seed,
             threads=settings.threads,
             callback=callback,
+            compiled_from=ONCE,
         )
         fits.append(fit)
         W, Z = fit.factors.W, fit.factors.Z * scale

@@ -3,7 +3,7 @@ import pytest
 
 from nmfsep.nmf.divergences.beta import Beta
 from nmfsep.nmf.kernels import blocked, compiled, reference
-from nmfsep.nmf.kernels.choose import choose
+from nmfsep.nmf.kernels.choose import ONCE, choose
 from nmfsep.nmf.kernels.workers import SPANS, Workers, spans
 
 BETAS = [-1, 0, 0.5, 1, 1.2, 1.5, 2, 3]
@@ -138,7 +138,8 @@ def test_spans_cover_every_frame_once_in_whole_tiles(frames, tile):
 def test_small_matrices_get_the_plain_kernels_and_large_ones_the_blocked():
     kl = Beta(1.0)
     assert choose(20, 30, 4, kl) is reference
-    assert choose(1025, 1000, 4, kl) is blocked
+    assert choose(1025, 400, 4, kl) is blocked
+    assert choose(1025, 1000, 4, kl, ONCE) is blocked
     assert choose(1025, 100_000, 4, kl) is compiled
     assert choose(1025, 100_000, 64, kl) is blocked
     assert choose(1025, 100_000, 4, Beta(0.5)) is blocked

@@ -11,9 +11,8 @@ from ..factors import Matrix
 from .reference import EPS, Rule, keep_positive, move_ahead, sweep
 from .workers import Workers, spans
 
-TILE = 1 << 17  # entries of X in a tile: half a megabyte of float32, the second-level cache of one core
-
-HALS_TILES = 4  # tiles at a time in sweeps, whose many small steps cost more than a cache miss
+TILE = 1 << 18  # entries of X in a tile: a megabyte of float32, which a core's caches hold
+HALS_TILES = 2  # tiles at a time in sweeps, whose many small steps cost more than a cache miss
 
 
 def _tile(Xt: Matrix) -> int:
@@ -23,7 +22,7 @@ def _tile(Xt: Matrix) -> int:
 def _model(Wt: Matrix, z: Matrix, workers: Workers) -> Matrix:
     V = workers.buffer("model", (len(z), Wt.shape[1]), Wt.dtype)
     np.matmul(z, Wt, out=V)
-    V += np.asarray(EPS, Wt.dtype)
+    V += Wt.dtype.type(EPS)
     return V  # type: ignore[no-any-return]
 
 
@@ -91,7 +90,8 @@ def _activation_update(
     """Return what updates the frames a to b of Zt."""
     W = np.ascontiguousarray(Wt.T)
     template_sums = Wt.sum(axis=1)
-    eps = np.asarray(EPS, Wt.dtype)
+    padded_sums = template_sums + Wt.dtype.type(EPS)
+    eps = Wt.dtype.type(EPS)
 
     def update(a: int, b: int) -> None:
         x, z = Xt[a:b], Zt[a:b]
@@ -100,9 +100,9 @@ def _activation_update(
         if rule is not None:
             rule(a, z, ratio, np.broadcast_to(template_sums if positive is None else positive @ W, z.shape))
             return
-        ratio /= (template_sums if positive is None else positive @ W) + eps
+        ratio /= padded_sums if positive is None else positive @ W + eps
         if exponent != 1:
-            np.power(ratio, np.asarray(exponent, Wt.dtype), out=ratio)
+            np.power(ratio, Wt.dtype.type(exponent), out=ratio)
         z *= ratio
         keep_positive(z)
 
@@ -130,10 +130,9 @@ def _statistics(
             spare = workers.buffer("positive", x.shape, Xt.dtype)
             negative, positive = measure.ratios(x, _model(Wt, z, workers), spare)
             N += z.T @ negative
-            d = z.sum(axis=0)[:, None] if positive is None else z.T @ positive
-            D = d if D is None else D + d
-        assert D is not None
-        return N, D
+            if positive is not None:
+                D = z.T @ positive if D is None else D + z.T @ positive
+        return N, Zt[span.start : span.stop].sum(axis=0)[:, None] if D is None else D
 
     return total(workers.map(part, spans(len(Xt), _tile(Xt))))
 

@@ -8,18 +8,20 @@ from ..divergences import Divergence
 from . import blocked, reference
 
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
-LARGE = 1 << 22  # entries of X from which a fit saves more than the half second it takes to load compiled loops
+LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
+ONCE = 1 << 23  # and in one that fits once: loading takes half a second
 THIN = 24  # components from which BLAS is as fast as the compiled loops
 
 
-def choose(bins: int, frames: int, components: int, measure: Divergence) -> ModuleType:
+def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> ModuleType:
     """Return the kernels for a problem of that size: a module with the names of `reference`.
 
-    Only the problem decides, since other kernels round differently and the same input must give the same bytes.
+    Only the problem and `compiled_from`, entries of X, decide, since other kernels round differently and the same input
+    must give the same bytes.
     """
     if bins * frames < SMALL:
         return reference
-    if bins * frames >= LARGE and components < THIN and measure.beta in (0, 1) and _numba():
+    if bins * frames >= compiled_from and components < THIN and measure.beta in (0, 1) and _numba():
         from . import compiled
 
         return compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ class Workers:
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return this thread's array of that name, at least that large; its contents are left over."""
         held = self._local.__dict__.get(name)
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if held is None or held.size < size or held.dtype != dtype:
             held = self._local.__dict__[name] = np.empty(size, dtype)
         return held[:size].reshape(shape)
