@@ -40,19 +40,20 @@ class Beta:
         beta = self.beta
         if beta == 2:
             np.subtract(X, V, out=V)
-            return 0.5 * float(np.einsum("ij,ij->", V, V, dtype=np.float64))
+            return 0.5 * sum_of_squares(V)
         if beta == 1:
-            linear = float(V.sum(dtype=np.float64)) - float(X.sum(dtype=np.float64))
+            linear = float(V.sum()) - float(X.sum())
             # x log(x/v), with its limit 0 at x = 0: the floor keeps the logarithm finite there
-            np.divide(np.maximum(X, X.dtype.type(1e-20)), V, out=V)
+            np.divide(X, V, out=V)
+            np.maximum(V, np.finfo(V.dtype).tiny, out=V)
             np.log(V, out=V)
             np.multiply(V, X, out=V)
-            return linear + float(V.sum(dtype=np.float64))
+            return linear + float(V.sum())
         if beta == 0:
             np.divide(X, V, out=V)
-            linear = float(V.sum(dtype=np.float64)) - V.size
+            linear = float(V.sum()) - V.size
             np.log(V, out=V)
-            return linear - float(V.sum(dtype=np.float64))
+            return linear - float(V.sum())
         X, V = X.astype(np.float64, copy=False), V.astype(np.float64, copy=False)  # the sums nearly cancel
         power = V ** (beta - 1)
         total = float((X**beta).sum())
@@ -84,6 +85,11 @@ class Beta:
         np.multiply(V, positive, out=V)
         negative = np.multiply(X, positive, out=positive)
         return negative, V
+
+
+def sum_of_squares(A: Matrix) -> float:
+    """Return the sum of the squared entries: row by row in their own precision, the rows in double."""
+    return float(np.einsum("ij,ij->i", A, A).sum(dtype=np.float64))
 
 
 kullback_leibler = Beta(1.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..divergences.beta import sum_of_squares
 from ..factors import Matrix
 from ..kernels.reference import move_ahead, sweep
 from ..problem import Problem
@@ -59,7 +60,7 @@ class EHALS:
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin at rest."""
-        energy = float(np.einsum("tf,tf->", Xt, Xt, dtype=np.float64))
+        energy = sum_of_squares(Xt)
         state.memory = Memory(state.Wt.copy(), state.Wt.copy(), state.Zt.copy(), energy)
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
