@@ -7,13 +7,17 @@ from pathlib import Path
 
 from .settings import Settings
 
-BASE = 60 << 20  # the interpreter with its libraries
+BASE = 45 << 20  # the interpreter with its libraries
+LOOPS = 110 << 20  # compiled loops with their compiler
 SHARE = 0.75  # of what is free
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def estimate(settings: Settings, channels: int, length: int, threads: int) -> int:
-    """Return about how many bytes separating a mixture of that size takes at its peak."""
+def estimate(settings: Settings, channels: int, length: int, threads: int, compiled_from: int | None = None) -> int:
+    """Return about how many bytes separating a mixture of that size takes at its peak.
+
+    `compiled_from` is the number of entries of the spectrogram from which compiled loops are loaded.
+    """
     frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
     k = settings.components
@@ -23,8 +27,9 @@ def estimate(settings: Settings, channels: int, length: int, threads: int) -> in
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = 4 * (threads + 2) * max(1 << 21, 8 * k * channels * bins * 4)
-    return BASE + samples + spectrogram + factors + max(start, render)
+    render = 4 * (threads + 2) * max(1 << 20, 8 * k * channels * bins * 4)
+    loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
+    return BASE + samples + spectrogram + factors + max(start, render) + loops
 
 
 def available() -> int | None:

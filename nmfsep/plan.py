@@ -14,6 +14,7 @@ from .manifest import is_manifest, written_by_us
 from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
+from .nmf.kernels.choose import ONCE, THIN
 from .nmf.problem import Problem
 from .registry import suggestion
 from .settings import OutputSettings, Settings
@@ -104,11 +105,9 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
         The stretch asked for begins after the end.
     """
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
-    first, count = source.stretch(output.offset, output.duration)
-    if source.frames is not None:
-        length = max(0, source.frames - first) if count is None else count
-        threads = settings.threads or os.cpu_count() or 1
-        need = memory.estimate(settings, source.channels, length, threads)
+    length = _length(source, output)
+    if length is not None:
+        need = memory_needed(source, settings, output)
         free = memory.available()
         most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
         if most is not None and need > most:
@@ -128,6 +127,23 @@ def _check_model(settings: Settings) -> None:
     divergence = as_divergence(settings.divergence)
     choose_solver(settings.solver, divergence, settings.start, penalized)
     Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
+
+
+def memory_needed(source: Source, settings: Settings, output: OutputSettings) -> int:
+    """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
+    threads = settings.threads or os.cpu_count() or 1
+    length = _length(source, output) or 0
+    thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
+    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
+
+
+def _length(source: Source, output: OutputSettings) -> int | None:
+    """Return the samples of the stretch asked for, None if the header does not say how long the file is."""
+    first, count = source.stretch(output.offset, output.duration)
+    if source.frames is None:
+        return None
+    rest = max(0, source.frames - first)
+    return rest if count is None else min(rest, count)
 
 
 def _job(

@@ -135,15 +135,14 @@ def _require_fit(jobs: list[Any], settings: Settings, output: OutputSettings, li
 
 def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None, as_json: bool) -> int:
     from .. import memory
-    from ..plan import inspect
+    from ..plan import inspect, memory_needed
     from ..signal.read import Source
 
     rows = []
     for job in jobs:
         with Source(job.path) as source:
             form = inspect(job, source, settings, output, limit)
-            threads = settings.threads or os.cpu_count() or 1
-            need = memory.estimate(settings, source.channels, source.frames or 0, threads)
+            need = memory_needed(source, settings, output)
         row = {"path": job.path, "outputs": [str(path) for path in job.targets]}
         rows.append(row | {"memory": need, "subtype": form.subtype})
         what = f"{len(job.selected)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
