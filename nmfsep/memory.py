@@ -27,7 +27,8 @@ def estimate(settings: Settings, channels: int, length: int, threads: int, compi
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = 4 * (threads + 2) * max(1 << 20, 8 * k * channels * bins * 4)
+    block = max(32, min(256, (1 << 19) // (k * channels * bins)))  # frames rendered at a time, as render does
+    render = 4 * (threads + 1) * k * channels * block * (bins + 2 * settings.hop)
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
 

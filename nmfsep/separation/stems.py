@@ -15,7 +15,8 @@ from ..signal.audio import Samples
 from ..signal.stft import STFT
 from .masks import Mask, Parts
 
-BLOCK = 1 << 19  # entries of all stems' models in a block of frames: what a few threads hold at a time
+BLOCK = 1 << 19  # entries of all stems' models in a block of frames, for the caches
+SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def render(
     """
     channels, length = samples.shape
     frames = stft.n_frames(length)
-    size = max(8, min(256, BLOCK // (model.stems * channels * stft.bins)))
+    size = max(SHORTEST, min(256, BLOCK // (model.stems * channels * stft.bins)))
 
     def others(start: int) -> Samples:
         """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""

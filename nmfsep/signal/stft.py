@@ -155,7 +155,7 @@ class STFT:
         hop, steps = self.hop_length, self.overlap
         pieces = np.empty((channels, frames, self.n_fft), np.float32)
         np.fft.irfft(values, self.n_fft, axis=-1, out=pieces)  # type: ignore[arg-type] # numpy's stub lacks float32
-        pieces *= self._synthesis_window()
+        pieces *= synthesis_window(self)
         if steps * hop != self.n_fft:
             pieces = np.pad(pieces, ((0, 0), (0, 0), (0, steps * hop - self.n_fft)))
         summed = np.zeros((channels, frames + steps - 1, hop), np.float32)
@@ -191,11 +191,6 @@ class STFT:
         total: NDArray[np.float64] = squared.reshape(self.overlap, self.hop_length).sum(axis=0)
         return total
 
-    def _synthesis_window(self) -> Frames:
-        taper = window_samples(self.window, self.n_fft)
-        inside = np.resize(self._overlap_sum(), self.n_fft)
-        return (taper / inside).astype(np.float32)
-
     def _correct_edges(self, piece: Samples, begin: int, total: int) -> Samples:
         """Rescale, in place, the samples near either end, where fewer frames overlap than the window allows for."""
         half = self.n_fft // 2
@@ -222,3 +217,12 @@ class STFT:
             valid = (frame >= 0) & (frame < total) & (inside < self.n_fft)
             covered[valid] += squared[inside[valid]]
         return np.maximum(covered, 1e-12)
+
+
+@lru_cache(maxsize=8)
+def synthesis_window(stft: STFT) -> Frames:
+    """Return the window that makes overlap-added frames the signal again where all frames overlap, read-only."""
+    inside = np.resize(stft._overlap_sum(), stft.n_fft)
+    taper: Frames = (window_samples(stft.window, stft.n_fft) / inside).astype(np.float32)
+    taper.flags.writeable = False
+    return taper
