@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from ..nmf.factors import Factors, Matrix
+from ..nmf.factors import Factors
 from ..nmf.kernels.workers import Workers
 from ..signal.audio import Samples
-from ..signal.stft import STFT
+from ..signal.stft import STFT, Bins
 from .masks import Mask, Parts
 
 BLOCK = 1 << 19  # entries of all stems' models in a block of frames, for the caches
@@ -42,13 +42,13 @@ class Model:
         """Number of stems."""
         return len(self.groups) + self.residual
 
-    def parts(self, channel: int, start: int, stop: int, magnitude: Matrix) -> Parts:
+    def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
         """Return each stem's model of frames start to stop, (stems, frames, bins).
 
-        `magnitude` is that of the mixture there, (frames, bins).
+        `mixture` is the mixture there, (frames, bins), from which the residual is taken.
         """
         factors = self.factors[channel if len(self.factors) > 1 else 0]
-        parts = np.empty((self.stems, *magnitude.shape), np.float32)
+        parts = np.empty((self.stems, *mixture.shape), np.float32)
         for part, group in zip(parts, self.groups, strict=False):
             indices = list(group)
             if len(indices) == 1:
@@ -57,7 +57,7 @@ class Model:
             else:
                 np.matmul(factors.Z[indices, start:stop].T, factors.W[:, indices].T, out=part)
         if self.residual:
-            np.maximum(magnitude - parts[:-1].sum(axis=0), 0, out=parts[-1])
+            np.maximum(np.abs(mixture) - parts[:-1].sum(axis=0), 0, out=parts[-1])
         return parts
 
 
@@ -93,7 +93,7 @@ def render(
         S = stft.forward_block(samples, start, stop)
         out = np.empty((model.stems - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
         for channel in range(channels):
-            shares = model.parts(channel, start, stop, np.abs(S[channel]) if model.residual else S[channel].real)
+            shares = model.parts(channel, start, stop, S[channel])
             mask(shares)
             for stem in range(1, model.stems):
                 out[stem - 1, channel] = stft.inverse_block((S[channel] * shares[stem])[None])[0]
