@@ -14,7 +14,7 @@ from .options import reporting
 @click.command("check", epilog="Example: nmfsep check separated")
 @click.argument("paths", nargs=-1, required=True, metavar="DIR...", type=click.Path())
 @reporting
-def command(paths: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, no_progress: bool, debug: bool) -> int:
+def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
     """Verify that stems are as they were written: sizes, hashes, and that they add up to their input.
 
     DIR is a folder, searched with all below it, or one manifest. Exit 4 if anything differs.

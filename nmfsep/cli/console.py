@@ -7,7 +7,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from ..errors import NmfsepError
@@ -53,12 +53,10 @@ def describe(error: NmfsepError) -> str:
 def say(message: str) -> None:
     """Write one line to stderr, whatever its encoding."""
     line = f"nmfsep: {message}\n"
-    try:
+    with suppress(OSError, ValueError, AttributeError):  # there is nowhere left to complain
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
         sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        pass  # there is nowhere left to complain
 
 
 def print_paths(paths: Iterable[os.PathLike[str]]) -> None:

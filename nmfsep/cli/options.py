@@ -93,15 +93,19 @@ def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, 
 def reporting(function: F) -> F:
     """Add the options that decide what is said."""
     for option in (
-        click.option(
-            "--json", "as_json", is_flag=True, envvar="NMFSEP_JSON", help="Print one JSON document instead of paths."
-        ),
-        click.option("-q", "--quiet", is_flag=True, envvar="NMFSEP_QUIET", help="No progress and no warnings."),
-        click.option(
-            "-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say what was chosen and how the fit went."
-        ),
-        click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar."),
+        click.option("--json", "as_json", is_flag=True, envvar="NMFSEP_JSON", help="Print one JSON document instead."),
+        click.option("-q", "--quiet", is_flag=True, envvar="NMFSEP_QUIET", help="Tell errors only."),
         click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
+    ):
+        function = option(function)
+    return function
+
+
+def progressing(function: F) -> F:
+    """Add the options that decide how much of the work is told."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went."),
+        click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar."),
     ):
         function = option(function)
     return function

@@ -12,7 +12,7 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, Command, knobs, max_memory, reporting
+from .options import GROUPS, Command, knobs, max_memory, progressing, reporting
 
 GROUPS |= {"flac": "Output", "short": "Output"}
 SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
@@ -45,6 +45,7 @@ class Split(Command):
     help="Check everything, print what would be written, and stop.",
 )
 @max_memory
+@progressing
 @reporting
 def command(
     inputs: tuple[str, ...],
