@@ -107,6 +107,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_all(self)
+        if self.mask != "ratio" and self.mask_power != 1:
+            raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
         if self.n_fft % 2:
             raise UsageError(f"n_fft must be even, not {self.n_fft}")
         if self.hop > self.n_fft // 2:

@@ -143,3 +143,9 @@ def test_a_duration_of_nothing_is_refused():
 def test_unknown_knobs_are_refused():
     with pytest.raises(TypeError, match="component"):
         Settings(component=3)
+
+
+@pytest.mark.parametrize("mask", ["wiener", "binary"])
+def test_a_power_that_the_mask_would_ignore_is_refused(mask):
+    with pytest.raises(UsageError, match="no power"):
+        Settings(components=2, mask=mask, mask_power=2.0)

@@ -83,7 +83,8 @@ def factorize(
         How strongly slow activations are preferred: the weight of the squared steps of Z relative to its mean; for
         beta 1.
     restarts : int, default 1
-        Starts that run a short race, the one of the lowest loss going on: the first as `start` says, the others random.
+        Starts that run a short race, the one of the lowest loss going on: the first as `start` says or as given, the
+        others random.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
@@ -120,12 +121,14 @@ def factorize(
             raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
     measure = as_divergence(divergence)
     penalized = bool(sparsity or smoothness)
+    if restarts > 1 and fixed:
+        raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
         given = as_matrix(X)
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = both_given and not smoothness and given.flags.c_contiguous
+        turned = both_given and not smoothness and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
         if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
@@ -138,7 +141,7 @@ def factorize(
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
-        if restarts > 1 and W is None and Z is None:
+        if restarts > 1:
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, compiled_from)
         if smoothness:
             begin = begin.normalize()

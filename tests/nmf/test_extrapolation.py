@@ -65,6 +65,14 @@ def test_a_race_ends_no_higher_than_its_first_start_after_as_many_iterations():
     assert raced < alone
 
 
+def test_a_start_that_is_given_takes_part_in_the_race():
+    X = spectrogram()
+    good = factorize(X, 6, max_iter=300, tol=0)
+    # no random start gets there in the few iterations of a race
+    raced = factorize(X, 6, W=good.factors.W, Z=good.factors.Z, restarts=3, max_iter=0)
+    assert raced.losses[0] <= good.losses[-1]
+
+
 def test_a_race_is_the_same_for_the_same_seed_and_differs_for_another():
     X = np.random.default_rng(3).random((30, 50))
     first, second, other = (factorize(X, 5, restarts=4, start="random", seed=s).factors.W for s in (1, 1, 2))

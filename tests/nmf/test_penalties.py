@@ -92,6 +92,8 @@ def test_penalties_do_not_depend_on_the_level(penalty, unit):
         ({"divergence": 2, "smoothness": 1}, "kl only"),
         ({"sparsity": -1}, "negative"),
         ({"sparsity": 1, "smoothness": 1}, "together"),
+        ({"smoothness": 1, "W": np.ones((40, 4)), "fixed": {"W"}}, "neither can be held"),
+        ({"restarts": 2, "W": np.ones((40, 4)), "fixed": {"W"}}, "held fixed"),
     ],
 )
 def test_what_cannot_be_penalised_is_refused(options, says):

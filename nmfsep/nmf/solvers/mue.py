@@ -95,9 +95,7 @@ class MUE:
             for kept, current in zip(memory.best, (state.Wt, state.Zt), strict=True):
                 kept[:] = current
             return loss
-        safe = exponent(problem.divergence.beta)
-        if memory.gamma != safe:
-            memory.gamma = safe
+        memory.gamma = exponent(problem.divergence.beta)
         for current, previous, kept in zip((state.Wt, state.Zt), (memory.Wt, memory.Zt), memory.best, strict=True):
             current[:] = previous[:] = kept
         memory.t = WARM
