@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -101,6 +102,17 @@ class Settings:
         group="Mask",
     )
     residual: str | None = _knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    free: int = _knob(
+        0, "Templates learned from the mixture for what the dictionary lacks: stem residual.", low=0, high=10_000,
+        group="Guidance",
+    )  # fmt: skip
+    adapt: float = _knob(
+        0.0,
+        "Let the dictionary's templates move this share of the way to what fits the mixture best.",
+        low=0,
+        high=1,
+        group="Guidance",
+    )
     threads: int | None = _knob(
         None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
     )
@@ -180,3 +192,68 @@ class OutputSettings:
         _check_all(self)
         if self.duration == 0:
             raise UsageError("a duration of 0 leaves nothing to separate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnSettings:
+    """How templates are learned from isolated sounds; checked on construction.
+
+    Raises
+    ------
+    UsageError
+        A value is out of its range, not finite, or an unknown name.
+    """
+
+    components: str = _knob(
+        "auto", "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 100, by how varied it is."
+    )
+    exemplars: bool = _knob(False, "Take frames of the sounds themselves as templates; auto is then up to 300.")
+    divergence: str | float = _knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
+    sparsity: float | None = _knob(
+        None, "Prefer few templates at a time; 0.5 for kl, else 0, if not given.", low=0, high=1e6
+    )
+    max_iter: int = _knob(60, "Iterations at the most.", low=1, high=10_000_000)
+    tol: float = _knob(
+        1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
+    )
+    seed: int = _knob(0, "Seed of whatever is random.", low=0, high=2**64 - 1)
+    n_fft: int | None = _knob(
+        None, "Length of a frame; about 0.08 and 0.2 s, both, if not given.", low=4, high=2**20, unit="samples",
+        group="Signal",
+    )  # fmt: skip
+    hop_length: int | None = _knob(
+        None,
+        "Step between frames, at most half a frame; a quarter if not given.",
+        low=1,
+        high=2**19,
+        unit="samples",
+        group="Signal",
+    )
+    window: str = _knob("hann", "Taper of a frame.", names=WINDOWS, group="Signal")
+    sample_rate: int | None = _knob(
+        None, "Rate the sounds are converted to; that of most of them if not given.", low=1, high=4_000_000, unit="Hz",
+        group="Signal",
+    )  # fmt: skip
+    threads: int | None = _knob(
+        None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
+    )
+
+    def __post_init__(self) -> None:
+        _check_all(self)
+        self.counts()
+        if self.hop_length is not None and self.n_fft is None:
+            raise UsageError("--hop-length needs --n-fft")
+
+    def counts(self) -> dict[str | None, int]:
+        """Return the templates asked for by label, with None for all labels that are not named."""
+        counts: dict[str | None, int] = {}
+        if self.components == "auto":
+            return counts
+        for part in self.components.split(","):
+            label, equals, number = part.rpartition("=")
+            if not re.fullmatch(r"[0-9]{1,6}", number, re.ASCII) or int(number) == 0 or bool(equals) != bool(label):
+                raise UsageError(f"components {self.components!r} is not auto, a number, or such as kick=4,snare=8")
+            if (label or None) in counts:
+                raise UsageError(f"components {self.components!r} names {label or 'the number'!r} twice")
+            counts[label or None] = int(number)
+        return counts

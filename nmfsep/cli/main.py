@@ -27,6 +27,8 @@ from .console import describe, plain, say  # noqa: E402
 
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
+    "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
+    "inspect": ("Show what a dictionary holds.", "inspect"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
@@ -9,10 +10,12 @@ from typing import Any, TypeVar
 import click
 
 from ..registry import DIVERGENCES, Registry
-from ..settings import OutputSettings, Settings
+from ..settings import LearnSettings, OutputSettings, Settings
 from .params import Name, Real, Size, Time, Whole
 
-GROUPS = {knob.name: knob.metadata["group"] for kind in (Settings, OutputSettings) for knob in fields(kind)}
+Knobs = type[Settings] | type[OutputSettings] | type[LearnSettings]
+KINDS: tuple[Knobs, ...] = (Settings, OutputSettings, LearnSettings)
+GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
 class Command(click.Command):
@@ -56,7 +59,7 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
     return None
 
 
-def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, Any]) -> Callable[[F], F]:
+def knobs(settings: Knobs, **changes: dict[str, Any]) -> Callable[[F], F]:
     """Return a decorator that adds an option for every field; `changes` go to the option of that name."""
 
     def decorate(function: F) -> F:
@@ -65,7 +68,7 @@ def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, 
             text = about["summary"]
             if isinstance(about["names"], (Registry, dict)):
                 text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
-            if about["unit"] in ("samples", "seconds"):
+            if about["unit"] in ("samples", "seconds", "Hz"):
                 text = f"{text.rstrip('.')}, in {about['unit']}."
             default = None if knob.default is MISSING else knob.default
             extra: dict[str, Any] = {
@@ -88,6 +91,12 @@ def knobs(settings: type[Settings] | type[OutputSettings], **changes: dict[str, 
         return function
 
     return decorate
+
+
+def one_thread_of_blas() -> None:
+    """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def reporting(function: F) -> F:

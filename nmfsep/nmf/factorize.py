@@ -18,7 +18,7 @@ from .kernels.choose import LARGE
 from .kernels.reference import EPS
 from .kernels.workers import Workers
 from .prepare import as_matrix, prepare
-from .problem import Problem
+from .problem import Anchor, Problem
 from .solvers.base import Solver
 
 FLOOR = 1e-5  # of the largest entry, -100 dB: where beta <= 0, a zero in X would make the loss infinite
@@ -36,6 +36,7 @@ def factorize(
     W: ArrayLike | None = None,
     Z: ArrayLike | None = None,
     fixed: Collection[str] = (),
+    anchor: Anchor | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
     time_limit: float | None = None,
@@ -70,6 +71,8 @@ def factorize(
         constant at the level of X.
     fixed : collection of {"W", "Z"}, default ()
         Factors, given, that are held.
+    anchor : Anchor, optional
+        What holds some columns of a given W, or pulls them back, with weights in the units of X.
     max_iter : int, default 200
     tol : float, default 1e-4
         Stop when ten iterations lower the loss by less than this share of the first loss; with 0, exactly `max_iter`
@@ -99,7 +102,7 @@ def factorize(
     Returns
     -------
     Fit
-        Columns of W sum to 1, unless W or Z is fixed.
+        Columns of W sum to 1, unless W or Z is fixed or anchored.
 
     Raises
     ------
@@ -120,15 +123,15 @@ def factorize(
         if not isinstance(count, (int, np.integer)) or count < 1:
             raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
     measure = as_divergence(divergence)
-    penalized = bool(sparsity or smoothness)
-    if restarts > 1 and fixed:
+    penalized = bool(sparsity or smoothness or anchor)
+    if restarts > 1 and (fixed or anchor):
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
         given = as_matrix(X)
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = both_given and not smoothness and restarts == 1 and given.flags.c_contiguous
+        turned = both_given and not (smoothness or anchor) and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
         if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
@@ -137,7 +140,10 @@ def factorize(
         for which, factor in (("W", W), ("Z", Z)):
             if which in fixed and factor is None:
                 raise UsageError(f"{which} is to be held fixed but is not given")
-        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
+        if anchor is not None:
+            weight = anchor.weight / float(unit) ** measure.beta
+            anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
+        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor)
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
@@ -157,7 +163,7 @@ def factorize(
     factors = Factors(result.factors.W, result.factors.Z * unit)
     return replace(
         result,
-        factors=factors if problem.fixed else factors.normalize(),
+        factors=factors if problem.fixed or anchor else factors.normalize(),
         losses=tuple(loss * scale for loss in result.losses),
         solver=name,
         warnings=_warnings(begin, silent),

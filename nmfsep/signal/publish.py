@@ -130,6 +130,14 @@ def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete:
         _name_all(outputs, note, manifest, obsolete)
 
 
+def publish_one(output: Output) -> None:
+    """Give a single file its name, once its bytes are on the disk."""
+    output.sync()
+    with _locked(output.path.parent):
+        output.name()
+        _sync_folders([output.path])
+
+
 def _name_all(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path]) -> None:
     named: list[Output] = []
     held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

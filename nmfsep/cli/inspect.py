@@ -1,0 +1,110 @@
+"""``nmfsep inspect``: what is in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from . import console
+from .options import reporting
+
+if TYPE_CHECKING:
+    from ..separation.dictionary import Dictionary
+
+
+@click.command("inspect", epilog="Example: nmfsep inspect kit.npz")
+@click.argument("path", metavar="FILE", type=click.Path())
+@reporting
+def command(path: str, as_json: bool, quiet: bool, debug: bool) -> int:
+    """Show what a dictionary holds: labels, templates, frames, and what it was learned from."""
+    path = os.fsdecode(path)
+    about = _describer(path)(path)
+    if as_json:
+        console.print_json({"path": path, **about})
+    else:
+        console.print_bytes(_table(about).encode("utf-8", "backslashreplace"))
+    return 0
+
+
+def _describer(path: str) -> Callable[[str], dict[str, Any]]:
+    """Return what describes a file of that kind, by its first bytes."""
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), "check the name", path) from error
+    for magic, describe in KINDS.items():
+        if head.startswith(magic):
+            return describe
+    raise UsageError("is no dictionary", "give a file that nmfsep learn wrote", path)
+
+
+def _dictionary(path: str) -> dict[str, Any]:
+    from ..separation.dictionary import read
+
+    return describe_dictionary(read(path))
+
+
+# one line for each kind of file, by how it begins
+KINDS: dict[bytes, Callable[[str], dict[str, Any]]] = {b"PK": _dictionary}
+
+
+def describe_dictionary(dictionary: Dictionary) -> dict[str, Any]:
+    """Return what there is to say of a dictionary, as JSON."""
+    return {
+        "kind": "dictionary",
+        "sample_rate": dictionary.sample_rate,
+        "channels": dictionary.channels,
+        "divergence": dictionary.divergence,
+        "views": [
+            {
+                "n_fft": view.stft.n_fft,
+                "hop_length": view.stft.hop_length,
+                "window": view.stft.window,
+                "templates": view.W.shape[1],
+            }
+            for view in dictionary.views
+        ],
+        "labels": [
+            {"label": label, "templates": list(dictionary.components(index)), "from": _source(dictionary, label)}
+            for index, label in enumerate(dictionary.labels)
+        ],
+    }
+
+
+def _source(dictionary: Dictionary, label: str) -> dict[str, Any] | None:
+    return next((entry for entry in dictionary.provenance if entry.get("label") == label), None)
+
+
+def _table(about: dict[str, Any]) -> str:
+    frames = " and ".join(f"{view['n_fft']} (hop {view['hop_length']}, {view['window']})" for view in about["views"])
+    lines = [
+        f"dictionary of {len(about['labels'])} labels, {about['sample_rate']} Hz, divergence {about['divergence']}",
+        f"frames of {frames} samples",
+        "",
+    ]
+    rows = [("label", "templates", "files", "seconds", "learned from")]
+    for entry in about["labels"]:
+        source = entry["from"] or {}
+        names = ", ".join(console.plain(str(file.get("name"))) for file in source.get("first", [])[:3])
+        names += ", …" if source.get("files", 0) > 3 else ""
+        counts = " ".join(map(str, entry["templates"]))
+        rows.append(
+            (
+                console.plain(entry["label"]),
+                counts,
+                str(source.get("files", "?")),
+                str(source.get("seconds", "?")),
+                names or "?",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines += [
+        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
+        for row in rows
+    ]
+    return "\n".join(console.plain(line) for line in lines) + "\n"
