@@ -36,6 +36,10 @@ CLIP_MODES = {
     "rescale": "turn all stems down by one factor",
     "error": "fail",
 }
+MATCHES = {
+    "name": "the estimate of the same name",
+    "best": "the assignment with the largest sum of SDRs",
+}
 
 
 def _knob(
@@ -180,3 +184,40 @@ class OutputSettings:
         _check_all(self)
         if self.duration == 0:
             raise UsageError("a duration of 0 leaves nothing to separate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How estimates are held against true stems; checked on construction.
+
+    Raises
+    ------
+    UsageError
+        A value is out of its range, or an unknown name.
+    """
+
+    match: str = _knob(
+        "auto",
+        "Which estimate belongs to a stem; auto is name where every stem has an estimate of its name, else best.",
+        names=MATCHES,
+        group="Evaluation",
+    )
+    filter_length: int = _knob(
+        512,
+        "Length of the filters that SDR, SIR and SAR forgive.",
+        low=1,
+        high=65536,
+        unit="samples",
+        group="Evaluation",
+    )
+    trim: bool = _knob(
+        False, "Let files differ in length, and compare as far as the shortest goes.", group="Evaluation"
+    )
+    oracle: bool = _knob(
+        False,
+        "Tell what ideal masks, made from the true stems at this STFT, would reach.",
+        group="Evaluation",
+    )
+
+    def __post_init__(self) -> None:
+        _check_all(self)

@@ -28,6 +28,7 @@ from .console import describe, plain, say  # noqa: E402
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
     "check": ("Verify stems against the manifest written with them.", "check"),
+    "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }
 BUG = 70
