@@ -78,9 +78,6 @@ def command(
             if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
     oracle = Settings(**{name: values[name] for name in ORACLE}) if settings.oracle else None
-    # the bits of sums depend on the number of threads; set before the library is loaded
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
     from ..evaluation.evaluate import document, evaluate
     from ..evaluation.tracks import find
     from ..plan import require_readable

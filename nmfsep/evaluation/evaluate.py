@@ -193,7 +193,7 @@ def memory_needed(references: int, estimates: int, channels: int, lags: int, ora
     filters = 8 * 8 * references * signals * lags
     sound = 3 * 8 * signals * channels * BLOCK
     if oracle is not None:
-        sound += 4 * 8 * (references + 1) * channels * FRAMES * (oracle.n_fft // 2 + 1)
+        sound += 8 * 8 * (references + 1) * channels * FRAMES * (oracle.n_fft // 2 + 1)
     return LIBRARIES + matrix + spectra + filters + sound
 
 

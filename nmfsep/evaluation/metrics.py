@@ -10,7 +10,9 @@ block Toeplitz systems. A filter is shared by all channels, as is the factor of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +118,9 @@ class Judge:
         self._live = np.flatnonzero(references.energies > 0)
         size = np.sqrt(references.energies[self._live])
         gram = references.values[np.ix_(self._live, self._live)] / (size[:, None] * size)[..., None]
-        self._each = [Subspace(gram[j : j + 1, j : j + 1]) for j in range(len(gram))]
-        self._all = Subspace(gram) if len(gram) > 1 else None
+        with _single_threaded():
+            self._each = [Subspace(gram[j : j + 1, j : j + 1]) for j in range(len(gram))]
+            self._all = Subspace(gram) if len(gram) > 1 else None
 
     def figures(self, signals: Correlations) -> Figures:
         """Return the figures of signals.
@@ -135,8 +138,9 @@ class Judge:
         where = np.ix_(self._live, heard)
         own, other = self._energies[self._live], signals.energies[heard]
         cross = signals.values[where] / (np.sqrt(own)[:, None] * np.sqrt(other))[..., None]
-        for field, values in self._of_unit_energy(cross).items():
-            getattr(result, field)[where] = values
+        with _single_threaded():
+            for field, values in self._of_unit_energy(cross).items():
+                getattr(result, field)[where] = values
         plain = own[:, None] + other - 2 * signals.values[..., 0][where]
         result.snr[where] = decibels(np.broadcast_to(own[:, None], plain.shape), plain)
         result.bleed[where] += 10 * np.log10(other) - 10 * np.log10(own)[:, None]
@@ -200,6 +204,14 @@ def decibels(wanted: Real, unwanted: Real) -> Real:
     top, bottom = np.maximum(wanted, 0), np.maximum(unwanted, 0)
     ratio = np.maximum(top, tiny * bottom) / np.maximum(bottom, tiny * top)
     return 10 * np.log10(ratio)
+
+
+def _single_threaded() -> AbstractContextManager[Any]:
+    """Return a context in which linear algebra, which rounds differently for every number of threads, has one."""
+    import scipy.linalg  # noqa: F401 - what is loaded later is not limited
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def _block_toeplitz(gram: Real, ridge: float) -> NDArray[np.float64]:

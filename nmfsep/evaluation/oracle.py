@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -60,9 +60,19 @@ def beside_ideal_stems(
 
     The parameters are those of `ideal_stems`.
     """
-    ahead, behind = itertools.tee(blocks)
-    truth, position = Window(behind), 0
-    for estimates in ideal_stems(ahead, length, stft, mask):
+    queue: deque[Block] = deque()  # itertools.tee would hold on to dozens of blocks
+
+    def ahead() -> Iterator[Block]:
+        for block in blocks:
+            queue.append(block)
+            yield block
+
+    def behind() -> Iterator[Block]:
+        while queue:
+            yield queue.popleft()
+
+    truth, position = Window(behind()), 0
+    for estimates in ideal_stems(ahead(), length, stft, mask):
         count = estimates.shape[-1]
         yield np.concatenate([truth.between(position, position + count)[:-1], estimates])
         position += count

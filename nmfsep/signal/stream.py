@@ -45,11 +45,16 @@ class Window:
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)
-        self._held: Block = next(self._blocks, np.empty(0))
+        self._held: Block | None = None
         self._first = 0
 
     def between(self, start: int, stop: int) -> Block:
-        """Return samples start to stop, fewer where the stream ends; nothing before `start` can be had again."""
+        """Return samples start to stop, fewer where the stream ends; nothing before `start` can be had again.
+
+        No stretch may begin after the end of the one before it.
+        """
+        if self._held is None:
+            self._held = next(self._blocks, np.empty(0))
         pieces = [self._held[..., start - self._first :]]
         have = pieces[0].shape[-1]
         while have < stop - start:
