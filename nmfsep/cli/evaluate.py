@@ -161,4 +161,4 @@ def _cell(name: str) -> str:
 
 
 def _decibels(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value + 0.0:.2f}"
+    return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
