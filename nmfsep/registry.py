@@ -81,6 +81,7 @@ SOLVERS = Registry(
         "mue": ("nmf.solvers.mue:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
         "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only"),
         "ehals": ("nmf.solvers.ehals:EHALS", "the same with extrapolation and restarts: faster"),
+        "pinv": ("nmf.solvers.pinv:Pinv", "pseudo-inverse cut at zero, beta 2 only: a heuristic, its best is kept"),
     },
 )
 
