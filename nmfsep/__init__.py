@@ -21,6 +21,7 @@ _PUBLIC = {
     "Factors": "nmf.factors",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
+    "semi_nmf": "nmf.semi",
     "NMF": "nmf.estimator",
     "separate": "separation.pipeline",
     "Stems": "separation.pipeline",

@@ -97,6 +97,23 @@ STARTS = Registry(
     },
 )
 
+# For models with one factor that may be negative.
+SIGNED_SOLVERS = Registry(
+    "solver",
+    {
+        "hals": ("nmf.solvers.semi:SemiHALS", "least squares and coordinate descent"),
+        "mu": ("nmf.solvers.semi:SemiMU", "least squares and multiplicative updates"),
+    },
+)
+
+SIGNED_STARTS = Registry(
+    "start",
+    {
+        "svd": ("nmf.starts.signed:svd", "no worse than the best approximation of one rank less; deterministic"),
+        "random": ("nmf.starts.signed:random", "absolute normal noise; depends on the seed"),
+    },
+)
+
 # Starts that need to know what sound the matrix came from: (Xt, components, rng, frequencies) -> Factors.
 SOUND_STARTS = Registry(
     "start",

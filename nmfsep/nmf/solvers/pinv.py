@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..factors import Matrix
 from ..kernels.workers import spans
+from ..least_squares import pseudo_inverse
 from ..problem import Problem
 from .base import State
 
@@ -51,9 +52,10 @@ class Pinv:
         """Do one iteration."""
         if "W" not in problem.fixed:
             P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
-            np.maximum(_inverse(G) @ P, 0, out=state.Wt)
+            np.maximum(pseudo_inverse(G).astype(G.dtype) @ P, 0, out=state.Wt)
         if "Z" not in problem.fixed:
-            A = np.ascontiguousarray((_inverse(state.Wt @ state.Wt.T) @ state.Wt).T)
+            inverse = pseudo_inverse(state.Wt @ state.Wt.T).astype(Xt.dtype)
+            A = np.ascontiguousarray((inverse @ state.Wt).T)
 
             def part(span: range) -> None:
                 for a in span:
@@ -71,19 +73,6 @@ class Pinv:
         if loss < memory.loss or state.best is None:
             memory.loss, state.best = loss, (state.Wt.copy(), state.Zt.copy())
         return memory.loss
-
-
-def _inverse(G: Matrix) -> Matrix:
-    """Return G⁺ of a Gram matrix G = A Aᵀ, with which G⁺ A = (A⁺)ᵀ.
-
-    Directions that rounding alone can account for are left out, judged with a diagonal made 1, since the scale of a
-    component is arbitrary.
-    """
-    scale = np.sqrt(np.maximum(np.diag(G).astype(np.float64), 0))
-    scale[scale > 0] = 1 / scale[scale > 0]
-    unit = scale[:, None] * G * scale
-    inverse = np.linalg.pinv(unit, rcond=len(G) * float(np.finfo(G.dtype).eps), hermitian=True)
-    return (scale[:, None] * inverse * scale).astype(G.dtype)  # type: ignore[no-any-return]
 
 
 def _reseed(Xt: Matrix, state: State) -> None:
