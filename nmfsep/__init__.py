@@ -22,6 +22,8 @@ _PUBLIC = {
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
     "semi_nmf": "nmf.semi",
+    "k_means": "nmf.kmeans",
+    "orthogonal_nmf": "nmf.kmeans",
     "NMF": "nmf.estimator",
     "separate": "separation.pipeline",
     "Stems": "separation.pipeline",

@@ -1,8 +1,8 @@
 """Semi-NMF, one factor free and the other non-negative: least squares for the one, a descent for the other.
 
-Ding, Li & Jordan, "Convex and semi-nonnegative matrix factorizations", IEEE TPAMI 32(1), 2010, section 3 (the
-multiplicative rule); Gillis & Kumar, "Exact and heuristic algorithms for semi-nonnegative matrix factorization", SIAM
-J. Matrix Anal. Appl. 36(4), 2015, section 4 (coordinate descent).
+Ding, Li & Jordan, "Convex and semi-nonnegative matrix factorizations", IEEE TPAMI 32(1), 2010 (the multiplicative
+rule); Gillis & Kumar, "Exact and heuristic algorithms for semi-nonnegative matrix factorization", SIAM J. Matrix Anal.
+Appl. 36(4), 2015 (coordinate descent).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SWEEPS = 4
 class Semi:
     """Least squares for the factor that is free, `descend` for the other, each with the latest of the other."""
 
-    betas = frozenset({2.0})
+    betas: frozenset[float] | None = frozenset({2.0})
     monotone = True
     fills = True
     penalties = False
@@ -64,7 +64,7 @@ class SemiMU(Semi):
     fills = False
 
     def descend(self, P: Matrix, G: Matrix, H: Matrix) -> None:
-        """Multiply by sqrt((P⁺ + G⁻ H) / (P⁻ + G⁺ H)), Ding et al. 2010, eq. 10."""
+        """Multiply by sqrt((P⁺ + G⁻ H) / (P⁻ + G⁺ H)), Ding et al. 2010."""
         gain = np.maximum(P, 0) + np.maximum(-G, 0) @ H
         cost = np.maximum(-P, 0) + np.maximum(G, 0) @ H
         H *= np.sqrt(gain / (cost + H.dtype.type(EPS)))

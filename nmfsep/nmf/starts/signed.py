@@ -11,7 +11,7 @@ def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
     """Return a start whose error is at most that of the best approximation of rank `components` - 1; deterministic.
 
     Gillis & Kumar, "Exact and heuristic algorithms for semi-nonnegative matrix factorization", SIAM J. Matrix Anal.
-    Appl. 36(4), 2015, algorithm 5. Of A B, that best approximation, the rows of B lose their least entry in each frame,
+    Appl. 36(4), 2015. Of A B, that best approximation, the rows of B lose their least entry in each frame,
     and one more template takes it back: X ≈ [A, -A 1] [B - 1 m; -m], m_t = min(0, min_k B_kt).
 
     Parameters
