@@ -15,13 +15,10 @@ from .divergences import Divergence, as_divergence
 from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
 from .kernels.choose import LARGE
-from .kernels.reference import EPS
 from .kernels.workers import Workers
-from .prepare import as_matrix, check_count, prepare
+from .prepare import as_matrix, check_count, prepare, raise_floor
 from .problem import Problem
 from .solvers.base import Solver
-
-FLOOR = 1e-5  # of the largest entry, -100 dB: where beta <= 0, a zero in X would make the loss infinite
 
 RACE = 25  # iterations after which the best of several starts is chosen
 
@@ -130,8 +127,7 @@ def factorize(
         turned = both_given and not smoothness and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
-        if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
-            Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
+        Xt = raise_floor(Xt, measure.beta)
         level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
         for which, factor in (("W", W), ("Z", Z)):
             if which in fixed and factor is None:

@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from .factors import Matrix
+from .kernels.reference import EPS
 from .kernels.workers import Workers
 
+FLOOR = 1e-5  # of the largest entry
 BLOCK = 1 << 18  # entries looked at or copied at a time
 SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
 
@@ -100,3 +102,16 @@ def prepare(
 
     workers.map(copy, range(0, len(rows), height))
     return Xt, unit, mean == 0
+
+
+def raise_floor(Xt: Matrix, beta: float) -> Matrix:
+    """Return X with its least entries raised to -100 dB of its largest where beta <= 0, else as it is.
+
+    There a zero in X would make the loss infinite.
+    """
+    if beta > 0:
+        return Xt
+    # EPS where all is zero: then the loss is zero too
+    least = max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS))
+    raised: Matrix = np.maximum(Xt, least)
+    return raised
