@@ -97,6 +97,19 @@ STARTS = Registry(
     },
 )
 
+# Functions of (X, k or levels, *, max_iter, tol, time_limit, seed, callback, threads, options of their own).
+MODELS = Registry(
+    "model",
+    {
+        "nmf": ("nmf.factorize:factorize", "X ≈ W Z, both non-negative"),
+        "semi": ("nmf.semi:semi_nmf", "one factor non-negative, the other free: for signed matrices"),
+        "deep": ("nmf.deep:deep_nmf", "parts made of parts, all non-negative: X ≈ W1 W2 … Z"),
+        "deep-semi": ("nmf.deep:deep_semi_nmf", "the same for signed matrices"),
+        "kmeans": ("nmf.kmeans:k_means", "every column has one template: k-means clustering"),
+        "orthogonal": ("nmf.kmeans:orthogonal_nmf", "every column has one template, scaled: orthogonal NMF"),
+    },
+)
+
 # For models with one factor that may be negative.
 SIGNED_SOLVERS = Registry(
     "solver",

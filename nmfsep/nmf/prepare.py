@@ -87,7 +87,7 @@ def prepare(
         else:
             raise UsageError("X holds NaN or infinite entries")
     if not signed and any(least < 0 for _, least in seen):
-        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0")
+        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0; semi_nmf takes any sign")
     unit = dtype(1)
     if mean > 0 and not (keep_level and 1 / SANE < mean < SANE):
         unit = dtype(2.0 ** np.frexp(mean)[1])  # the scaled mean lies in [0.5, 1)
