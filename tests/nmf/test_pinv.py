@@ -127,6 +127,27 @@ def test_the_scale_of_the_start_changes_no_step(workers):
     np.testing.assert_allclose(runs[0].factors.reconstruct(), runs[1].factors.reconstruct(), rtol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_components_that_are_nearly_silent_do_not_overflow(dtype, workers):
+    X, W, Z = problem(dtype=dtype)
+    solver, state = prepared(X, W, Z, workers)
+    for _ in range(10):
+        state.Zt[:, 1] *= dtype(1e-6)  # its template comes out a million times as large, and so on
+        solver.step(np.ascontiguousarray(X.T), state, PROBLEM)
+        assert np.isfinite(state.Wt).all()
+        assert np.isfinite(state.Zt).all()
+        assert state.Wt.max() < 2**21
+    V, wanted = state.Zt @ state.Wt, run_formula(*problem(), 10)
+    np.testing.assert_allclose(V.T, wanted, atol=1e-3 if dtype == np.float32 else 1e-8)
+
+
+def run_formula(X, W, Z, steps):
+    for _ in range(steps):
+        W = np.maximum(X @ np.linalg.pinv(Z), 0)
+        Z = np.maximum(np.linalg.pinv(W) @ X, 0)
+    return W @ Z
+
+
 def test_it_stops_once_it_has_not_got_better():
     X = next(problem(frames=40))
     result = factorize(X, 5, divergence=2, solver="pinv", max_iter=5000)

@@ -20,6 +20,7 @@ from ..least_squares import pseudo_inverse
 from ..problem import Problem
 from .base import State
 
+SANE = 20  # powers of two from unit scale
 TILE = 256  # frames at a time, so that what a thread works on stays in cache
 
 
@@ -52,10 +53,10 @@ class Pinv:
         """Do one iteration."""
         if "W" not in problem.fixed:
             P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
-            np.maximum(pseudo_inverse(G).astype(G.dtype) @ P, 0, out=state.Wt)
+            W = np.maximum(pseudo_inverse(G) @ P, 0)
+            state.Wt[:] = W if problem.fixed else _of_sane_scale(W)
         if "Z" not in problem.fixed:
-            inverse = pseudo_inverse(state.Wt @ state.Wt.T).astype(Xt.dtype)
-            A = np.ascontiguousarray((inverse @ state.Wt).T)
+            A = np.ascontiguousarray((pseudo_inverse(state.Wt @ state.Wt.T) @ state.Wt).T.astype(Xt.dtype))
 
             def part(span: range) -> None:
                 for a in span:
@@ -73,6 +74,16 @@ class Pinv:
         if loss < memory.loss or state.best is None:
             memory.loss, state.best = loss, (state.Wt.copy(), state.Zt.copy())
         return memory.loss
+
+
+def _of_sane_scale(W: Matrix) -> Matrix:
+    """Return W with templates far from unit scale brought back by powers of two, which Z then makes up for.
+
+    A component that is nearly silent would otherwise grow from step to step until its square overflows.
+    """
+    powers = np.frexp(W.max(axis=1))[1]
+    powers[np.abs(powers) <= SANE] = 0
+    return np.ldexp(W, -powers[:, None])  # type: ignore[no-any-return]
 
 
 def _reseed(Xt: Matrix, state: State) -> None:
