@@ -89,7 +89,7 @@ STARTS = Registry(
     "start",
     {
         "random": ("nmf.starts.random:random", "absolute normal noise at the level of X; depends on the seed"),
-        "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so for hals only"),
+        "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so not for mu and mue"),
         "nndsvda": ("nmf.starts.nndsvd:nndsvda", "the same, zeros filled at the level of X"),
         "spa": ("nmf.starts.spa:spa", "the frames that differ most, by successive projection; deterministic"),
         "kmeans": ("nmf.starts.kmeans:spherical_kmeans", "centres of frames that point the same way"),

@@ -37,8 +37,9 @@ class Problem:
     free: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not self.fixed <= {"W", "Z"}:
-            raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(self.fixed - {'W', 'Z'})}")
+        for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
+            if not names <= {"W", "Z"}:
+                raise UsageError(f"only 'W' and 'Z' can be {what}, not {sorted(names - {'W', 'Z'})}")
         if self.sparsity < 0 or self.smoothness < 0:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:

@@ -1,6 +1,8 @@
 """What every model in the registry must hold to; a new entry is tested by itself."""
 
+import doctest
 import inspect
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -30,6 +32,12 @@ def matrix(bins=15, frames=24, dtype=np.float64):
 def loss_of(name, X, factors):
     measure = kullback_leibler if "divergence" in options_of(name) else frobenius
     return measure.value(X, factors.reconstruct())
+
+
+def test_the_example_of_the_docstring_runs():
+    result = doctest.testmod(import_module("nmfsep.nmf.models"))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @models
