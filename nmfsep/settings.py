@@ -70,7 +70,7 @@ class Settings:
     divergence: str | float = _knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
     solver: str = _knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
     start: str = _knob(
-        "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals.", names=STARTS | SOUND_STARTS
+        "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv.", names=STARTS | SOUND_STARTS
     )
     max_iter: int = _knob(200, "Iterations at the most.", low=0, high=10_000_000)
     tol: float = _knob(
