@@ -241,7 +241,6 @@ def test_silent_targets_are_learned_without_a_warning():
         (lambda: ReLUNetwork.train(np.eye(3), np.ones((4, 2)), 2), "3 samples and Y 4"),
         (lambda: ReLUNetwork.train(np.eye(3), np.ones((3, 2)), 0), "hidden must be"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(call, words):
     with pytest.raises(UsageError, match=words):
