@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,6 +59,14 @@ class ConvolutiveFit:
         """The columns of `factors` that belong to each component."""
         _, components, delays = self.templates.shape
         return tuple(range(k * delays, (k + 1) * delays) for k in range(components))
+
+    def ordered(self) -> ConvolutiveFit:
+        """Return the same model, components in order of energy, loudest first."""
+        parts = [self.factors.select(list(group)) for group in self.groups]
+        # ‖W Z‖² from the products of W and of Z alone
+        energies = np.array([np.vdot(part.W.T @ part.W, part.Z @ part.Z.T) for part in parts])
+        order = np.argsort(-energies, kind="stable")
+        return replace(self, templates=self.templates[:, order], Z=self.Z[order])
 
 
 def convolutive_nmf(

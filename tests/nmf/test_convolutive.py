@@ -86,6 +86,13 @@ def test_groups_are_the_columns_of_a_component():
     np.testing.assert_allclose(result.templates.sum(axis=(0, 2)), 1, rtol=1e-6)
 
 
+def test_ordered_puts_the_loudest_first():
+    result = convolutive_nmf(strokes(3)[2], 3, template_frames=3, max_iter=5).ordered()
+    energies = [(result.factors.select(list(group)).reconstruct() ** 2).sum() for group in result.groups]
+    assert energies == sorted(energies, reverse=True)
+    assert energies[0] > 1.1 * energies[2]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
