@@ -122,6 +122,8 @@ def factorize(
     penalized = bool(sparsity or smoothness or anchor)
     if restarts > 1 and (fixed or anchor):
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
+    if anchor is not None and W is None:
+        raise UsageError("an anchor holds columns of W, which is not given")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
@@ -136,6 +138,8 @@ def factorize(
             if which in fixed and factor is None:
                 raise UsageError(f"{which} is to be held fixed but is not given")
         if anchor is not None:
+            if anchor.templates.shape != (k, Xt.shape[1]):
+                raise UsageError(f"the anchor has shape {anchor.templates.shape}, not {(k, Xt.shape[1])}")
             weight = anchor.weight / float(unit) ** measure.beta
             anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
         problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor=anchor)

@@ -25,10 +25,21 @@ class Anchor:
         W⁰, transposed.
     weight : ndarray, shape (components,)
         0 leaves a template free, infinity holds it.
+
+    Raises
+    ------
+    UsageError
+        Templates or weights are not that.
     """
 
     templates: Matrix
     weight: Matrix
+
+    def __post_init__(self) -> None:
+        if self.templates.ndim != 2 or not (np.isfinite(self.templates).all() and self.templates.min(initial=0) >= 0):
+            raise UsageError("an anchor's templates must be a matrix, finite and non-negative")
+        if self.weight.shape != self.templates.shape[:1] or not (self.weight >= 0).all():
+            raise UsageError(f"an anchor's weight must be {len(self.templates)} numbers that are not negative")
 
     @property
     def held(self) -> Matrix:
