@@ -163,7 +163,7 @@ def factorize(
         result,
         factors=result.factors if problem.fixed or anchor else result.factors.normalize(),
         solver=name,
-        warnings=_warnings(begin, silent),
+        warnings=_warnings(begin, silent, bool(fixed or anchor)),
     )
 
 
@@ -217,9 +217,11 @@ def _race(
     return best.factors
 
 
-def _warnings(begin: Factors, silent: bool) -> tuple[str, ...]:
+def _warnings(begin: Factors, silent: bool, held: bool) -> tuple[str, ...]:
     if silent:
         return ("everything is zero, so there is nothing to tell apart",)
+    if held:  # components that are given need not be learned, so there may be any number
+        return ()
     k, rank = begin.components, min(len(begin.W), begin.Z.shape[1])
     if k > rank:
         rest = "" if begin.Z.any(axis=1).all() else "; the others are silent"
