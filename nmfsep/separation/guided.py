@@ -256,7 +256,9 @@ def _moved(Xt: Matrix, known: Factors, settings: Settings, options: dict[str, An
     leash = np.inf if settings.adapt == 0 else (1 - settings.adapt) / settings.adapt * Z.sum(axis=1)
     weight = np.broadcast_to(leash, W.shape[1:]).astype(np.float64)
     if settings.free:
-        left = np.maximum(Xt - (W @ Z).T, 0)
+        left = Z.T @ W.T
+        np.subtract(Xt, left, out=left)
+        np.maximum(left, 0, out=left)
         start = STARTS.load("nndsvda")(left, settings.free, np.random.default_rng(settings.seed))
         norms = np.linalg.norm(start.W, axis=0)
         W = np.concatenate([W, unit(start.W)], axis=1)
