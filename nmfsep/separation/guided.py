@@ -29,7 +29,7 @@ from .spectra import magnitudes, views
 from .stems import Model
 
 # Where a dictionary is given, other defaults are better: measured on mixtures of drums, notes, music and speech.
-MASK_POWER, SPARSITY, ITERATIONS = 2.0, 1.0, 40
+MASK_POWER, SPARSITY, ADAPT, ITERATIONS = 2.0, 1.0, 0.1, 40
 RESIDUAL = "residual"
 
 
@@ -119,6 +119,7 @@ class Guide:
             chosen.setdefault("mask_power", MASK_POWER)
         if as_divergence(chosen["divergence"]).beta == 1:
             chosen.setdefault("sparsity", SPARSITY)
+            chosen.setdefault("adapt", ADAPT)
         if free and chosen.get("residual") is None:
             chosen["residual"] = RESIDUAL
         n_fft = given.get("n_fft")

@@ -180,8 +180,8 @@ def test_an_anchor_that_does_not_fit_is_refused(templates, weight, says):
     [
         ({"smoothness": 1}, "neither can be held"),
         ({"restarts": 2}, "held fixed"),
-        ({"solver": "hals", "divergence": 2}, "nor anchors"),
-        ({"solver": "pinv", "divergence": 2}, "nor anchors"),
+        ({"solver": "hals", "divergence": 2}, "knows no sparsity, smoothness, anchors"),
+        ({"solver": "pinv", "divergence": 2}, "knows no sparsity, smoothness, anchors"),
     ],
 )
 def test_what_cannot_be_anchored_is_refused(options, says):
