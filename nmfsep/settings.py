@@ -22,7 +22,11 @@ WINDOWS = {
     "cosine": "half a sine",
     "boxcar": "no taper",
 }
-
+SORTS = {
+    "energy": "loudest first",
+    "pitch": "by the centre of their templates' spectra, lowest first",
+    "time": "by when they are first heard",
+}
 CONTAINERS = {
     "wav": "WAV, and RF64 beyond 4 GiB",
     "rf64": "RF64",
@@ -102,6 +106,12 @@ class Settings:
         group="Mask",
     )
     residual: str | None = _knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    group: tuple[str, ...] = _knob(
+        (), "Put components together into one stem of this name, before the mask. Others stay as they are.",
+        group="Group",
+    )  # fmt: skip
+    two_stems: str | None = _knob(None, "Write the stem of this name, and all others as one: no_NAME.", group="Group")
+    sort: str = _knob("energy", "How components are numbered.", names=SORTS, group="Group")
     free: int = _knob(
         0, "Templates learned from the mixture for what the dictionary lacks: stem residual.", low=0, high=10_000,
         group="Guidance",
@@ -181,7 +191,10 @@ class OutputSettings:
     clip_mode: str = _knob(
         "clamp", "What to do where a stem would leave the range of integers.", names=CLIP_MODES, group="Output"
     )
-    only: tuple[str, ...] = _knob((), "Write only the stems of these names.", group="Output")
+    only: tuple[str, ...] = _knob((), "Write only the stems of these names.", group="Group")
+    save_model: bool = _knob(
+        False, "Keep the factorization, too, as {track}.nmf.npz beside the stems, for render.", group="Output"
+    )
     force: bool = _knob(False, "Replace files that another program wrote.", group="Output")
     offset: float = _knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
     duration: float | None = _knob(
