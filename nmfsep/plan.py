@@ -77,7 +77,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, guid
     if list(inputs).count("-") > 1:
         raise UsageError("standard input can be read only once")
     for path in inputs:
-        _require_readable(path)
+        require_readable(path)
     jobs = [_job(path, names, selected, settings, output) for path in inputs]
     _require_distinct(jobs)
     for job in jobs:
@@ -194,7 +194,8 @@ def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
     return tuple(index for index, name in enumerate(names) if not only or name in only)
 
 
-def _require_readable(path: str) -> None:
+def require_readable(path: str) -> None:
+    """Raise UsageError unless a path names a file or pipe that can be opened, or is "-" for standard input."""
     if path == "-":
         return
     try:

@@ -20,7 +20,7 @@ LAYERS = [
     {"separation"},
     {"manifest"},
     {"plan"},
-    {"batch"},
+    {"batch", "evaluation"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

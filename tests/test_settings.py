@@ -4,7 +4,8 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import WINDOWS, OutputSettings, Settings
+from nmfsep.settings import OutputSettings, Settings
+from nmfsep.settings.choices import WINDOWS
 from nmfsep.signal.stft import STFT
 
 KNOBS = [*dataclasses.fields(Settings), *dataclasses.fields(OutputSettings)]

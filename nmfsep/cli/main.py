@@ -30,6 +30,7 @@ COMMANDS = {
     "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
     "inspect": ("Show what a dictionary holds.", "inspect"),
     "check": ("Verify stems against the manifest written with them.", "check"),
+    "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }
 BUG = 70

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 import click
 
 from ..registry import DIVERGENCES, Registry
-from ..settings import LearnSettings, OutputSettings, Settings
+from ..settings import EvaluationSettings, LearnSettings, OutputSettings, Settings
 from .params import Name, Real, Size, Time, Whole
 
-Knobs = type[Settings] | type[OutputSettings] | type[LearnSettings]
-KINDS: tuple[Knobs, ...] = (Settings, OutputSettings, LearnSettings)
+KINDS: tuple[type[Any], ...] = (Settings, OutputSettings, EvaluationSettings, LearnSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
@@ -59,11 +58,13 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
     return None
 
 
-def knobs(settings: Knobs, **changes: dict[str, Any]) -> Callable[[F], F]:
-    """Return a decorator that adds an option for every field; `changes` go to the option of that name."""
+def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes: dict[str, Any]) -> Callable[[F], F]:
+    """Return a decorator that adds an option for every field, or some; `changes` go to the option of that name."""
 
     def decorate(function: F) -> F:
         for knob in reversed(fields(settings)):
+            if some is not None and knob.name not in some:
+                continue
             about, names = knob.metadata, FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
             text = about["summary"]
             if isinstance(about["names"], (Registry, dict)):

@@ -13,15 +13,12 @@ from ..errors import UsageError
 from ..registry import STARTS
 from .divergences import Divergence, as_divergence
 from .factors import Factors, Matrix
-from .fit import Callback, Fit, Stop, choose_solver, fit
+from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
 from .kernels.choose import LARGE
-from .kernels.reference import EPS
 from .kernels.workers import Workers
-from .prepare import as_matrix, prepare
+from .prepare import as_matrix, check_count, prepare, raise_floor
 from .problem import Anchor, Problem
 from .solvers.base import Solver
-
-FLOOR = 1e-5  # of the largest entry, -100 dB: where beta <= 0, a zero in X would make the loss infinite
 
 RACE = 25  # iterations after which the best of several starts is chosen
 
@@ -120,8 +117,7 @@ def factorize(
     True
     """
     for what, count in (("k", k), ("restarts", restarts), ("loss_every", 10 if loss_every is None else loss_every)):
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
+        check_count(what, count)
     measure = as_divergence(divergence)
     penalized = bool(sparsity or smoothness or anchor)
     if restarts > 1 and (fixed or anchor):
@@ -134,8 +130,7 @@ def factorize(
         turned = both_given and not (smoothness or anchor) and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
-        if measure.beta <= 0:  # EPS where all is zero: then the loss is zero too
-            Xt = np.maximum(Xt, max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS)))
+        Xt = raise_floor(Xt, measure.beta)
         level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
         for which, factor in (("W", W), ("Z", Z)):
             if which in fixed and factor is None:
@@ -143,7 +138,7 @@ def factorize(
         if anchor is not None:
             weight = anchor.weight / float(unit) ** measure.beta
             anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
-        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor)
+        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor=anchor)
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
@@ -151,8 +146,7 @@ def factorize(
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, compiled_from)
         if smoothness:
             begin = begin.normalize()
-        scale = float(unit) ** measure.beta
-        told = None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
+        told = told_in_units(callback, unit, measure.beta)
         every = loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
         stop = Stop(max_iter, tol, time_limit, every)
         if turned:
@@ -160,11 +154,10 @@ def factorize(
             result = replace(result, factors=result.factors.transpose())
         else:
             result = fit(Xt, begin, problem, method, stop, workers, told, compiled_from)
-    factors = Factors(result.factors.W, result.factors.Z * unit)
+    result = result.in_units(unit, measure.beta)
     return replace(
         result,
-        factors=factors if problem.fixed or anchor else factors.normalize(),
-        losses=tuple(loss * scale for loss in result.losses),
+        factors=result.factors if problem.fixed or anchor else result.factors.normalize(),
         solver=name,
         warnings=_warnings(begin, silent),
     )

@@ -47,11 +47,11 @@ class Factors:
         return self.W @ self.Z
 
     def normalize(self) -> Factors:
-        """Settle the scale ambiguity W D D⁻¹ Z: columns of W sum to 1, the scale is in Z; V stays.
+        """Settle the scale ambiguity W D D⁻¹ Z: |entries| of each column of W sum to 1, the scale is in Z; V stays.
 
         A column that is zero stays zero and its row of Z as it is.
         """
-        scale = self.W.sum(axis=0, dtype=np.float64)
+        scale = np.abs(self.W).sum(axis=0, dtype=np.float64)
         scale[scale <= 0] = 1.0
         scale = scale.astype(self.W.dtype)
         return Factors(self.W / scale, self.Z * scale[:, None])

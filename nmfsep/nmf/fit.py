@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError
 from ..registry import SOLVERS
@@ -70,6 +70,17 @@ class Fit:
     converged: bool
     solver: str = ""
     warnings: tuple[str, ...] = ()
+
+    def in_units(self, unit: float, beta: float) -> Fit:
+        """Return the same fit with the unit that X was divided by put back into Z and the losses."""
+        losses = tuple(loss * float(unit) ** beta for loss in self.losses)
+        return replace(self, factors=Factors(self.factors.W, self.factors.Z * unit), losses=losses)
+
+
+def told_in_units(callback: Callback | None, unit: float, beta: float) -> Callback | None:
+    """Return what tells a callback the losses with the unit that X was divided by put back."""
+    scale = float(unit) ** beta
+    return None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
 
 
 def choose_solver(

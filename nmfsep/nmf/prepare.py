@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from .factors import Matrix
+from .kernels.reference import EPS
 from .kernels.workers import Workers
 
+FLOOR = 1e-5  # of the largest entry
 BLOCK = 1 << 18  # entries looked at or copied at a time
 SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
 
@@ -26,7 +28,15 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
     return given
 
 
-def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> tuple[Matrix, Any, bool]:
+def check_count(what: str, count: Any) -> None:
+    """Raise UsageError unless a number of things is a whole number of at least 1."""
+    if not isinstance(count, (int, np.integer)) or count < 1:
+        raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
+
+
+def prepare(
+    rows: NDArray[Any], workers: Workers, keep_level: bool = False, signed: bool = False
+) -> tuple[Matrix, Any, bool]:
     """Check a matrix; return it C-contiguous, of one real type and about unit mean.
 
     Parameters
@@ -37,6 +47,8 @@ def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> t
         An entered context.
     keep_level : bool, default False
         Leave a level alone that does no harm, which can save a copy.
+    signed : bool, default False
+        Admit negative entries; then it is the mean of |X| that is about 1.
 
     Returns
     -------
@@ -50,7 +62,7 @@ def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> t
     Raises
     ------
     UsageError
-        An entry is negative, NaN or infinite.
+        An entry is NaN or infinite, or negative where X may not be signed.
     """
     dtype: Any = np.float64 if rows.dtype == np.float64 else np.float32
     # along memory, whichever way it runs
@@ -62,17 +74,20 @@ def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> t
         block = lines[start : start + step]
         with np.errstate(over="ignore", invalid="ignore"):
             exact = dtype == np.float64 or block.dtype.kind != "f"
-            return float(block.sum(dtype=np.float64 if exact else np.float32)), float(block.min())
+            least = float(block.min())
+            if signed and least < 0:
+                block = np.abs(block, dtype=dtype)
+            return float(block.sum(dtype=np.float64 if exact else np.float32)), least
 
     seen = workers.map(look, starts)
     mean = sum(total for total, _ in seen) / rows.size
     if not np.isfinite(mean):
         if np.isfinite(rows).all():  # only the sum is beyond single precision
-            mean = float(rows.mean(dtype=np.float64))
+            mean = float((np.abs(rows) if signed else rows).mean(dtype=np.float64))
         else:
             raise UsageError("X holds NaN or infinite entries")
-    if any(least < 0 for _, least in seen):
-        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0")
+    if not signed and any(least < 0 for _, least in seen):
+        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0; semi_nmf takes any sign")
     unit = dtype(1)
     if mean > 0 and not (keep_level and 1 / SANE < mean < SANE):
         unit = dtype(2.0 ** np.frexp(mean)[1])  # the scaled mean lies in [0.5, 1)
@@ -87,3 +102,16 @@ def prepare(rows: NDArray[Any], workers: Workers, keep_level: bool = False) -> t
 
     workers.map(copy, range(0, len(rows), height))
     return Xt, unit, mean == 0
+
+
+def raise_floor(Xt: Matrix, beta: float) -> Matrix:
+    """Return X with its least entries raised to -100 dB of its largest where beta <= 0, else as it is.
+
+    There a zero in X would make the loss infinite.
+    """
+    if beta > 0:
+        return Xt
+    # EPS where all is zero: then the loss is zero too
+    least = max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS))
+    raised: Matrix = np.maximum(Xt, least)
+    return raised

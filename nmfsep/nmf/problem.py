@@ -43,7 +43,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A factorization problem over non-negative W and Z.
+    """A factorization problem over W and Z, non-negative where not said otherwise.
 
     Parameters
     ----------
@@ -57,6 +57,8 @@ class Problem:
         Weight of the squared steps of Z, relative to `level`; beta 1 only.
     level : float, default 1
         Mean of the activations expected.
+    free : frozenset of {"W", "Z"}
+        Factors that may be negative, for solvers in SIGNED_SOLVERS.
     anchor : Anchor, optional
         What holds some of the templates, or pulls them back.
     """
@@ -66,11 +68,13 @@ class Problem:
     sparsity: float = 0.0
     smoothness: float = 0.0
     level: float = 1.0
+    free: frozenset[str] = frozenset()
     anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
-        if not self.fixed <= {"W", "Z"}:
-            raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(self.fixed - {'W', 'Z'})}")
+        for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
+            if not names <= {"W", "Z"}:
+                raise UsageError(f"only 'W' and 'Z' can be {what}, not {sorted(names - {'W', 'Z'})}")
         if self.sparsity < 0 or self.smoothness < 0:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
@@ -83,4 +87,5 @@ class Problem:
     def transpose(self) -> Problem:
         """Return the problem of the transpose, in which W and Z have changed places."""
         swap = {"W": "Z", "Z": "W"}
-        return replace(self, fixed=frozenset(swap[name] for name in self.fixed))
+        fixed, free = (frozenset(swap[name] for name in names) for names in (self.fixed, self.free))
+        return replace(self, fixed=fixed, free=free)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..nmf.divergences import as_divergence
 from ..nmf.factors import Matrix
-from ..settings import WINDOWS
+from ..settings.choices import WINDOWS
 from ..signal.stft import STFT
 from . import archive
 

@@ -23,7 +23,7 @@ from .dictionary import Dictionary, View, check_labels, unit
 from .sampling import Sample, richness
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves
-AUTO, AUTO_EXEMPLARS = 100, 300
+AUTO, AUTO_EXEMPLARS = 300, 300
 SPARSITY = 0.5
 KEPT = 1 << 24  # magnitudes kept of a label for the fit; where there are more, passes over all of them follow
 PASSES, STEPS = 3, 10  # over all frames, and updates of their activations in each

@@ -69,7 +69,12 @@ def require_finite(samples: NDArray[np.floating], sample_rate: int) -> None:
     if not bad.any():
         return
     first = int(np.flatnonzero(bad.any(axis=0))[0])
-    raise InputError(
-        f"{int(bad.sum())} samples are NaN or infinite, the first at {first / sample_rate:.3f} s",
+    raise not_finite(int(bad.sum()), first / sample_rate)
+
+
+def not_finite(count: int, seconds: float) -> InputError:
+    """Return the error of sound with so many samples that are NaN or infinite, the first of them at that time."""
+    return InputError(
+        f"{count} samples are NaN or infinite, the first at {seconds:.3f} s",
         "repair the file first",
     )

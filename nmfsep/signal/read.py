@@ -76,7 +76,7 @@ class Source:
             file = self._open.enter_context(_open(self.path))
             self.size = os.fstat(file.fileno()).st_size
             self.container = identify(file, self.size)
-            with _mute(self.container.kind):
+            with mute(self.container.kind):
                 self._sound = self._open.enter_context(self._decoder(file))
         except InputError as error:
             self._open.close()
@@ -127,7 +127,7 @@ class Source:
         """Read the file, or a stretch of it given in seconds."""
         first, count = self.stretch(offset, duration)
         try:
-            with _mute(self.container.kind):
+            with mute(self.container.kind):
                 samples, peak = self._samples(first, count, 0)
                 exponent = 0
                 if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR:
@@ -234,7 +234,7 @@ def _open(path: str) -> BinaryIO:
         raise InputError("is a folder")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise InputError("is a device, not a file")
-    for fd in range(3):  # a closed stderr would give its descriptor to the input, and _mute points it elsewhere
+    for fd in range(3):  # a closed stderr would give its descriptor to the input, and mute points it elsewhere
         try:
             os.fstat(fd)
         except OSError:
@@ -263,7 +263,7 @@ def _wrapped(container: Container, there: int, size: int) -> bool:
 
 
 @contextlib.contextmanager
-def _mute(kind: str) -> Iterator[None]:
+def mute(kind: str) -> Iterator[None]:
     """Keep the MP3 decoder, which complains on its own, from writing to stderr."""
     if kind != "MP3":
         yield

@@ -14,7 +14,7 @@ from cli_harness import Cli
 from nmfsep import __version__
 from nmfsep.cli.main import COMMANDS
 from nmfsep.registry import DIVERGENCES, MASKS, SOLVERS, STARTS
-from nmfsep.settings import CLIP_MODES, CONTAINERS, WINDOWS
+from nmfsep.settings.choices import CLIP_MODES, CONTAINERS, WINDOWS
 
 NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
 AFTER = """
@@ -40,6 +40,7 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["--version"],
         ["split", "--help"],
         ["check", "--help"],
+        ["evaluate", "--help"],
         ["completion", "zsh"],
         ["spilt"],
         ["split", "song.wav", "-k", "0"],
@@ -66,8 +67,11 @@ def examples(text: str) -> list[str]:
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_the_help_has_an_example_that_works(cli: Cli, song: Path, stems_of_song: Path, command: str | None) -> None:
-    if command == "check":
-        shutil.copytree(stems_of_song, cli.folder / "separated")
+    for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
+        shutil.copytree(stems_of_song, cli.folder / folder)
+    if command == "evaluate":  # whose true stems lie in one folder
+        for stem in (cli.folder / "stems/song").iterdir():
+            stem.rename(cli.folder / "stems" / stem.name)
     result = cli(*([command] if command else []), "--help")
     assert (result.code, result.err) == (0, "")
     found = examples(result.out.decode())
@@ -121,6 +125,7 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("split --div", ["--divergence"]),
         ("split --fla", ["--flac"]),
         ("check --js", ["--json"]),
+        ("evaluate --or", ["--oracle"]),
     ],
 )
 def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:

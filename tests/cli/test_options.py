@@ -195,6 +195,7 @@ def test_time_limit_ends_a_fit_that_would_go_on(cli: Cli, song: Path) -> None:
         ["--divergence", "is", "--mask", "wiener"],
         ["--divergence", "0.5", "--start", "random"],
         ["--solver", "hals", "--divergence", "2", "--start", "nndsvd"],
+        ["--solver", "pinv", "--divergence", "2"],
         ["--mask", "binary", "--window", "blackman"],
         ["--mask", "ratio", "--mask-power", "3"],
         ["--channels", "independent", "--n-fft", "512", "--hop-length", "100"],

@@ -73,6 +73,16 @@ def test_loss_never_rises_unless_declared_a_heuristic(name, beta, dtype, slack, 
 
 
 @pairs
+@pytest.mark.parametrize("n", [1, 7, 60])
+def test_the_last_loss_is_that_of_the_factors_returned_and_the_lowest(name, beta, n, workers):
+    # a heuristic may rise on its way, but what it returns is the best it has seen
+    result = run(name, beta, workers, n=n)
+    V = result.factors.reconstruct()
+    assert result.losses[-1] == pytest.approx(Beta(beta).value(matrix(), V.copy()), rel=1e-6)
+    assert result.losses[-1] <= min(result.losses) * (1 + 1e-12)
+
+
+@pairs
 def test_inputs_are_untouched(name, beta, workers):
     X, factors = matrix(), start()
     copies = X.copy(), factors.W.copy(), factors.Z.copy()

@@ -151,6 +151,13 @@ def test_only_w_and_z_can_be_fixed():
         Problem(fixed=frozenset({"W", "H"}))
 
 
+def test_only_w_and_z_can_be_free_and_change_places_in_the_transpose():
+    with pytest.raises(UsageError, match=r"can be free, not \['H'\]"):
+        Problem(free=frozenset({"H"}))
+    turned = Problem(fixed=frozenset({"Z"}), free=frozenset({"W"})).transpose()
+    assert (turned.fixed, turned.free) == ({"W"}, {"Z"})
+
+
 @pytest.mark.parametrize(
     ("divergence", "solver"),
     [("kl", "mu"), ("is", "mu"), ("frobenius", "mu"), ("frobenius", "hals"), (0.5, "mu"), (1.5, "mu"), (3, "mu")],

@@ -3,6 +3,7 @@ import pytest
 
 from nmfsep import STFT, Audio, Factors, Settings, separate
 from nmfsep.errors import UsageError
+from nmfsep.registry import SOLVERS
 from nmfsep.separation.pipeline import Separation, analyse, magnitudes
 from nmfsep.separation.stems import Model
 
@@ -50,6 +51,16 @@ def test_stems_add_up_in_every_mode(mode, mask):
 def test_one_component_is_the_mixture_itself(channels):
     audio = mixture(channels)
     np.testing.assert_array_equal(separate(audio, 1, max_iter=3).samples[0], audio.samples)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(("components", "length"), [(2, 20000), (6, 1), (40, 3000), (12, 0)])
+def test_stems_add_up_with_every_solver_however_few_frames_and_in_silence(name, components, length):
+    # length 0 stands for silence beside a click
+    audio = mixture(2, length) if length else Audio(np.eye(2, 20000, 9000, dtype=np.float32), RATE)
+    divergence = max(SOLVERS.load(name).betas or {1.0})
+    stems = separate(audio, components, n_fft=64, solver=name, divergence=divergence, max_iter=20).samples
+    np.testing.assert_allclose(stems.sum(axis=0), audio.samples, atol=1e-6)
 
 
 SILENT = ["kl", "frobenius", "is"]

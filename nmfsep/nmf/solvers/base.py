@@ -21,6 +21,8 @@ class State:
     ----------
     Wt : ndarray, shape (components, bins)
     Zt : ndarray, shape (frames, components)
+    best : tuple of ndarray, optional
+        Wt and Zt as they are to be returned, where a solver that may get worse keeps the best it has seen.
     """
 
     Wt: Matrix
@@ -28,6 +30,7 @@ class State:
     kernels: ModuleType
     workers: Workers
     memory: Any = None
+    best: tuple[Matrix, Matrix] | None = None
 
     @classmethod
     def of(cls, factors: Factors, kernels: ModuleType, workers: Workers) -> State:
@@ -37,8 +40,9 @@ class State:
 
     @property
     def factors(self) -> Factors:
-        """The current factors, as views."""
-        return Factors(self.Wt.T, self.Zt.T)
+        """The factors that hold, as views: the best where they are kept, else the current ones."""
+        Wt, Zt = self.best or (self.Wt, self.Zt)
+        return Factors(Wt.T, Zt.T)
 
 
 class Solver(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..factors import Factors, Matrix
@@ -25,7 +27,7 @@ def spherical_kmeans(Xt: Matrix, components: int, rng: np.random.Generator) -> F
     frames = loud_frames(Xt)
     norms = np.linalg.norm(frames, axis=1, keepdims=True)
     unit = frames / np.where(norms > 0, norms, 1)
-    centres = _seeds(unit, components, rng)
+    centres = unit[plus_plus(len(unit), components, rng, lambda index: np.maximum(1 - unit @ unit[index], 0))]
     for _ in range(ROUNDS):
         nearest = np.argmax(unit @ centres.T, axis=1)
         sums = np.zeros_like(centres)
@@ -38,13 +40,24 @@ def spherical_kmeans(Xt: Matrix, components: int, rng: np.random.Generator) -> F
     return from_templates(Xt, centres.T)
 
 
-def _seeds(unit: Matrix, components: int, rng: np.random.Generator) -> Matrix:
-    """Pick frames one by one, each with a chance that grows with its distance to those picked."""
-    picked = [int(rng.integers(len(unit)))]
-    distance = np.ones(len(unit))
+def plus_plus(points: int, components: int, rng: np.random.Generator, distances: Callable[[int], Matrix]) -> list[int]:
+    """Pick points one by one, each with a chance that grows with its distance to those picked.
+
+    Parameters
+    ----------
+    points : int
+        Points there are.
+    components : int
+        Points to pick.
+    rng : numpy.random.Generator
+    distances : callable
+        Of one point, by its index, to all of them; squared, where they are Euclidean.
+    """
+    picked = [int(rng.integers(points))]
+    nearest = np.full(points, np.inf)
     for _ in range(components - 1):
-        distance = np.minimum(distance, np.maximum(1 - unit @ unit[picked[-1]], 0))
-        total = distance.sum(dtype=np.float64)
-        chance = distance / total if total > 0 else np.full(len(unit), 1 / len(unit))
-        picked.append(int(rng.choice(len(unit), p=chance / chance.sum())))
-    return unit[picked]
+        nearest = np.minimum(nearest, distances(picked[-1]))
+        total = nearest.sum(dtype=np.float64)
+        chance = nearest / total if total > 0 else np.full(points, 1 / points)
+        picked.append(int(rng.choice(points, p=chance / chance.sum())))
+    return picked

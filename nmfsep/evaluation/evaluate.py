@@ -1,0 +1,244 @@
+"""From files to figures: read, correlate, pair, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import memory
+from ..errors import UsageError
+from ..naming import track_name
+from ..registry import MASKS
+from ..separation.stems import with_power
+from ..settings import EvaluationSettings, Settings
+from ..signal.read import BLOCK
+from ..signal.stft import STFT
+from .correlations import Real, correlate, transform_size
+from .metrics import Figures, Judge
+from .oracle import FRAMES, beside_ideal_stems
+from .pairing import pair
+from .tracks import Tracks
+
+SCHEMA = 1
+FIGURES = ("si_sdr", "sdr", "sir", "sar", "snr")
+GAINS = ("si_sdr", "sdr", "snr")  # those that a mixture has, too
+LIBRARIES = 90 << 20  # bytes: the interpreter with numpy and scipy
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One true stem and what was found of it.
+
+    Attributes
+    ----------
+    stem : str
+    estimate : str or None
+        None where it has none.
+    figures : dict of str to float
+        dB; NaN where undefined. Names are those of FIGURES, with "_gain" for what is gained over the mixture and with
+        "oracle_" for the ideal mask.
+    """
+
+    stem: str
+    estimate: str | None
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        One for each true stem.
+    stems, estimates : tuple of str
+        Names of all.
+    bleed : ndarray, shape (estimates, stems)
+        How much of each true stem is in each estimate, dB; see Figures.
+    matched_by : str
+        "name" or "best".
+    length, sample_rate, channels : int
+    warnings : tuple of str
+    """
+
+    rows: tuple[Row, ...]
+    stems: tuple[str, ...]
+    estimates: tuple[str, ...]
+    bleed: Real
+    matched_by: str
+    length: int
+    sample_rate: int
+    channels: int
+    warnings: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the figures in every row."""
+        return tuple(self.rows[0].figures)
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Mean of each figure over the true stems for which it is defined."""
+        means = {}
+        for name in self.columns:
+            values = [row.figures[name] for row in self.rows if not np.isnan(row.figures[name])]
+            means[name] = float(np.mean(values)) if values else np.nan
+        return means
+
+    @property
+    def left_over(self) -> tuple[str, ...]:
+        """Estimates that were held against no true stem."""
+        used = {row.estimate for row in self.rows}
+        return tuple(name for name in self.estimates if name not in used)
+
+
+def evaluate(
+    references: Sequence[str],
+    estimates: Sequence[str],
+    mixture: str | None = None,
+    settings: EvaluationSettings | None = None,
+    oracle: Settings | None = None,
+    limit: int | None = None,
+) -> Evaluation:
+    """Hold files of estimates against files of true stems.
+
+    Parameters
+    ----------
+    references, estimates : sequence of str
+        Audio files.
+    mixture : str, optional
+        Audio file; the sum of the true stems if not given.
+    settings : EvaluationSettings, optional
+    oracle : Settings, optional
+        STFT and mask of the ideal estimates; used if the settings ask for them.
+    limit : int, optional
+        Bytes of memory that may be taken; three quarters of what is free if not given.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    UsageError
+        Files do not go together, no names match, or memory would not suffice.
+    InputError
+        A file cannot be read, or has samples that are not finite.
+    """
+    settings = settings or EvaluationSettings()
+    wanted = oracle or Settings(components=len(references))
+    stems, names = tuple(map(track_name, references)), tuple(map(track_name, estimates))
+    count, lags = len(stems), settings.filter_length
+    with Tracks([*references, *estimates, *([mixture] if mixture else [])]) as tracks:
+        _require_memory(count, len(names), tracks.channels, settings, wanted, limit)
+        tracks.survey(settings.trim)
+        everything = tracks.blocks(range(len(tracks.paths)))
+        correlations = correlate(everything if mixture else _with_sum(everything, count), count, lags)
+        judge = Judge(correlations.of(slice(count)))
+        judged = judge.figures(correlations.of(slice(count, None)))
+        ideal = None
+        if settings.oracle:
+            truth = tracks.blocks([*range(count), len(tracks.paths) - 1] if mixture else range(count))
+            stft = STFT(wanted.n_fft, wanted.hop, wanted.window)
+            mask = with_power(MASKS.load(wanted.mask), wanted.mask_power)
+            beside = beside_ideal_stems(truth if mixture else _with_sum(truth, count), tracks.length, stft, mask)
+            ideal = judge.figures(correlate(beside, count, lags).of(slice(count, None)))
+        sound = (tracks.length, tracks.sample_rate, tracks.channels)
+    by, found = pair(stems, names, judged.sdr[:, :-1], settings.match)
+    with_gain = count > 1 or mixture is not None
+    rows = tuple(
+        Row(stem, None if i is None else names[i], _row(judged, ideal, j, i, with_gain))
+        for j, (stem, i) in enumerate(zip(stems, found, strict=True))
+    )
+    warnings = [*tracks.warnings, *_odd(rows, names, correlations.energies)]
+    return Evaluation(rows, stems, names, judged.bleed[:, :-1].T, by, *sound, tuple(warnings))
+
+
+def document(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what JSON holds: everything, rounded to what can be trusted, with None for what is undefined."""
+    return {
+        "schema": SCHEMA,
+        "stems": [
+            {"stem": row.stem, "estimate": row.estimate} | {name: rounded(x) for name, x in row.figures.items()}
+            for row in evaluation.rows
+        ],
+        "mean": {name: rounded(value) for name, value in evaluation.mean.items()},
+        "left_over": list(evaluation.left_over),
+        "bleed": {
+            name: dict(zip(evaluation.stems, map(rounded, row), strict=True))
+            for name, row in zip(evaluation.estimates, evaluation.bleed.tolist(), strict=True)
+        },
+        "matched_by": evaluation.matched_by,
+        "sample_rate": evaluation.sample_rate,
+        "channels": evaluation.channels,
+        "length": evaluation.length,
+        "warnings": list(evaluation.warnings),
+    }
+
+
+def rounded(value: float) -> float | None:
+    """Return a figure to a thousandth of a dB, None for NaN."""
+    return None if np.isnan(value) else round(value, 3) + 0.0
+
+
+def memory_needed(references: int, estimates: int, channels: int, lags: int, oracle: Settings | None) -> int:
+    """Return about how many bytes an evaluation takes at its peak."""
+    signals = references + max(references if oracle else 0, estimates + 1)
+    matrix = 8 * (references * lags) ** 2 + 8 * references * lags**2
+    spectra = 2 * 16 * references * signals * (transform_size(lags) // 2 + 1)
+    filters = 8 * 8 * references * signals * lags
+    sound = 3 * 8 * signals * channels * BLOCK
+    if oracle is not None:
+        sound += 8 * 8 * (references + 1) * channels * FRAMES * (oracle.n_fft // 2 + 1)
+    return LIBRARIES + matrix + spectra + filters + sound
+
+
+def _require_memory(
+    references: int, estimates: int, channels: int, settings: EvaluationSettings, oracle: Settings, limit: int | None
+) -> None:
+    need = memory_needed(references, estimates, channels, settings.filter_length, oracle if settings.oracle else None)
+    free = memory.available()
+    most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
+    if most is not None and need > most:
+        have = f"about {memory.show_size(need)} of memory and may take {memory.show_size(most)}"
+        raise UsageError(f"{references} true stems need {have}", "use a smaller --filter-length, or --max-memory")
+
+
+def _with_sum(blocks: Iterator[Real], count: int) -> Iterator[Real]:
+    """Put the sum of the first `count` signals after all of them."""
+    for block in blocks:
+        yield np.concatenate([block, block[:count].sum(axis=0, keepdims=True)])
+
+
+def _row(judged: Figures, ideal: Figures | None, reference: int, estimate: int | None, gains: bool) -> dict[str, float]:
+    """Return the figures of one true stem; the mixture is the last of the signals judged."""
+    values: dict[str, float] = {}
+    for name in FIGURES:
+        own = getattr(judged, name)[reference]
+        values[name] = np.nan if estimate is None else float(own[estimate])
+        if name in GAINS:
+            values[f"{name}_gain"] = values[name] - float(own[-1]) if gains else np.nan
+    for name in FIGURES if ideal is not None else ():
+        values[f"oracle_{name}"] = float(getattr(ideal, name)[reference, reference])
+    return values
+
+
+def _odd(rows: Sequence[Row], names: Sequence[str], energies: Real) -> Iterator[str]:
+    """Yield what the user should know before believing the figures."""
+    silent = [not energy > 0 for energy in energies]
+    mute = {name for name, still in zip(names, silent[len(rows) :], strict=False) if still}
+    for row, still in zip(rows, silent, strict=False):
+        if still:
+            yield f"true stem {row.stem!r} is silent, so nothing can be said of it; the means leave it out"
+        elif row.estimate is None:
+            yield f"true stem {row.stem!r} has no estimate; the means leave it out"
+        elif row.estimate in mute:
+            yield f"estimate {row.estimate!r} is silent; the means leave out its stem, {row.stem!r}"
+    used = {row.estimate for row in rows}
+    for name in names:
+        if name not in used:
+            yield f"estimate {name!r} is left over"

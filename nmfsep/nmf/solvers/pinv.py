@@ -1,0 +1,112 @@
+"""The lecture's alternating heuristic: least squares by the pseudo-inverse, negative entries set to zero.
+
+W <- (X Z⁺)₊, then Z <- (W⁺ X)₊: alternating least squares as in Berry, Browne, Langville, Pauca & Plemmons, "Algorithms
+and applications for approximate nonnegative matrix factorization", Computational Statistics & Data Analysis 52(1),
+2007, section 3.3. Setting to zero is not the projection in the metric of the problem, so the loss may rise and the
+iterates may cycle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..factors import Matrix
+from ..kernels.workers import spans
+from ..least_squares import pseudo_inverse
+from ..problem import Problem
+from .base import State
+
+SANE = 20  # powers of two from unit scale
+TILE = 256  # frames at a time, so that what a thread works on stays in cache
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the solver remembers between steps.
+
+    Attributes
+    ----------
+    loss : float
+        The lowest loss seen, that of `State.best`.
+    """
+
+    loss: float = math.inf
+
+
+class Pinv:
+    """W, then Z, each by unconstrained least squares and a cut at zero; the best pair seen is the result."""
+
+    betas = frozenset({2.0})
+    monotone = False
+    fills = True
+    penalties = False
+
+    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Nothing is known yet."""
+        state.memory = Memory()
+
+    def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Do one iteration."""
+        if "W" not in problem.fixed:
+            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
+            W = np.maximum(pseudo_inverse(G) @ P, 0)
+            state.Wt[:] = W if problem.fixed else _of_sane_scale(W)
+        if "Z" not in problem.fixed:
+            A = np.ascontiguousarray((pseudo_inverse(state.Wt @ state.Wt.T) @ state.Wt).T.astype(Xt.dtype))
+
+            def part(span: range) -> None:
+                for a in span:
+                    frames = slice(a, min(a + span.step, span.stop))
+                    np.matmul(Xt[frames], A, out=state.Zt[frames])
+                    np.maximum(state.Zt[frames], 0, out=state.Zt[frames])
+
+            state.workers.map(part, spans(len(Xt), TILE))
+        if not problem.fixed:
+            _reseed(Xt, state)
+
+    def observe(self, state: State, problem: Problem, loss: float) -> float:
+        """Keep the factors if they are the best so far; return the loss of the best."""
+        memory: Memory = state.memory
+        if loss < memory.loss or state.best is None:
+            memory.loss, state.best = loss, (state.Wt.copy(), state.Zt.copy())
+        return memory.loss
+
+
+def _of_sane_scale(W: Matrix) -> Matrix:
+    """Return W with templates far from unit scale brought back by powers of two, which Z then makes up for.
+
+    A component that is nearly silent would otherwise grow from step to step until its square overflows.
+    """
+    powers = np.frexp(W.max(axis=1))[1]
+    powers[np.abs(powers) <= SANE] = 0
+    return np.ldexp(W, -powers[:, None])  # type: ignore[no-any-return]
+
+
+def _reseed(Xt: Matrix, state: State) -> None:
+    """Let each component that is zero take on a frame that the others explain worst, all but its negative part."""
+    dead = np.flatnonzero(~(state.Wt.any(axis=1) & state.Zt.any(axis=0)))
+    if not len(dead):
+        return
+    state.Wt[dead], state.Zt[:, dead] = 0, 0
+
+    def part(span: range) -> list[NDArray[np.float64]]:
+        errors = []
+        for a in span:
+            frames = slice(a, min(a + span.step, span.stop))
+            rest = Xt[frames] - state.Zt[frames] @ state.Wt
+            errors.append(np.einsum("tf,tf->t", rest, np.maximum(rest, 0), dtype=np.float64))
+        return errors
+
+    errors = np.concatenate([e for part in state.workers.map(part, spans(len(Xt), TILE)) for e in part])
+    # what is left of an exact model is rounding, and no template
+    floor = 1e-10 if Xt.dtype == np.float64 else 1e-5
+    floor = floor**2 * float(np.einsum("tf,tf->t", Xt, Xt).max(initial=0))
+    worst = np.argsort(-errors, kind="stable")[: len(dead)]
+    for k, t in zip(dead, worst, strict=False):
+        if errors[t] > floor:
+            state.Wt[k] = np.maximum(Xt[t] - state.Zt[t] @ state.Wt, 0)
+            state.Zt[t, k] = 1

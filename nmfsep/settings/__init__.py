@@ -1,0 +1,10 @@
+"""Every knob once: default, range, unit and meaning. The command line, the API and the docs read it."""
+
+from __future__ import annotations
+
+from .evaluation import EvaluationSettings
+from .learning import LearnSettings
+from .output import OutputSettings
+from .separation import Settings
+
+__all__ = ["EvaluationSettings", "LearnSettings", "OutputSettings", "Settings"]
