@@ -17,6 +17,7 @@ from .nmf.fit import choose_solver
 from .nmf.kernels.choose import ONCE, THIN
 from .nmf.problem import Problem
 from .registry import suggestion
+from .separation.grouping import arrange
 from .separation.guided import Guide
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
@@ -87,15 +88,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, guid
 
 def stem_names(settings: Settings, guide: Guide | None = None) -> tuple[str, ...]:
     """Return the names of all stems."""
-    if guide is not None:
-        names = guide.labels
-    else:
-        names = tuple(f"component-{index + 1}" for index in range(settings.components))
-    if settings.residual is None:
-        return names
-    if settings.residual in names:
-        raise UsageError(f"--residual {settings.residual} is the name of another stem")
-    return (*names, settings.residual)
+    return arrange(settings, guide.labels if guide else ()).names
 
 
 def inspect(
@@ -147,13 +140,13 @@ def _check_model(settings: Settings, guide: Guide | None) -> None:
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, guide: Guide | None = None) -> int:
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
     threads = settings.threads or os.cpu_count() or 1
-    length = _length(source, output) or 0
+    length, stems = _length(source, output) or 0, len(stem_names(settings, guide))
     if guide is not None:
         views = guide.fitted(source.sample_rate, settings)[0].views
         sizes = [(view.stft.n_fft, view.stft.hop_length, view.W.shape[1]) for view in views]
-        return memory.estimate_guided(settings, source.channels, length, threads, sizes)
+        return memory.estimate_guided(settings, source.channels, length, threads, sizes, stems)
     thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
+    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
 
 
 def _length(source: Source, output: OutputSettings) -> int | None:
