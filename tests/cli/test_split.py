@@ -184,7 +184,7 @@ def test_groups_are_stems_that_add_up_with_the_others(cli: Cli, song: Path) -> N
     ("group", "message"),
     [
         ("voice=5", "--group voice: there is no stem 5; they are numbered from 1 to 4"),
-        ("voice=component-l", "did you mean 'component-1'?"),
+        ("voice=component-l", "did you mean 'component-"),
         ("a/b=1", "'a/b' cannot be the name of a stem"),
     ],
 )
