@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .errors import UsageError
 from .settings import Settings
 
 BASE = 45 << 20  # the interpreter with its libraries
@@ -68,13 +69,13 @@ def estimate_guided(
 
 
 def estimate_rendering(
-    channels: int, length: int, threads: int, views: Sequence[tuple[int, int]], stems: int, model: int
+    channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]], stems: int, model: int
 ) -> int:
     """Return about how many bytes rendering from a saved model of so many bytes takes at its peak.
 
-    `views` has n_fft and hop_length of each.
+    `views` is as for `estimate_guided`.
     """
-    render = sum(_rendering(stems, channels, n_fft, hop, threads) for n_fft, hop in views)
+    render = sum(_rendering(stems, channels, n_fft, hop, threads) for n_fft, hop, _ in views)
     return BASE + 4 * channels * length + model + render
 
 
@@ -92,6 +93,15 @@ def _rendering(stems: int, channels: int, n_fft: int, hop: int, threads: int) ->
     bins = n_fft // 2 + 1
     block = max(32, min(256, (1 << 19) // (stems * channels * bins)))  # frames rendered at a time, as render does
     return 4 * (threads + 1) * stems * channels * block * (bins + 2 * hop)
+
+
+def require(need: int, limit: int | None = None, hint: str | None = None, who: str = "") -> None:
+    """Raise UsageError unless so many bytes may be taken: the limit, or SHARE of what is free if there is none."""
+    free = available()
+    most = limit if limit is not None else free if free is None else round(free * SHARE)
+    if most is not None and need > most:
+        message = f"{who}needs about {show_size(need)} of memory and may take {show_size(most)}"
+        raise UsageError(message, hint)
 
 
 def available() -> int | None:

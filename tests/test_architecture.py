@@ -18,7 +18,7 @@ LAYERS = [
     {"naming", "memory"},
     {"signal", "nmf"},
     {"separation"},
-    {"manifest"},
+    {"manifest", "budget"},
     {"plan"},
     {"batch", "evaluation"},
     {"cli"},

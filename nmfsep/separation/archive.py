@@ -110,6 +110,8 @@ class Archive:
     path : str
     about : dict
         The description; empty in an ``.npz`` file that another program wrote.
+    size : int
+        Bytes of the file.
 
     Raises
     ------
@@ -128,6 +130,7 @@ class Archive:
             raise UsageError((error.strerror or str(error)).lower(), hint, self.path) from error
         except ValueError as error:  # a NUL in it
             raise UsageError("has a name that no file can have", path=self.path) from error
+        self.size = os.fstat(self._file.fileno()).st_size
         try:
             self._zip = zipfile.ZipFile(self._file)
             self._members = self._checked()
@@ -206,7 +209,7 @@ class Archive:
         if len(entries) > MEMBERS:
             raise self.refusal(f"has {len(entries)} members; {MEMBERS} are the most that are read")
         total, members = 0, {}
-        largest = max(LARGEST, os.fstat(self._file.fileno()).st_size)
+        largest = max(LARGEST, self.size)
         for entry in entries:
             total += entry.file_size
             if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > largest:
