@@ -29,6 +29,11 @@ class Grouping:
     names: tuple[str, ...]
     members: tuple[tuple[int, ...], ...]
 
+    @property
+    def residual(self) -> bool:
+        """Whether the last stem is what the components leave."""
+        return len(self.names) > len(self.members)
+
 
 def component_names(settings: Settings, labels: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what a separation can be grouped from: numbered components, or labels and what has free templates."""

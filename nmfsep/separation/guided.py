@@ -211,8 +211,7 @@ def analyse_guided(audio: Audio, settings: Settings, guide: Guide, callback: Cal
         groups = [view.of(label).tolist() for label in range(len(guide.labels))]
         if settings.free:
             groups.append(list(range(len(view.owners), len(view.owners) + settings.free)))
-        model = Model(factors, groups, settings.residual is not None and not settings.free)
-        layers.append(Layer(view.stft, model))
+        layers.append(Layer(view.stft, Model(factors, groups)))
     first, *others = layers
     return Separation(
         settings, first.stft, tuple(fits), first.model, guide.labels, tuple(others), notes

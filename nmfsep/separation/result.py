@@ -76,8 +76,8 @@ class Separation:
 
     def render(self, audio: Audio) -> Iterator[Samples]:
         """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
-        members = self.grouping.members
-        stems = [(layer.stft, layer.model.merged(members)) for layer in self.layers]
+        grouping = self.grouping
+        stems = [(layer.stft, layer.model.merged(grouping.members, grouping.residual)) for layer in self.layers]
         mask = with_power(MASKS.load(self.settings.mask), self.settings.mask_power)
         with Workers(self.settings.threads) as workers:
             streams = [render(audio.samples, stft, model, mask, workers) for stft, model in stems]

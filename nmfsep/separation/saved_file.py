@@ -135,10 +135,9 @@ def _read(file: archive.Archive) -> Saved:
             raise UsageError(f"has {len(labels)} labels for {settings.components} components")
     count = len(component_names(settings, labels))
     layers = []
-    residual = settings.residual is not None and not (labels and settings.free)  # free templates are the residual
     for index, about_stft in enumerate(stfts):
         stft = STFT(about_stft["n_fft"], about_stft["hop_length"], about_stft["window"])
-        layers.append(Layer(stft, _model(file, index, stft, mixture, count, residual)))
+        layers.append(Layer(stft, _model(file, index, stft, mixture, count)))
     with open(os.fsencode(file.path), "rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     return Saved(
@@ -147,7 +146,7 @@ def _read(file: archive.Archive) -> Saved:
     )  # fmt: skip
 
 
-def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int, residual: bool) -> Model:
+def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int) -> Model:
     owners = file.array(f"owners{index}", 1)
     W, Z = file.array(f"W{index}", 3), file.array(f"Z{index}", 3)
     if (owners != np.floor(owners)).any() or owners.max() >= count:
@@ -168,7 +167,7 @@ def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, coun
     templates = [np.asfortranarray(w) for w in W]  # a template after the other, as they are used
     channels = max(len(W), len(Z))
     factors = [Factors(templates[channel % len(W)], Z[channel % len(Z)]) for channel in range(channels)]
-    return Model(factors, groups, residual)
+    return Model(factors, groups)
 
 
 def _distinct(matrices: list[NDArray[Any]]) -> list[NDArray[Any]]:

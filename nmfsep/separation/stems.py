@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -42,9 +42,10 @@ class Model:
         """Number of stems."""
         return len(self.groups) + self.residual
 
-    def merged(self, members: Sequence[Sequence[int]]) -> Model:
+    def merged(self, members: Sequence[Sequence[int]], residual: bool) -> Model:
         """Return the model of stems that are each made of several of these."""
-        return replace(self, groups=[[one for stem in stems for one in self.groups[stem]] for stems in members])
+        groups = [[component for stem in stems for component in self.groups[stem]] for stems in members]
+        return Model(self.factors, groups, residual)
 
     def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
         """Return each stem's model of frames start to stop, (stems, frames, bins).
