@@ -51,8 +51,9 @@ def _describer(path: str) -> Callable[[str], dict[str, Any]]:
 
 def _archive(path: str) -> dict[str, Any]:
     from ..separation.archive import Archive
+    from ..separation.saved_file import LARGEST
 
-    with Archive(path) as file:
+    with Archive(path, LARGEST) as file:
         schema = file.schema
     return SCHEMAS.get(schema or "", _dictionary)(path)
 

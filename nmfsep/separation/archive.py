@@ -14,6 +14,7 @@ import operator
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +29,13 @@ from ..signal.publish import Output, naming_errors, publish_one
 
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
-LARGEST = 1 << 30  # bytes of all members, unpacked, unless the file itself has as many
+LARGEST = 1 << 30  # bytes of all members, unpacked
 PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
 PIECE = 1 << 20  # bytes written at a time
 HEADER = 4096  # bytes of a member's header
 TEXT = 1 << 20  # characters of the description
-DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 Member = NDArray[Any] | Sequence[NDArray[Any]]
@@ -49,7 +51,14 @@ def write(path: Path, schema: str, version: int, about: Mapping[str, Any], array
         publish_one(output)
 
 
-def fill(output: Output, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Member]) -> None:
+def fill(
+    output: Output,
+    schema: str,
+    version: int,
+    about: Mapping[str, Any],
+    arrays: Mapping[str, Member],
+    largest: int | None = None,
+) -> None:
     """Write a container into a file that has no name yet, with no copy of the arrays in memory.
 
     The same contents give the same bytes.
@@ -66,21 +75,29 @@ def fill(output: Output, schema: str, version: int, about: Mapping[str, Any], ar
         What describes the arrays; must be JSON.
     arrays : mapping of str to ndarray or sequence of ndarray
         Numbers of any shape; of a sequence the arrays, all of one shape, are stacked along a new first axis.
+    largest : int, optional
+        Bytes of all arrays at the most; LARGEST if not given.
 
     Raises
     ------
     OutputError
         The file cannot be written.
+    UsageError
+        It would be larger than what is read.
     """
     text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
+    members: dict[str, Member] = {META: np.array(text), **arrays}
+    size = sum(part.nbytes for member in members.values() for part in _parts(member)) + HEADER * len(members)
+    if len(text) > TEXT or size > (LARGEST if largest is None else largest) or len(members) > MEMBERS:
+        raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", output.path)
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
     with (
         naming_errors(output.path),
         os.fdopen(os.dup(output.fd), "w+b") as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
     ):
-        for name, member in ({META: np.array(text)} | dict(arrays)).items():
-            parts: Sequence[NDArray[Any]] = [member] if isinstance(member, np.ndarray) else member
+        for name, member in members.items():
+            parts = _parts(member)
             dtype = parts[0].dtype.newbyteorder("<")
             shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
             header = io.BytesIO()
@@ -98,12 +115,18 @@ def fill(output: Output, schema: str, version: int, about: Mapping[str, Any], ar
                         stream.write(np.ascontiguousarray(rows[start : start + step], dtype).tobytes())
 
 
+def _parts(member: Member) -> Sequence[NDArray[Any]]:
+    return [member] if isinstance(member, np.ndarray) else member
+
+
 class Archive:
     """A container open for reading.
 
     Parameters
     ----------
     path : path-like
+    largest : int, optional
+        Bytes of all members, unpacked, at the most; LARGEST if not given.
 
     Attributes
     ----------
@@ -111,7 +134,7 @@ class Archive:
     about : dict
         The description; empty in an ``.npz`` file that another program wrote.
     size : int
-        Bytes of the file.
+        Bytes of all members, unpacked.
 
     Raises
     ------
@@ -119,8 +142,9 @@ class Archive:
         The file cannot be read, is no such container, or declares more than is safe to unpack.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], largest: int | None = None) -> None:
         self.path = os.fspath(path)
+        self._largest = LARGEST if largest is None else largest
         try:
             if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
                 raise UsageError("is not a file", path=self.path)
@@ -130,7 +154,6 @@ class Archive:
             raise UsageError((error.strerror or str(error)).lower(), hint, self.path) from error
         except ValueError as error:  # a NUL in it
             raise UsageError("has a name that no file can have", path=self.path) from error
-        self.size = os.fstat(self._file.fileno()).st_size
         try:
             self._zip = zipfile.ZipFile(self._file)
             self._members = self._checked()
@@ -162,8 +185,9 @@ class Archive:
     def require(self, schema: str, version: int) -> None:
         """Raise UsageError unless the contents are of that schema, in that version or an older one."""
         if self.schema != schema:
-            what = f"holds {self.schema!r}" if self.schema else "does not say what it holds"
-            raise self.refusal(f"{what}, not {schema!r}")
+            if self.schema is None:
+                raise self.refusal(f"does not say that it holds {schema!r}", "give a file that nmfsep wrote")
+            raise self.refusal(f"holds {self.schema[:40]!r}, not {schema!r}")
         found = self.about.get("version")
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise self.refusal(f"has no version that makes sense: {str(found)[:40]!r}")
@@ -209,15 +233,15 @@ class Archive:
         if len(entries) > MEMBERS:
             raise self.refusal(f"has {len(entries)} members; {MEMBERS} are the most that are read")
         total, members = 0, {}
-        largest = max(LARGEST, self.size)
         for entry in entries:
             total += entry.file_size
-            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > largest:
+            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > self._largest:
                 raise self.refusal(f"would unpack to {total} bytes or more, out of proportion", "it may be a zip bomb")
             name = entry.filename.removesuffix(".npy")
             if name in members:
                 raise self.refusal(f"has two members named {name[:40]!r}")
             members[name] = entry
+        self.size = total
         return members
 
     def _description(self) -> dict[str, Any]:
@@ -239,6 +263,8 @@ class Archive:
         if name not in self._members:
             raise self.refusal(f"has no {name}")
         entry = self._members[name]
+        if entry.compress_type not in PACKINGS:
+            raise self.refusal(f"has {name} packed in a way that is not read", "save it with numpy.savez")
         try:
             with self._zip.open(entry) as stream:
                 form, by_column, shape, size = _header(stream)
@@ -248,13 +274,10 @@ class Archive:
                     raise self.refusal(f"{name} must be real numbers, not {str(form)[:40]}")
                 if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != there:
                     raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
-                data = stream.read()
-                values = np.frombuffer(data, dtype)
-        except (*DAMAGED, KeyError, MemoryError, RecursionError, SyntaxError, TypeError, OSError) as error:
+                values = np.frombuffer(stream.read(), dtype)
+            return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
+        except (*DAMAGED, ArithmeticError, LookupError, MemoryError, OSError, SyntaxError, TypeError) as error:
             raise self.refusal(f"has a damaged {name}") from error
-        if len(data) != there:
-            raise self.refusal(f"has a damaged {name}")
-        return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
 
 
 def _header(stream: IO[bytes]) -> tuple[Any, bool, tuple[int, ...], int]:

@@ -69,7 +69,7 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
             raise UsageError(f"--group {name} is the name of a stem that is not in it", "choose another name")
     if settings.residual is not None and not (labels and settings.free):
         if settings.residual in names:
-            raise UsageError(f"--residual {settings.residual} is the name of another stem")
+            raise UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
         names.append(settings.residual)
     return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)))
 

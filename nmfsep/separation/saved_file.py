@@ -27,6 +27,7 @@ from .saved import Mixture, Saved, describe_fit
 from .stems import Model
 
 SCHEMA, VERSION = "nmfsep.model", 1
+LARGEST = 1 << 36  # bytes of the factors: activations of many templates over hours
 LAYERS = 8
 CHANNELS = 1024
 LONGEST = 1 << 40  # samples of a mixture that is believed
@@ -62,6 +63,8 @@ def write(
     ------
     OutputError
         The file cannot be written.
+    UsageError
+        It would be larger than what is read.
     """
     arrays: dict[str, archive.Member] = {}
     for index, layer in enumerate(separation.layers):
@@ -85,7 +88,7 @@ def write(
         "fit": [_short(describe_fit(fit)) for fit in separation.fits],
         "warnings": separation.warnings,
     }
-    archive.fill(output, SCHEMA, VERSION, about, arrays)
+    archive.fill(output, SCHEMA, VERSION, about, arrays, LARGEST)
 
 
 def read(path: str | os.PathLike[str]) -> Saved:
@@ -96,7 +99,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     UsageError
         It is none, is damaged, or of a version from the future; the message says which.
     """
-    with archive.Archive(path) as file:
+    with archive.Archive(path, LARGEST) as file:
         try:
             file.require(SCHEMA, VERSION)
             memory.require(file.size)

@@ -256,7 +256,7 @@ def test_options_that_make_no_sense_are_found_before_any_work(
         ("none.npz", "no such file or directory; check the name"),
         ("separated", "is not a file"),
         ("cut.npz", "is not a container of arrays (.npz), or is damaged"),
-        ("plain.npz", "does not say what it holds, not 'nmfsep.model'"),
+        ("plain.npz", "does not say that it holds 'nmfsep.model'"),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line(cli: Cli, model: str, name: str, message: str) -> None:

@@ -368,6 +368,6 @@ def test_a_file_that_memory_cannot_hold_is_refused_before_it_is_read(tmp_path, m
 
 def test_what_another_program_wrote_is_refused(tmp_path):
     np.savez(tmp_path / "m.npz", W=np.ones((3, 2)))
-    assert "does not say what it holds, not 'nmfsep.model'" in refusal(tmp_path / "m.npz")
+    assert "does not say that it holds 'nmfsep.model'" in refusal(tmp_path / "m.npz")
     (tmp_path / "m.wav").write_bytes(b"RIFF\x04\0\0\0WAVE")
     assert "is not a container" in refusal(tmp_path / "m.wav")
