@@ -95,13 +95,23 @@ def _rendering(stems: int, channels: int, n_fft: int, hop: int, threads: int) ->
     return 4 * (threads + 1) * stems * channels * block * (bins + 2 * hop)
 
 
-def require(need: int, limit: int | None = None, hint: str | None = None, who: str = "") -> None:
-    """Raise UsageError unless so many bytes may be taken: the limit, or SHARE of what is free if there is none."""
+def require(what: str, need: int, limit: int | None, hint: str) -> None:
+    """Raise UsageError unless so many bytes may be taken.
+
+    Parameters
+    ----------
+    what : str
+        Who needs them, with its verb: "'song' needs".
+    need : int
+    limit : int or None
+        Bytes that may be taken; if None, SHARE of what is free.
+    hint : str
+        What to try.
+    """
     free = available()
     most = limit if limit is not None else free if free is None else round(free * SHARE)
     if most is not None and need > most:
-        message = f"{who}needs about {show_size(need)} of memory and may take {show_size(most)}"
-        raise UsageError(message, hint)
+        raise UsageError(f"{what} about {show_size(need)} of memory and may take {show_size(most)}", hint)
 
 
 def available() -> int | None:

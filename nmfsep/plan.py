@@ -126,7 +126,7 @@ def inspect(
     if length is not None:
         need = memory_needed(source, settings, output, known)
         hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
-        memory.require(need, limit, hint, f"{job.track!r} ")
+        memory.require(f"{job.track!r} needs", need, limit, hint)
         if job.targets:
             room = length * source.channels * form.bytes * len(job.targets)
             if job.model:

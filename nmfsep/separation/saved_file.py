@@ -102,7 +102,7 @@ def read(path: str | os.PathLike[str]) -> Saved:
     with archive.Archive(path, LARGEST) as file:
         try:
             file.require(SCHEMA, VERSION)
-            memory.require(file.size)
+            memory.require("needs", file.size, None, "free some")
             return _read(file)
         except UsageError as error:
             raise UsageError(error.message, error.hint, file.path) from error

@@ -40,6 +40,7 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["--version"],
         ["split", "--help"],
         ["check", "--help"],
+        ["render", "--help"],
         ["evaluate", "--help"],
         ["completion", "zsh"],
         ["spilt"],
@@ -69,6 +70,15 @@ def examples(text: str) -> list[str]:
 def test_the_help_has_an_example_that_works(cli: Cli, song: Path, stems_of_song: Path, command: str | None) -> None:
     for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
         shutil.copytree(stems_of_song, cli.folder / folder)
+    if command in ("learn", "inspect"):
+        (cli.folder / "snares").mkdir()
+        for name in ("kick.wav", "snares/1.wav"):
+            shutil.copy(song, cli.folder / name)
+    if command == "inspect":
+        assert cli("learn", "a=kick.wav", "-k", "1", "-o", "kit.npz").code == 0
+    if command == "render":
+        assert cli("split", "song.wav", "-k", "4", "--save-model").code == 0
+        shutil.move(cli.folder / "separated/song/song.nmf.npz", cli.folder)
     if command == "evaluate":  # whose true stems lie in one folder
         for stem in (cli.folder / "stems/song").iterdir():
             stem.rename(cli.folder / "stems" / stem.name)
