@@ -209,7 +209,8 @@ class Saved:
             raise self._refusal(message)
 
     def _refusal(self, message: str) -> UsageError:
-        return UsageError(message, f"give the file that the model was learned from, {self.mixture.name!r}")
+        name = "what came through standard input" if self.mixture.name == "-" else repr(self.mixture.name)
+        return UsageError(message, f"give the file that the model was learned from, {name}")
 
 
 Known = Guide | Saved  # what makes a fit easier, or needless

@@ -73,6 +73,7 @@ def test_without_changes_the_stems_are_those_that_split_wrote(
     after = cli("render", model, "stereo.wav", *render, "-o", "b")
     assert (before.code, after.code, after.err) == (0, 0, "")
     assert after.paths == ["b" + path[1:] for path in before.paths]
+    assert cli("check", "b").code == 0
     assert digests(after.paths, cli.folder) == digests(before.paths, cli.folder)
 
 
@@ -256,7 +257,7 @@ def test_options_that_make_no_sense_are_found_before_any_work(
         ("none.npz", "no such file or directory; check the name"),
         ("separated", "is not a file"),
         ("cut.npz", "is not a container of arrays (.npz), or is damaged"),
-        ("plain.npz", "does not say that it holds 'nmfsep.model'"),
+        ("plain.npz", "does not say that it holds 'nmfsep.model'; give a file that nmfsep wrote"),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line(cli: Cli, model: str, name: str, message: str) -> None:

@@ -1,5 +1,7 @@
 """What may be rendered from a kept factorization, and of which sound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,6 +113,13 @@ def test_any_other_sound_is_refused(samples, rate, message):
     with pytest.raises(UsageError) as caught:
         model.separation(Audio(samples, rate), model.settings)
     assert str(caught.value) == f"{message}; give the file that the model was learned from, 'song.wav'"
+
+
+def test_a_mixture_that_came_through_a_pipe_has_no_name():
+    model = saved()
+    piped = replace(model, mixture=mixture_of("-", SOUND, 0, True))
+    with pytest.raises(UsageError, match=r"learned from, what came through standard input$"):
+        piped.require(16000, 2, None)
 
 
 @pytest.mark.parametrize("arguments", [(16000, 2, None), (RATE, 1, None), (RATE, 2, LENGTH - 1)])
