@@ -12,6 +12,7 @@ from .settings import Settings
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
 SHARE = 0.75  # of what is free
+TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -37,7 +38,7 @@ def estimate(
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = _rendering(k if stems is None else stems, channels, settings.n_fft, settings.hop, threads)
+    render = _rendering(k if stems is None else stems, channels, frames, settings.n_fft, settings.hop, threads)
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
 
@@ -60,11 +61,15 @@ def estimate_guided(
     stems = settings.components + (settings.residual is not None) if stems is None else stems
     for n_fft, hop, templates in views:
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
-        spectrogram = 4 * frames * bins * stacked * (2 if moved else 1)
-        activations = 4 * k * frames * channels
-        peak = max(peak, held + spectrogram + 6 * activations + 4 * 8 * k * bins * (2 if moved else 1))
-        held += activations + 4 * 2 * k * bins
-        render += _rendering(stems, channels, n_fft, hop, threads)
+        spectrogram = 4 * frames * bins * stacked
+        transform = 4 * threads * stacked * min(256, frames) * (n_fft + 2 * bins)  # frames, and the same transformed
+        activations = 4 * k * frames * stacked
+        fit = 6 * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
+        if settings.free:  # what the dictionary leaves, and where the free templates start
+            fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
+        peak = max(peak, held + spectrogram + max(transform, fit))
+        held += 4 * k * frames * channels + 4 * 2 * k * bins
+        render += _rendering(stems, channels, frames, n_fft, hop, threads)
     return BASE + 4 * channels * length + max(peak, held + render)
 
 
@@ -75,7 +80,7 @@ def estimate_rendering(
 
     `views` is as for `estimate_guided`.
     """
-    render = sum(_rendering(stems, channels, n_fft, hop, threads) for n_fft, hop, _ in views)
+    render = sum(_rendering(stems, channels, length // hop + 2, n_fft, hop, threads) for n_fft, hop, _ in views)
     return BASE + 4 * channels * length + model + render
 
 
@@ -89,10 +94,11 @@ def model_size(settings: Settings, channels: int, length: int, views: Sequence[t
     return size
 
 
-def _rendering(stems: int, channels: int, n_fft: int, hop: int, threads: int) -> int:
+def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, threads: int) -> int:
     bins = n_fft // 2 + 1
-    block = max(32, min(256, (1 << 19) // (stems * channels * bins)))  # frames rendered at a time, as render does
-    return 4 * (threads + 1) * stems * channels * block * (bins + 2 * hop)
+    block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))  # at a time, as render does
+    # for each stem its share and its sound, and the mixture's frames once
+    return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
 
 
 def require(what: str, need: int, limit: int | None, hint: str) -> None:

@@ -4,7 +4,16 @@ import pytest
 
 import nmfsep.memory as module
 from nmfsep.errors import UsageError
-from nmfsep.memory import available, estimate, estimate_rendering, model_size, parse_size, require, show_size
+from nmfsep.memory import (
+    available,
+    estimate,
+    estimate_guided,
+    estimate_rendering,
+    model_size,
+    parse_size,
+    require,
+    show_size,
+)
 from nmfsep.settings import Settings
 
 LENGTH = 44100 * 600
@@ -124,6 +133,39 @@ def test_what_is_needed_is_held_against_the_limit_or_else_what_is_free(monkeypat
     else:
         with pytest.raises(UsageError, match=r"^'song' needs about 1 MB of memory and may take 1 MB; try"):
             require("'song' needs", 100, limit, "try")
+
+
+VIEWS = ((512, 128, 60), (2048, 512, 20))
+
+
+def guided(channels=2, length=8000 * 600, threads=2, views=VIEWS, **settings):
+    return estimate_guided(Settings(**({"components": 2} | settings)), channels, length, threads, views)
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        {"channels": 3},
+        {"length": 8000 * 1200},
+        {"views": ((512, 128, 120), (2048, 512, 20))},
+        {"views": ((512, 64, 60), (2048, 512, 20))},
+        {"views": (VIEWS[0], *VIEWS)},
+        {"free": 10},
+    ],
+)
+def test_whatever_is_larger_takes_more_with_a_dictionary_too(larger):
+    assert guided(**larger) > guided()
+
+
+@pytest.mark.parametrize("mode", ["independent", "mid"])
+def test_channels_apart_take_less_with_a_dictionary_too(mode):
+    settings = Settings(components=2, channels=mode)
+    assert estimate_guided(settings, 8, 8000 * 600, 2, VIEWS) < guided(channels=8)
+
+
+def test_a_dictionarys_spectrogram_and_the_sound_are_counted_in_full():
+    sound, spectrogram = 4 * 2 * 8000 * 600, 4 * 2 * (8000 * 600 // 128) * 257
+    assert sound + spectrogram < guided() < 3 * (sound + spectrogram) + (1 << 28)
 
 
 @pytest.fixture

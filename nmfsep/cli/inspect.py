@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ def command(path: str, as_json: bool, quiet: bool, debug: bool) -> int:
 def _describer(path: str) -> Callable[[str], dict[str, Any]]:
     """Return what describes a file of that kind, by its first bytes."""
     try:
+        if not stat.S_ISREG(os.stat(os.fsencode(path)).st_mode):  # a pipe would keep us waiting
+            raise UsageError("is not a file", path=path)
         with open(os.fsencode(path), "rb") as file:
             head = file.read(4)
     except OSError as error:

@@ -35,6 +35,7 @@ GROUPS |= {"dictionaries": "Guidance"}
     multiple=True,
     metavar="FILE",
     type=click.Path(),
+    envvar="NMFSEP_DICTIONARY",
     help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
 )
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})

@@ -58,6 +58,10 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
     UsageError
         A group names what there is not, or what another has, or two stems would have one name.
     """
+    clash = UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
+    freed = bool(labels and settings.free)
+    if freed and settings.residual in labels:
+        raise clash
     components = component_names(settings, labels)
     groups = parse(settings.group, components)
     taken = {member for members in groups.values() for member in members}
@@ -67,9 +71,9 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
         if components[index] in groups:
             name = components[index]
             raise UsageError(f"--group {name} is the name of a stem that is not in it", "choose another name")
-    if settings.residual is not None and not (labels and settings.free):
+    if settings.residual is not None and not freed:
         if settings.residual in names:
-            raise UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
+            raise clash
         names.append(settings.residual)
     return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)))
 

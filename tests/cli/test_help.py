@@ -42,9 +42,13 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["check", "--help"],
         ["render", "--help"],
         ["evaluate", "--help"],
+        ["learn", "--help"],
+        ["inspect", "--help"],
         ["completion", "zsh"],
         ["spilt"],
         ["split", "song.wav", "-k", "0"],
+        ["learn", "kick=song.wav", "-k", "0", "-o", "kit.npz"],
+        ["inspect", "song.wav"],
     ],
     ids=" ".join,
 )
@@ -67,15 +71,13 @@ def examples(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_the_help_has_an_example_that_works(cli: Cli, song: Path, stems_of_song: Path, command: str | None) -> None:
+def test_the_help_has_an_example_that_works(
+    cli: Cli, song: Path, stems_of_song: Path, lessons: Path, command: str | None
+) -> None:
+    if command in ("learn", "inspect"):
+        shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
     for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
         shutil.copytree(stems_of_song, cli.folder / folder)
-    if command in ("learn", "inspect"):
-        (cli.folder / "snares").mkdir()
-        for name in ("kick.wav", "snares/1.wav"):
-            shutil.copy(song, cli.folder / name)
-    if command == "inspect":
-        assert cli("learn", "a=kick.wav", "-k", "1", "-o", "kit.npz").code == 0
     if command == "render":
         assert cli("split", "song.wav", "-k", "4", "--save-model").code == 0
         shutil.move(cli.folder / "separated/song/song.nmf.npz", cli.folder)
@@ -136,6 +138,8 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("split --fla", ["--flac"]),
         ("check --js", ["--json"]),
         ("evaluate --or", ["--oracle"]),
+        ("learn --ap", ["--append"]),
+        ("split --ad", ["--adapt"]),
     ],
 )
 def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:

@@ -100,6 +100,8 @@ def test_what_makes_no_sense_is_answered(groups, message):
 def test_a_group_named_like_the_residual_is_refused():
     with pytest.raises(UsageError, match="--residual rest is the name of another stem"):
         stems("rest=1", residual="rest")
+    with pytest.raises(UsageError, match="--residual b is the name of another stem"):
+        stems("all=rest", components=2, labels=("a", "b"), free=3, residual="b")
 
 
 @pytest.mark.parametrize("channels", ["joint", "independent", "mid"])
