@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_stems, written_by_us
+from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
+from .nmf.fit import Callback
 from .plan import Job, inspect
-from .separation.guided import Guide, analyse_guided
+from .separation import saved_file
+from .separation.guided import analyse_guided
 from .separation.pipeline import analyse
 from .separation.result import Separation
+from .separation.saved import Known, Saved, describe_fit, mixture_of
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
 from .signal.formats import SampleFormat
@@ -36,10 +39,10 @@ def run(
     job: Job,
     settings: Settings,
     output: OutputSettings,
-    guide: Guide | None = None,
+    known: Known | None = None,
     *,
     limit: int | None = None,
-    progress: Callable[[int, float], object] | None = None,
+    progress: Callback | None = None,
 ) -> Manifest:
     """Separate one track and write its stems.
 
@@ -48,8 +51,8 @@ def run(
     job : Job
     settings : Settings
     output : OutputSettings
-    guide : Guide, optional
-        The dictionaries to separate with.
+    known : Guide or Saved, optional
+        The dictionaries to separate with, or the factorization to render.
     limit : int, optional
         Bytes of memory that may be taken.
     progress : callable, optional
@@ -69,16 +72,13 @@ def run(
     """
     clock = _Clock()
     with Source(job.path) as source:
-        form = inspect(job, source, settings, output, limit, guide)
+        form = inspect(job, source, settings, output, limit, known)
         audio = source.read(output.offset, output.duration)
         clock.lap("read")
-        if guide is None:
-            separation = analyse(audio, settings, progress)
-        else:
-            separation = analyse_guided(audio, settings, guide, progress)
-        clock.lap("factorize")
+        separation = _separation(audio, settings, known, progress)
+        clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
-        track = _Track(job, source, form, audio, separation, output, gain, guide)
+        track = _Track(job, source, form, audio, separation, output, gain, known)
         if job.manifest is None:
             track.to_stdout()
             return track.manifest(settings, [], clock)
@@ -86,13 +86,26 @@ def run(
             files = [stack.enter_context(Output(path)) for path in job.targets]
             track.write(files)
             clock.lap("render")
+            if job.model is not None:
+                model = stack.enter_context(Output(job.model))
+                track.save(model, settings)
+                files.append(model)
+                clock.lap("save")
             manifest = track.manifest(settings, files, clock)
             note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
-            note.write(encode(manifest | {"complete": False, "former": vouched_stems(job.manifest)}))
+            note.write(encode(manifest | {"complete": False, "former": vouched_files(job.manifest)}))
             vouch.write(encode(manifest))
-            stale = sorted(written_by_us(job.manifest) - set(job.targets))
+            stale = sorted(written_by_us(job.manifest) - {*job.targets, job.model, job.kept})
             publish(files, note, vouch, stale)
         return manifest
+
+
+def _separation(audio: Audio, settings: Settings, known: Known | None, progress: Callback | None) -> Separation:
+    if isinstance(known, Saved):
+        return known.separation(audio, settings)
+    if known is not None:
+        return analyse_guided(audio, settings, known, progress)
+    return analyse(audio, settings, progress)
 
 
 class _Clock:
@@ -120,10 +133,10 @@ class _Track:
         separation: Separation,
         output: OutputSettings,
         gain: float,
-        guide: Guide | None,
+        known: Known | None,
     ) -> None:
         self.job, self.source, self.form, self.audio = job, source, form, audio
-        self.separation, self.output, self.gain, self.guide = separation, output, gain, guide
+        self.separation, self.output, self.gain, self.known = separation, output, gain, known
         self.warnings = [*source.warnings, *separation.warnings]
         if audio.length < separation.stft.n_fft:
             self.warnings.append(f"{audio.length} samples are less than one frame of {separation.stft.n_fft}")
@@ -180,16 +193,23 @@ class _Track:
                 stream.seek(0)
                 _copy(stream, sys.stdout.buffer)
 
+    def save(self, file: Output, settings: Settings) -> None:
+        """Write the factorization."""
+        first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
+        mixture = mixture_of(self.job.path, self.audio, first, to_end)
+        saved_file.write(file, self.separation, settings, mixture, self._dictionaries(), versions())
+
     def _dictionaries(self) -> list[dict[str, Any]]:
-        """Return what the templates came from."""
-        if self.guide is None:
-            return []
-        guide = self.guide
         frames = [layer.stft.n_fft for layer in self.separation.layers]
-        return [
-            {"path": name, "sha256": digest, "labels": list(dictionary.labels), "n_fft": frames}
-            for name, digest, dictionary in zip(guide.names, guide.hashes, guide.dictionaries, strict=True)
-        ]
+        return self.known.provenance(frames) if self.known else []
+
+    def _model(self, folder: Path, files: list[Output]) -> dict[str, Any] | None:
+        """Return the entry of the model that lies with the stems, if one does."""
+        job = self.job
+        if job.kept is not None and isinstance(self.known, Saved):
+            size = os.path.getsize(job.kept)
+            return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
+        return _entry(files[-1], folder) if job.model is not None else None
 
     def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
         """Return the manifest of what was written."""
@@ -204,15 +224,11 @@ class _Track:
                 "peak": float(self.peak[index]),
             }
             if files:
-                file = files[position]
-                stem |= {
-                    "file": os.path.relpath(file.path, folder),
-                    "bytes": file.size(),
-                    "sha256": file.sha256(),
-                }
+                stem |= _entry(files[position], folder)
             stems.append(stem)
         complete = len(job.selected) == len(job.names) and self.form.file.lossless
         regular = job.path != "-" and os.path.isfile(os.fsencode(job.path))
+        saved = self.known if isinstance(self.known, Saved) else None
         clock.lap("hash")
         return {
             "schema": SCHEMA,
@@ -232,21 +248,20 @@ class _Track:
             "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
-            "fit": [
-                {
-                    "solver": fit.solver,
-                    "n_iter": fit.n_iter,
-                    "converged": fit.converged,
-                    "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
-                }
-                for fit in self.separation.fits
-            ],
+            "model": self._model(folder, files),
+            "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
+            "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
             "gain": self.gain,
             "sum_error": self.sum_error,
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
             "seconds": clock.laps,
         }
+
+
+def _entry(file: Output, folder: Path) -> dict[str, Any]:
+    """Return what a manifest in a folder says of a file."""
+    return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
 
 
 def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, MismatchError
-from .naming import MANIFEST
+from .naming import MANIFEST, MODEL, manifest_name
 
 SCHEMA = 1
 Manifest = dict[str, Any]
@@ -48,14 +48,14 @@ def load(path: Path) -> Manifest:
     """
     try:
         manifest = json.loads(path.read_bytes())
-        schema, stems = manifest["schema"], manifest["stems"]
+        schema = manifest["schema"]
         source, number = manifest["input"], (int, float)
         sound = isinstance(schema, int) and (
             schema > SCHEMA
             or (
                 all(
                     isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
-                    for s in [*stems, *manifest.get("former", [])]
+                    for s in [*_files(manifest), *manifest.get("former", [])]
                 )
                 and isinstance(manifest["complete"], bool)
                 and isinstance(manifest["gain"], number)
@@ -100,19 +100,45 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def vouched_stems(path: Path) -> list[dict[str, Any]]:
-    """Return the stems that the manifest in place vouches for, with those it was about to replace if interrupted."""
+def vouched_files(path: Path) -> list[dict[str, Any]]:
+    """Return the files that the manifest in place vouches for, with those it was about to replace if interrupted."""
     try:
         manifest = load(path)
     except InputError:
         return []
-    return [*manifest["stems"], *manifest.get("former", [])]
+    return [*_files(manifest), *manifest.get("former", [])]
+
+
+def vouched_model(path: Path) -> Path | None:
+    """Return where the saved model lies that the manifest in place vouches for, if there is one."""
+    try:
+        model = load(path).get("model")
+    except InputError:
+        return None
+    return path.parent / model["file"] if model and os.path.basename(model["file"]) == model["file"] else None
+
+
+def mixture_beside(model: str) -> str | None:
+    """Return the input of the manifest that vouches for a saved model and lies beside it, None if there is none."""
+    folder, name = Path(model).parent, os.path.basename(model)
+    path = folder / manifest_name(name.removesuffix(MODEL))
+    beside = vouched_model(path)
+    if beside is None or beside.name != name:
+        return None
+    relative = load(path)["input"]["relative"]
+    return os.path.normpath(folder / relative) if relative else None
+
+
+def _files(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return the entries of stems, and of the model that was saved with them."""
+    model = manifest.get("model")
+    return [*manifest["stems"], *([model] if model else [])]
 
 
 def written_by_us(path: Path) -> set[Path]:
     """Return the files that the manifest in place vouches for and that are still as they were written."""
     mine = set()
-    for stem in vouched_stems(path):
+    for stem in vouched_files(path):
         file = path.parent / stem["file"]
         inside = not os.path.isabs(stem["file"]) and ".." not in Path(stem["file"]).parts
         if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
@@ -138,7 +164,7 @@ def verify(path: Path) -> str:
     manifest = load(path)
     if not manifest["complete"]:
         raise MismatchError("the run that wrote it was interrupted", "run it again", path)
-    for stem in manifest["stems"]:
+    for stem in _files(manifest):
         file = path.parent / stem["file"]
         if not file.is_file():
             raise MismatchError(f"stem {stem['file']!r} is missing", path=path)

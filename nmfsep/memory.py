@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .errors import UsageError
 from .settings import Settings
 
 BASE = 45 << 20  # the interpreter with its libraries
@@ -15,10 +16,18 @@ TILES = 8 << 20  # of each thread: what it works in, and what its allocator keep
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def estimate(settings: Settings, channels: int, length: int, threads: int, compiled_from: int | None = None) -> int:
+def estimate(
+    settings: Settings,
+    channels: int,
+    length: int,
+    threads: int,
+    compiled_from: int | None = None,
+    stems: int | None = None,
+) -> int:
     """Return about how many bytes separating a mixture of that size takes at its peak.
 
-    `compiled_from` is the number of entries of the spectrogram from which compiled loops are loaded.
+    `compiled_from` is the number of entries of the spectrogram from which compiled loops are loaded, `stems` that of
+    stems where components are grouped.
     """
     frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
@@ -29,14 +38,18 @@ def estimate(settings: Settings, channels: int, length: int, threads: int, compi
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    block = max(32, min(256, (1 << 19) // (k * channels * bins)))  # frames rendered at a time, as render does
-    render = 4 * (threads + 1) * k * channels * block * (bins + 2 * settings.hop)
+    render = _rendering(k if stems is None else stems, channels, frames, settings.n_fft, settings.hop, threads)
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
 
 
 def estimate_guided(
-    settings: Settings, channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]]
+    settings: Settings,
+    channels: int,
+    length: int,
+    threads: int,
+    views: Sequence[tuple[int, int, int]],
+    stems: int | None = None,
 ) -> int:
     """Return about how many bytes separating with a dictionary takes at its peak.
 
@@ -44,8 +57,8 @@ def estimate_guided(
     """
     stacked = channels if settings.channels == "joint" else 1
     moved = bool(settings.free or settings.adapt)
-    stems = settings.components + (settings.residual is not None)
     held, peak, render = 0, 0, 0
+    stems = settings.components + (settings.residual is not None) if stems is None else stems
     for n_fft, hop, templates in views:
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
         spectrogram = 4 * frames * bins * stacked
@@ -56,10 +69,55 @@ def estimate_guided(
             fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
         peak = max(peak, held + spectrogram + max(transform, fit))
         held += 4 * k * frames * channels + 4 * 2 * k * bins
-        block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))
-        # for each stem its share and its sound, and the mixture's frames once
-        render += 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
+        render += _rendering(stems, channels, frames, n_fft, hop, threads)
     return BASE + 4 * channels * length + max(peak, held + render)
+
+
+def estimate_rendering(
+    channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]], stems: int, model: int
+) -> int:
+    """Return about how many bytes rendering from a saved model of so many bytes takes at its peak.
+
+    `views` is as for `estimate_guided`.
+    """
+    render = sum(_rendering(stems, channels, length // hop + 2, n_fft, hop, threads) for n_fft, hop, _ in views)
+    return BASE + 4 * channels * length + model + render
+
+
+def model_size(settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = ()) -> int:
+    """Return about how many bytes the file of a model takes; `views` as for `estimate_guided`, none without."""
+    size, layers = 0, views or [(settings.n_fft, settings.hop, settings.components)]
+    apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
+    for n_fft, hop, templates in layers:
+        k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1
+        size += 4 * k * (frames * apart + bins * channels)
+    return size
+
+
+def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, threads: int) -> int:
+    bins = n_fft // 2 + 1
+    block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))  # at a time, as render does
+    # for each stem its share and its sound, and the mixture's frames once
+    return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
+
+
+def require(what: str, need: int, limit: int | None, hint: str) -> None:
+    """Raise UsageError unless so many bytes may be taken.
+
+    Parameters
+    ----------
+    what : str
+        Who needs them, with its verb: "'song' needs".
+    need : int
+    limit : int or None
+        Bytes that may be taken; if None, SHARE of what is free.
+    hint : str
+        What to try.
+    """
+    free = available()
+    most = limit if limit is not None else free if free is None else round(free * SHARE)
+    if most is not None and need > most:
+        raise UsageError(f"{what} about {show_size(need)} of memory and may take {show_size(most)}", hint)
 
 
 def available() -> int | None:

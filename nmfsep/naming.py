@@ -15,6 +15,7 @@ from .registry import suggestion
 FIELDS = ("track", "stem", "ext", "index", "parent", "k", "seed")
 NAME_MAX = 255  # bytes of one component, the limit of the common file systems
 MANIFEST = ".nmfsep.json"
+MODEL = ".nmf.npz"
 
 
 def track_name(path: str) -> str:
@@ -54,6 +55,11 @@ def expand(template: str, fields: Mapping[str, str]) -> Path:
 def manifest_name(track: str) -> str:
     """Return the manifest's file name."""
     return fit_name(_harmless(track) + MANIFEST, MANIFEST)
+
+
+def model_name(track: str) -> str:
+    """Return the file name of a saved factorization."""
+    return fit_name(_harmless(track) + MODEL, MODEL)
 
 
 def fit_name(name: str, ending: str | None = None) -> str:

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import memory
-from .errors import InputError, OutputError, UsageError
-from .manifest import is_manifest, written_by_us
-from .naming import check_template, collision_key, expand, manifest_name, parent_name, track_name
+from .budget import length_of, memory_needed, model_size, require_space
+from .errors import UsageError
+from .manifest import is_manifest, vouched_model, written_by_us
+from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
-from .nmf.kernels.choose import ONCE, THIN
 from .nmf.problem import Problem
 from .registry import suggestion
+from .separation.grouping import arrange
 from .separation.guided import Guide
+from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.publish import folder_is_writable
@@ -41,6 +43,10 @@ class Job:
     targets : tuple of Path
         Their files; empty when writing to standard output.
     manifest : Path or None
+    model : Path or None
+        Where the factorization is kept, if it is to be.
+    kept : Path or None
+        The model in place that is rendered from, which stays.
     """
 
     path: str
@@ -49,9 +55,11 @@ class Job:
     selected: tuple[int, ...]
     targets: tuple[Path, ...]
     manifest: Path | None
+    model: Path | None = None
+    kept: Path | None = None
 
 
-def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, guide: Guide | None = None) -> list[Job]:
+def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, known: Known | None = None) -> list[Job]:
     """Return the jobs of a run.
 
     Raises
@@ -66,36 +74,30 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, guid
         if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
-    _check_model(settings, guide)
-    names = stem_names(settings, guide)
+    _check_model(settings, known)
+    names = stem_names(settings, known)
     selected = _selected(names, output.only)
     if output.out == "-":
         if len(inputs) != 1:
             raise UsageError("-o - takes one input", "name a folder with -o to separate several")
+        if output.save_model:
+            raise UsageError("--save-model needs a folder for the model", "name one with -o")
         if FORMATS[output.format].container != "WAV":
             raise UsageError("-o - writes WAV only", "leave out --format")
     if list(inputs).count("-") > 1:
         raise UsageError("standard input can be read only once")
     for path in inputs:
         require_readable(path)
-    jobs = [_job(path, names, selected, settings, output) for path in inputs]
+    jobs = [_job(path, names, selected, settings, output, known) for path in inputs]
     _require_distinct(jobs)
     for job in jobs:
-        _require_free(job, (*inputs, *(guide.names if guide else ())), output)
+        _require_free(job, (*inputs, *_files(known)), output)
     return jobs
 
 
-def stem_names(settings: Settings, guide: Guide | None = None) -> tuple[str, ...]:
+def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:
     """Return the names of all stems."""
-    if guide is not None:
-        names = guide.labels
-    else:
-        names = tuple(f"component-{index + 1}" for index in range(settings.components))
-    if settings.residual is None:
-        return names
-    if settings.residual in names:
-        raise UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
-    return (*names, settings.residual)
+    return arrange(settings, known.labels if known else ()).names
 
 
 def inspect(
@@ -104,7 +106,7 @@ def inspect(
     settings: Settings,
     output: OutputSettings,
     limit: int | None,
-    guide: Guide | None = None,
+    known: Known | None = None,
 ) -> SampleFormat:
     """Check one open input against the options; return the format of its stems.
 
@@ -115,27 +117,29 @@ def inspect(
     InputError
         The stretch asked for begins after the end.
     """
-    if guide is not None:
-        guide.fitted(source.sample_rate, settings)
+    if isinstance(known, Guide):
+        known.fitted(source.sample_rate, settings)
+    elif known is not None:
+        known.require(source.sample_rate, source.channels, length_of(source, output))
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
-    length = _length(source, output)
+    length = length_of(source, output)
     if length is not None:
-        need = memory_needed(source, settings, output, guide)
-        free = memory.available()
-        most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
-        if most is not None and need > most:
-            raise UsageError(
-                f"{job.track!r} needs about {memory.show_size(need)} of memory and may take {memory.show_size(most)}",
-                "use fewer components, a larger --hop-length, --duration, or --max-memory",
-            )
+        need = memory_needed(source, settings, output, known)
+        hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
+        memory.require(f"{job.track!r} needs", need, limit, hint)
         if job.targets:
-            _require_space(job, length * source.channels * form.bytes * len(job.targets))
+            room = length * source.channels * form.bytes * len(job.targets)
+            if job.model:
+                room += model_size(source, settings, output, known)
+            require_space(job.targets[0].parent, room)
     return form
 
 
-def _check_model(settings: Settings, guide: Guide | None) -> None:
+def _check_model(settings: Settings, known: Known | None) -> None:
     """Refuse what no input could make possible."""
-    if guide is None and (settings.free or settings.adapt):
+    if isinstance(known, Saved):
+        return  # it was made
+    if known is None and (settings.free or settings.adapt):
         raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
     STFT(settings.n_fft, settings.hop, settings.window)
     penalized = bool(settings.sparsity or settings.smoothness or settings.free or settings.adapt)
@@ -144,29 +148,20 @@ def _check_model(settings: Settings, guide: Guide | None) -> None:
     Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
 
 
-def memory_needed(source: Source, settings: Settings, output: OutputSettings, guide: Guide | None = None) -> int:
-    """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
-    threads = settings.threads or os.cpu_count() or 1
-    length = _length(source, output) or 0
-    if guide is not None:
-        views = guide.fitted(source.sample_rate, settings)[0].views
-        sizes = [(view.stft.n_fft, view.stft.hop_length, view.W.shape[1]) for view in views]
-        return memory.estimate_guided(settings, source.channels, length, threads, sizes)
-    thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
-
-
-def _length(source: Source, output: OutputSettings) -> int | None:
-    """Return the samples of the stretch asked for, None if the header does not say how long the file is."""
-    first, count = source.stretch(output.offset, output.duration)
-    if source.frames is None:
-        return None
-    rest = max(0, source.frames - first)
-    return rest if count is None else min(rest, count)
+def _files(known: Known | None) -> tuple[str, ...]:
+    """Return the files that were read before the inputs."""
+    if known is None:
+        return ()
+    return known.names if isinstance(known, Guide) else (known.path,)
 
 
 def _job(
-    path: str, names: tuple[str, ...], selected: tuple[int, ...], settings: Settings, output: OutputSettings
+    path: str,
+    names: tuple[str, ...],
+    selected: tuple[int, ...],
+    settings: Settings,
+    output: OutputSettings,
+    known: Known | None,
 ) -> Job:
     track = track_name(path)
     if output.out == "-":
@@ -184,7 +179,12 @@ def _job(
         }
         targets.append(Path(output.out) / expand(output.filename, fields))
     folder = Path(os.path.commonpath([target.parent for target in targets]))
-    return Job(path, track, names, selected, tuple(targets), folder / manifest_name(track))
+    manifest, kept = folder / manifest_name(track), None
+    if isinstance(known, Saved):
+        before = vouched_model(manifest)
+        kept = before if before and before.is_file() and os.path.samefile(before, os.fsencode(known.path)) else None
+    model = folder / model_name(track) if output.save_model else None
+    return Job(path, track, names, selected, tuple(targets), manifest, model, kept)
 
 
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
@@ -214,7 +214,7 @@ def require_readable(path: str) -> None:
 def _require_distinct(jobs: Sequence[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
-        for target in (*job.targets, *([job.manifest] if job.manifest else [])):
+        for target in filter(None, (*job.targets, job.model, job.manifest)):
             key = collision_key(target)
             if key in seen:
                 other = seen[key].path
@@ -232,7 +232,10 @@ def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> No
     if job.manifest is None:
         return
     mine = written_by_us(job.manifest)
-    existing = [path for path in (*job.targets, job.manifest) if os.path.lexists(path)]
+    if job.kept is not None and job.kept not in job.targets:
+        mine.discard(job.kept)
+    written = [*job.targets, *filter(None, (job.model, job.manifest))]
+    existing = [path for path in written if os.path.lexists(path)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
         for source in inputs:
             if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
@@ -244,20 +247,6 @@ def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> No
             if path not in mine and not (path == job.manifest and is_manifest(path)):
                 hint = "use --force to replace it, or another folder with -o"
                 raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
-    for folder in dict.fromkeys(path.parent for path in (*job.targets, job.manifest)):
+    for folder in dict.fromkeys(path.parent for path in written):
         if not folder_is_writable(folder):
             raise UsageError("cannot be written to", "choose another folder with -o", folder)
-
-
-def _require_space(job: Job, need: int) -> None:
-    folder = job.targets[0].parent
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        disk = os.statvfs(folder)
-    except OSError as error:
-        raise InputError(str(error)) from error
-    free = disk.f_bavail * disk.f_frsize
-    if need > free:
-        message = f"no space left on device: the stems need {memory.show_size(need)}, {memory.show_size(free)} are free"
-        raise OutputError(message, path=folder)

@@ -18,7 +18,7 @@ LAYERS = [
     {"naming", "memory"},
     {"signal", "nmf"},
     {"separation"},
-    {"manifest"},
+    {"manifest", "budget"},
     {"plan", "training"},
     {"batch", "evaluation"},
     {"cli"},

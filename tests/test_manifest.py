@@ -8,7 +8,18 @@ import soundfile as sf
 
 from nmfsep.batch import run
 from nmfsep.errors import InputError, MismatchError
-from nmfsep.manifest import SCHEMA, encode, file_sha256, find, load, verify, versions, written_by_us
+from nmfsep.manifest import (
+    SCHEMA,
+    encode,
+    file_sha256,
+    find,
+    load,
+    mixture_beside,
+    verify,
+    versions,
+    vouched_model,
+    written_by_us,
+)  # fmt: skip
 from nmfsep.plan import plan
 from nmfsep.settings import OutputSettings, Settings
 
@@ -244,6 +255,47 @@ def test_a_manifest_cannot_claim_files_outside_its_folder(track, tmp_path, absol
 def test_any_file_name_comes_back_from_a_manifest(track, name):
     edit(track, lambda manifest: manifest["stems"][0].update(file=name))
     assert load(track)["stems"][0]["file"] == name
+
+
+def test_a_saved_model_is_vouched_for_like_a_stem(tmp_path):
+    track = separate(tmp_path, save_model=True)
+    model = track.parent / "song.nmf.npz"
+    assert vouched_model(track) == model
+    assert model in written_by_us(track)
+    assert "add up" in verify(track)
+    model.write_bytes(model.read_bytes() + b"x")
+    assert model not in written_by_us(track)
+    with pytest.raises(MismatchError, match=r"'song\.nmf\.npz' has .* bytes, not"):
+        verify(track)
+    model.unlink()
+    with pytest.raises(MismatchError, match=r"'song\.nmf\.npz' is missing"):
+        verify(track)
+
+
+def test_the_mixture_of_a_model_is_found_by_the_manifest_beside_it(tmp_path):
+    track = separate(tmp_path, save_model=True)
+    assert mixture_beside(str(track.parent / "song.nmf.npz")) == str(tmp_path / "song.wav")
+    for other in ("other.nmf.npz", "song.npz", "component-1.wav"):
+        assert mixture_beside(str(track.parent / other)) is None
+    edit(track, lambda manifest: manifest["input"].update(relative=None))
+    assert mixture_beside(str(track.parent / "song.nmf.npz")) is None
+    track.unlink()
+    assert mixture_beside(str(track.parent / "song.nmf.npz")) is None
+
+
+@pytest.mark.parametrize("model", [None, "../song.nmf.npz", "/tmp/song.nmf.npz"])
+def test_no_model_is_vouched_for_outside_the_folder_or_without_an_entry(tmp_path, model):
+    track = separate(tmp_path, save_model=True)
+    edit(track, lambda manifest: manifest.update(model=model and manifest["model"] | {"file": model}))
+    assert vouched_model(track) is None
+
+
+@pytest.mark.parametrize("model", ["song.nmf.npz", [], 1, {"file": 1}])
+def test_a_model_entry_that_makes_no_sense_makes_no_manifest(track, model):
+    edit(track, lambda manifest: manifest.update(model=model))
+    if model:
+        with pytest.raises(InputError, match="is not a manifest of nmfsep"):
+            load(track)
 
 
 def test_versions_name_what_decides_the_bytes():

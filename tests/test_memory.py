@@ -3,7 +3,17 @@ import resource
 import pytest
 
 import nmfsep.memory as module
-from nmfsep.memory import available, estimate, estimate_guided, parse_size, show_size
+from nmfsep.errors import UsageError
+from nmfsep.memory import (
+    available,
+    estimate,
+    estimate_guided,
+    estimate_rendering,
+    model_size,
+    parse_size,
+    require,
+    show_size,
+)
 from nmfsep.settings import Settings
 
 LENGTH = 44100 * 600
@@ -83,6 +93,46 @@ def test_the_spectrogram_and_the_sound_are_counted_in_full(length, channels):
     spectrogram = 4 * (length // 512) * 1025 * channels
     assert of(channels=channels, length=length) > sound + spectrogram
     assert of(channels=channels, length=length) < 3 * (sound + spectrogram) + (1 << 30)
+
+
+def test_fewer_stems_take_less_to_render_and_never_more():
+    settings = Settings(components=400)
+    many, few = (estimate(settings, 2, 44100, 8, None, stems) for stems in (400, 4))
+    assert few < many == estimate(settings, 2, 44100, 8)
+
+
+def test_rendering_takes_the_sound_the_model_and_the_blocks():
+    view = [(2048, 512, 20)]
+    one = estimate_rendering(1, LENGTH, 2, view, 4, 10**6)
+    assert one - 4 * LENGTH - 10**6 > 0
+    assert estimate_rendering(1, LENGTH, 2, view, 4, 10**9) - one == 10**9 - 10**6
+    assert estimate_rendering(2, LENGTH, 2, view, 4, 10**6) > one
+    assert estimate_rendering(1, LENGTH, 2, view * 2, 4, 10**6) > one
+    assert one < estimate(Settings(components=20), 1, LENGTH, 2)
+
+
+@pytest.mark.parametrize(
+    ("channels", "mode", "matrices"), [(1, "joint", (1, 1)), (2, "joint", (2, 1)), (2, "independent", (2, 2))]
+)
+def test_a_model_is_as_large_as_its_factors(channels, mode, matrices):
+    size = model_size(Settings(components=20, channels=mode), channels, LENGTH)
+    assert size == pytest.approx(4 * 20 * (1025 * matrices[0] + LENGTH / 512 * matrices[1]), rel=1e-3)
+    assert model_size(Settings(free=5), 2, LENGTH, [(2048, 512, 15)]) == pytest.approx(
+        4 * 20 * 2 * (1025 + LENGTH / 512), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "fine"),
+    [(100, 0, True), (99, 999, False), (None, 132, False), (None, 134, True), (None, None, True)],
+)
+def test_what_is_needed_is_held_against_the_limit_or_else_what_is_free(monkeypatch, limit, free, fine):
+    monkeypatch.setattr(module, "available", lambda: free)
+    if fine:
+        require("'song' needs", 100, limit, "try")
+    else:
+        with pytest.raises(UsageError, match=r"^'song' needs about 1 MB of memory and may take 1 MB; try"):
+            require("'song' needs", 100, limit, "try")
 
 
 VIEWS = ((512, 128, 60), (2048, 512, 20))

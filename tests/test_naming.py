@@ -10,11 +10,13 @@ from nmfsep.errors import UsageError
 from nmfsep.naming import (
     FIELDS,
     MANIFEST,
+    MODEL,
     check_template,
     collision_key,
     expand,
     fit_name,
     manifest_name,
+    model_name,
     parent_name,
     track_name,
 )
@@ -156,9 +158,10 @@ def test_long_names_that_differ_in_the_middle_stay_apart():
 
 
 @pytest.mark.parametrize("track", ["song", "a" * 251, "ü" * 125, os.fsdecode(b"\xe9" * 250)])
-def test_the_manifest_keeps_its_ending_whatever_the_track(track):
-    name = manifest_name(track)
-    assert name.endswith(MANIFEST)
+@pytest.mark.parametrize(("name_of", "ending"), [(manifest_name, MANIFEST), (model_name, MODEL)])
+def test_manifest_and_model_keep_their_endings_whatever_the_track(track, name_of, ending):
+    name = name_of(track)
+    assert name.endswith(ending)
     assert len(os.fsencode(name)) <= 255
     assert name.startswith(track[:50])
 

@@ -105,6 +105,30 @@ def test_stems_whose_names_differ_in_case_only_are_refused(residual):
         of(settings=Settings(components=2, residual=residual))
 
 
+def test_groups_decide_the_names():
+    settings = Settings(components=4, group=("voice=1,3",), residual="left")
+    (job,) = of(settings=settings, only=("voice", "left"))
+    assert job.names == ("voice", "component-2", "component-4", "left")
+    assert [path.name for path in job.targets] == ["voice.wav", "left.wav"]
+
+
+@pytest.mark.parametrize(
+    ("filename", "model"), [("{track}/{stem}.{ext}", "o/song/song.nmf.npz"), ("{index}/{track}", "o/song.nmf.npz")]
+)
+def test_a_model_lies_beside_the_manifest(filename, model):
+    (job,) = of(out="o", filename=filename, save_model=True)
+    assert (job.model, job.kept) == (Path(model), None)
+    assert job.model.parent == job.manifest.parent
+    assert of(out="o", filename=filename)[0].model is None
+
+
+def test_a_stem_cannot_have_the_name_of_the_model():
+    settings = Settings(components=2, group=("song.nmf=1",))
+    with pytest.raises(UsageError, match=r"song\.nmf\.npz' would be written for"):
+        of(settings=settings, filename="{stem}.npz", save_model=True)
+    assert of(settings=settings, filename="{stem}.npz")
+
+
 @pytest.mark.parametrize("path", ["none.wav", "none/song.wav", "dangling"])
 def test_a_missing_input_is_found_before_any_work(path):
     Path("dangling").symlink_to("nowhere")

@@ -11,6 +11,7 @@ import click
 
 from ..errors import UsageError
 from . import console
+from .inspect_model import describe_model, model_table
 from .options import reporting
 
 if TYPE_CHECKING:
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="FILE", type=click.Path())
 @reporting
 def command(path: str, as_json: bool, quiet: bool, debug: bool) -> int:
-    """Show what a dictionary holds: labels, templates, frames, and what it was learned from."""
+    """Show what a dictionary holds, or a model that split --save-model wrote.
+
+    Of a dictionary its labels, templates, frames, and what it was learned from; of a model its mixture, settings, and
+    the components that render can group.
+    """
     path = os.fsdecode(path)
     about = _describer(path)(path)
     if as_json:
         console.print_json({"path": path, **about})
     else:
-        console.print_bytes(_table(about).encode("utf-8", "backslashreplace"))
+        table = model_table(about) if about["kind"] == "model" else _table(about)
+        console.print_bytes(table.encode("utf-8", "backslashreplace"))
     return 0
 
 
@@ -43,7 +49,16 @@ def _describer(path: str) -> Callable[[str], dict[str, Any]]:
     for magic, describe in KINDS.items():
         if head.startswith(magic):
             return describe
-    raise UsageError("is no dictionary", "give a file that nmfsep learn wrote", path)
+    raise UsageError("is no dictionary or model", "give a file that nmfsep learn or split --save-model wrote", path)
+
+
+def _archive(path: str) -> dict[str, Any]:
+    from ..separation.archive import Archive
+    from ..separation.saved_file import LARGEST
+
+    with Archive(path, LARGEST) as file:
+        schema = file.schema
+    return SCHEMAS.get(schema or "", _dictionary)(path)
 
 
 def _dictionary(path: str) -> dict[str, Any]:
@@ -53,7 +68,12 @@ def _dictionary(path: str) -> dict[str, Any]:
 
 
 # one line for each kind of file, by how it begins
-KINDS: dict[bytes, Callable[[str], dict[str, Any]]] = {b"PK": _dictionary}
+KINDS: dict[bytes, Callable[[str], dict[str, Any]]] = {b"PK": _archive}
+# one line for each kind of container of arrays, by its schema; what has none may be a dictionary that a script saved
+SCHEMAS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "nmfsep.dictionary": _dictionary,
+    "nmfsep.model": describe_model,
+}
 
 
 def describe_dictionary(dictionary: Dictionary) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from .console import describe, plain, say  # noqa: E402
 
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
+    "render": ("Group, mask and write stems again, without factorizing.", "render"),
     "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
-    "inspect": ("Show what a dictionary holds.", "inspect"),
+    "inspect": ("Show what a dictionary or a saved model holds.", "inspect"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
     "completion": ("Print the completion script of a shell.", "completion"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,31 +11,22 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .options import GROUPS, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .writing import Writing, dry, dry_run, formats, output_settings, report
 
 if TYPE_CHECKING:
     from ..separation.guided import Guide
 
-GROUPS |= {"flac": "Output", "short": "Output", "dictionaries": "Guidance"}
-SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
+GROUPS |= {"dictionaries": "Guidance"}
 
 
-class Split(Command):
-    """A command whose --residual takes a value only after an equals sign, so that it cannot eat an input's name."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Give a bare --residual its default name."""
-        end = args.index("--") if "--" in args else len(args)
-        args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
-        return super().parse_args(ctx, args)
-
-
-@click.command("split", cls=Split, epilog="Example: nmfsep split song.wav -k 4 -o stems")
+@click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @knobs(
     Settings,
     components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
     residual={"metavar": "[=NAME]"},
+    group={"metavar": "NAME=1,3-5"},
 )
 @click.option(
     "-m",
@@ -49,18 +39,9 @@ class Split(Command):
     help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
 )
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
-@click.option("--flac", is_flag=True, envvar="NMFSEP_FLAC", help="Same as --format flac.")
-@click.option("--int16", "short", flag_value="int16", help="Same as --subtype PCM_16.")
-@click.option("--int24", "short", flag_value="int24", help="Same as --subtype PCM_24.")
-@click.option("--float32", "short", flag_value="float32", help="Same as --subtype FLOAT.")
+@formats
 @click.option("--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails.")
-@click.option(
-    "-n",
-    "--dry-run",
-    is_flag=True,
-    envvar="NMFSEP_DRY_RUN",
-    help="Check everything, print what would be written, and stop.",
-)
+@dry
 @max_memory
 @progressing
 @reporting
@@ -73,7 +54,7 @@ def command(
     flac: bool,
     short: str | None,
     fail_fast: bool,
-    dry_run: bool,
+    only_look: bool,
     limit: int | None,
     as_json: bool,
     quiet: bool,
@@ -90,15 +71,15 @@ def command(
     and the stems are its labels.
     """
     one_thread_of_blas()
-    output = _output(values, flac, short)
+    output = output_settings(values, flac, short)
     guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
     from ..plan import plan
 
     jobs = plan([os.fsdecode(path) for path in inputs], settings, output, guide)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
-    if dry_run:
-        return _dry_run(jobs, settings, output, guide, limit, as_json)
+    if only_look:
+        return dry_run(jobs, settings, output, guide, limit, as_json)
     from ..batch import run
 
     if len(jobs) > 1:
@@ -117,7 +98,7 @@ def command(
             failed.append(error)
         else:
             done.append(manifest)
-            _report(job.path, manifest, quiet, verbose)
+            report(job, manifest, quiet, verbose)
             if not as_json:
                 console.print_paths(job.targets)
             continue
@@ -147,17 +128,6 @@ def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tupl
     return guide, guide.settings(given)
 
 
-def _output(values: dict[str, Any], flac: bool, short: str | None) -> OutputSettings:
-    rest = {name: values[name] for name in OutputSettings.__dataclass_fields__}
-    if flac and rest["format"] not in (None, "flac"):
-        raise UsageError(f"--flac and --format {rest['format']} contradict each other")
-    if short and rest["subtype"]:
-        raise UsageError(f"--{short} and --subtype contradict each other")
-    rest["format"] = "flac" if flac else rest["format"] or "wav"
-    rest["subtype"] = SUBTYPES[short] if short else rest["subtype"]
-    return OutputSettings(**rest)
-
-
 def _require_fit(
     jobs: list[Any], settings: Settings, output: OutputSettings, guide: Guide | None, limit: int | None
 ) -> None:
@@ -169,51 +139,3 @@ def _require_fit(
         if os.path.isfile(os.fsencode(job.path)):  # a pipe can be read only once
             with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
                 inspect(job, source, settings, output, limit, guide)
-
-
-def _dry_run(
-    jobs: list[Any],
-    settings: Settings,
-    output: OutputSettings,
-    guide: Guide | None,
-    limit: int | None,
-    as_json: bool,
-) -> int:
-    from .. import memory
-    from ..plan import inspect, memory_needed
-    from ..signal.read import Source
-
-    rows = []
-    for job in jobs:
-        with Source(job.path) as source:
-            form = inspect(job, source, settings, output, limit, guide)
-            need = memory_needed(source, settings, output, guide)
-            notes = guide.fitted(source.sample_rate, settings)[1] if guide else ()
-        row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
-        rows.append(row | {"memory": need, "subtype": form.subtype})
-        what = f"{len(job.selected)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
-        console.say(f"{console.quote(job.path)}: would write {what}")
-        for note in notes:
-            console.say(f"{console.quote(job.path)}: {note}")
-        if not as_json:
-            console.print_paths(job.targets)
-    if as_json:
-        console.print_json({"tracks": rows, "errors": []})
-    return 0
-
-
-def _report(path: str, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
-    name = "standard input" if path == "-" else console.quote(path)
-    if not quiet:
-        for warning in manifest["warnings"]:
-            console.say(f"{name}: warning: {warning}")
-    if verbose:
-        for fit in manifest["fit"]:
-            how = "converged" if fit["converged"] else "stopped"
-            loss = list(fit["losses"].values())
-            console.say(
-                f"{name}: {fit['solver']} {how} after {fit['n_iter']} iterations, loss {loss[0]:.5g} to {loss[-1]:.5g}"
-            )
-        seconds = ", ".join(f"{stage} {took:.2f}" for stage, took in manifest["seconds"].items())
-        console.say(f"{name}: seconds: {seconds}")
-        sys.stderr.flush()

@@ -15,7 +15,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -25,34 +25,58 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..signal.publish import Output, publish_one
+from ..signal.publish import Output, naming_errors, publish_one
 
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
 LARGEST = 1 << 30  # bytes of all members, unpacked
 PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
+PIECE = 1 << 20  # bytes written at a time
 HEADER = 4096  # bytes of a member's header
 TEXT = 1 << 20  # characters of the description
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
-def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+Member = NDArray[Any] | Sequence[NDArray[Any]]
+
+
+def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Member]) -> None:
     """Write a container and give it its name, complete or not at all.
+
+    Parameters and errors are those of `fill`, with the path in place of the output.
+    """
+    with Output(path) as output:
+        fill(output, schema, version, about, arrays)
+        publish_one(output)
+
+
+def fill(
+    output: Output,
+    schema: str,
+    version: int,
+    about: Mapping[str, Any],
+    arrays: Mapping[str, Member],
+    largest: int | None = None,
+) -> None:
+    """Write a container into a file that has no name yet, with no copy of the arrays in memory.
 
     The same contents give the same bytes.
 
     Parameters
     ----------
-    path : Path
+    output : Output
+        Empty.
     schema : str
         What the contents mean, such as "nmfsep.dictionary".
     version : int
         Version of the schema.
     about : mapping
         What describes the arrays; must be JSON.
-    arrays : mapping of str to ndarray
-        Numbers of any shape.
+    arrays : mapping of str to ndarray or sequence of ndarray
+        Numbers of any shape; of a sequence the arrays, all of one shape, are stacked along a new first axis.
+    largest : int, optional
+        Bytes of all arrays at the most; LARGEST if not given.
 
     Raises
     ------
@@ -62,22 +86,37 @@ def write(path: Path, schema: str, version: int, about: Mapping[str, Any], array
         It would be larger than what is read.
     """
     text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
-    size = 4 * len(text) + sum(array.nbytes + HEADER for array in arrays.values())
-    if len(text) > TEXT or size > LARGEST or len(arrays) >= MEMBERS:
-        raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", path)
-    members = {META: np.array(text)} | {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    packed = io.BytesIO()
+    members: dict[str, Member] = {META: np.array(text), **arrays}
+    size = sum(part.nbytes for member in members.values() for part in _parts(member)) + HEADER * len(members)
+    if len(text) > TEXT or size > (LARGEST if largest is None else largest) or len(members) > MEMBERS:
+        raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", output.path)
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in members.items():
+    with (
+        naming_errors(output.path),
+        os.fdopen(os.dup(output.fd), "w+b") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for name, member in members.items():
+            parts = _parts(member)
+            dtype = parts[0].dtype.newbyteorder("<")
+            shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
+            header = io.BytesIO()
+            about_array = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(header, about_array)
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            body = io.BytesIO()
-            npy.write_array(body, array.astype(array.dtype.newbyteorder("<")), (1, 0), allow_pickle=False)
-            archive.writestr(entry, body.getvalue())
-    with Output(path) as output:
-        output.write(packed.getvalue())
-        publish_one(output)
+            entry.file_size = header.tell() + math.prod(shape) * dtype.itemsize  # decides whether it is a large one
+            with archive.open(entry, "w") as stream:
+                stream.write(header.getvalue())
+                for part in parts:
+                    rows = part.reshape(1, -1) if part.ndim < 2 else part
+                    step = max(1, PIECE // max(1, rows[:1].nbytes))
+                    for start in range(0, len(rows), step):
+                        stream.write(np.ascontiguousarray(rows[start : start + step], dtype).tobytes())
+
+
+def _parts(member: Member) -> Sequence[NDArray[Any]]:
+    return [member] if isinstance(member, np.ndarray) else member
 
 
 class Archive:
@@ -86,12 +125,16 @@ class Archive:
     Parameters
     ----------
     path : path-like
+    largest : int, optional
+        Bytes of all members, unpacked, at the most; LARGEST if not given.
 
     Attributes
     ----------
     path : str
     about : dict
         The description; empty in an ``.npz`` file that another program wrote.
+    size : int
+        Bytes of all members, unpacked.
 
     Raises
     ------
@@ -99,8 +142,9 @@ class Archive:
         The file cannot be read, is no such container, or declares more than is safe to unpack.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], largest: int | None = None) -> None:
         self.path = os.fspath(path)
+        self._largest = LARGEST if largest is None else largest
         try:
             if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
                 raise UsageError("is not a file", path=self.path)
@@ -165,7 +209,7 @@ class Archive:
         if values.ndim != ndim or values.size == 0:
             raise self.refusal(f"{name} has shape {values.shape}; {ndim} dimensions that are not empty are needed")
         with np.errstate(over="ignore"):
-            single = np.array(values, dtype=np.float32, order="C")
+            single = np.asarray(values, dtype=np.float32, order="C")
         if not np.isfinite(single).all():
             raise self.refusal(f"{name} holds NaN or infinite numbers, or larger than single precision has")
         if single.min() < 0:
@@ -191,12 +235,13 @@ class Archive:
         total, members = 0, {}
         for entry in entries:
             total += entry.file_size
-            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > LARGEST:
+            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > self._largest:
                 raise self.refusal(f"would unpack to {total} bytes or more, out of proportion", "it may be a zip bomb")
             name = entry.filename.removesuffix(".npy")
             if name in members:
                 raise self.refusal(f"has two members named {name[:40]!r}")
             members[name] = entry
+        self.size = total
         return members
 
     def _description(self) -> dict[str, Any]:

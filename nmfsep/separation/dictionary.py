@@ -126,14 +126,19 @@ def check_labels(labels: Sequence[str]) -> None:
     if not 1 <= len(labels) <= LABELS:
         raise UsageError(f"a dictionary has 1 to {LABELS} labels, not {len(labels)}")
     for label in labels:
-        if not label or "/" in label or "\0" in label or label in (".", "..") or len(label) > 200:
-            raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
+        check_label(label)
     seen: dict[str, str] = {}
     for label in labels:
         name = unicodedata.normalize("NFC", label).casefold()
         if name in seen:
             raise UsageError(f"labels {seen[name]!r} and {label!r} would be one file on some systems", "rename one")
         seen[name] = label
+
+
+def check_label(label: str) -> None:
+    """Raise UsageError unless a label can be the name of a stem."""
+    if not label or "/" in label or "\0" in label or label in (".", "..") or len(label) > 200:
+        raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
 
 
 def unit(W: Matrix) -> Matrix:

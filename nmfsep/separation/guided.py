@@ -87,6 +87,13 @@ class Guide:
         """Return what a dictionary is called in messages."""
         return self.names[index] if index < len(self.names) else f"dictionary {index + 1}"
 
+    def provenance(self, frames: Sequence[int]) -> list[dict[str, Any]]:
+        """Return what the templates came from, as JSON, and the lengths of frames they were used with."""
+        return [
+            {"path": name, "sha256": digest, "labels": list(dictionary.labels), "n_fft": list(frames)}
+            for name, digest, dictionary in zip(self.names, self.hashes, self.dictionaries, strict=True)
+        ]
+
     def settings(self, given: Mapping[str, Any]) -> Settings:
         """Return settings for a separation with these dictionaries, from those that the user gave.
 
@@ -211,8 +218,7 @@ def analyse_guided(audio: Audio, settings: Settings, guide: Guide, callback: Cal
         groups = [view.of(label).tolist() for label in range(len(guide.labels))]
         if settings.free:
             groups.append(list(range(len(view.owners), len(view.owners) + settings.free)))
-        model = Model(factors, groups, settings.residual is not None and not settings.free)
-        layers.append(Layer(view.stft, model))
+        layers.append(Layer(view.stft, Model(factors, groups)))
     first, *others = layers
     return Separation(
         settings, first.stft, tuple(fits), first.model, guide.labels, tuple(others), notes

@@ -128,4 +128,4 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
         order = np.argsort(-fit.factors.energies(), kind="stable")  # loudest first
         factors += [Factors(w, Z).select(order) for w in np.split(W, len(samples))]
     groups = [[component] for component in range(settings.components)]
-    return Separation(settings, stft, tuple(fits), Model(factors, groups, settings.residual is not None))
+    return Separation(settings, stft, tuple(fits), Model(factors, groups))

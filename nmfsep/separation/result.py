@@ -13,6 +13,7 @@ from ..registry import MASKS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import STFT
+from .grouping import Grouping, arrange
 from .stems import Model, render, with_power
 
 
@@ -35,12 +36,12 @@ class Separation:
     fits : tuple of Fit
         One, or one for each channel or layer.
     model : Model
-        Stems in their order.
+        Components in their order, before they are grouped into stems.
     labels : tuple of str
-        What the stems of the model are called, but for the residual; numbered components if not given.
+        Of the dictionaries, which then are the components; those are numbered if not given.
     others : tuple of Layer
-        Models of the same stems at other lengths of frames. The stems are the means over all: where the models err,
-        they err apart.
+        Models of the same components at other lengths of frames. The stems are the means over all: where the models
+        err, they err apart.
     notes : tuple of str
         What the user should know beside the warnings of the fits.
     """
@@ -59,10 +60,14 @@ class Separation:
         return (Layer(self.stft, self.model), *self.others)
 
     @property
+    def grouping(self) -> Grouping:
+        """The stems, and the components of each."""
+        return arrange(self.settings, self.labels)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Name of each stem."""
-        names = self.labels or tuple(f"component-{index + 1}" for index in range(self.settings.components))
-        return (*names, self.settings.residual) if self.settings.residual else names
+        return self.grouping.names
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -71,9 +76,11 @@ class Separation:
 
     def render(self, audio: Audio) -> Iterator[Samples]:
         """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
+        grouping = self.grouping
+        stems = [(layer.stft, layer.model.merged(grouping.members, grouping.residual)) for layer in self.layers]
         mask = with_power(MASKS.load(self.settings.mask), self.settings.mask_power)
         with Workers(self.settings.threads) as workers:
-            streams = [render(audio.samples, layer.stft, layer.model, mask, workers) for layer in self.layers]
+            streams = [render(audio.samples, stft, model, mask, workers) for stft, model in stems]
             yield from streams[0] if len(streams) == 1 else mean(audio.samples, streams)
 
 

@@ -42,6 +42,11 @@ class Model:
         """Number of stems."""
         return len(self.groups) + self.residual
 
+    def merged(self, members: Sequence[Sequence[int]], residual: bool) -> Model:
+        """Return the model of stems that are each made of several of these."""
+        groups = [[component for stem in stems for component in self.groups[stem]] for stems in members]
+        return Model(self.factors, groups, residual)
+
     def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
         """Return each stem's model of frames start to stop, (stems, frames, bins).
 
@@ -55,7 +60,9 @@ class Model:
                 z = factors.Z[indices[0], start:stop]
                 np.multiply(z[:, None], factors.W[:, indices[0]], out=part, casting="same_kind")
             else:
-                np.matmul(factors.Z[indices, start:stop].T, factors.W[:, indices].T, out=part)
+                # laid out in one way, whichever way the factors are: the bits of a product depend on it
+                z, w = (np.ascontiguousarray(rows) for rows in (factors.Z[indices, start:stop], factors.W.T[indices]))
+                np.matmul(z.T, w, out=part)
         if self.residual:
             np.maximum(np.abs(mixture) - parts[:-1].sum(axis=0), 0, out=parts[-1])
         return parts

@@ -33,6 +33,7 @@ class OutputSettings:
         "clamp", "What to do where a stem would leave the range of integers.", names=CLIP_MODES, group="Output"
     )
     only: tuple[str, ...] = knob((), "Write only the stems of these names.", group="Output")
+    save_model: bool = knob(False, "Keep the factorization, too, as {track}.nmf.npz, for render.", group="Output")
     force: bool = knob(False, "Replace files that another program wrote.", group="Output")
     offset: float = knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
     duration: float | None = knob(

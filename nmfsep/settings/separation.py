@@ -59,6 +59,11 @@ class Settings:
         group="Mask",
     )
     residual: str | None = knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    group: tuple[str, ...] = knob(
+        (),
+        "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay.",
+        group="Group",
+    )
     free: int = knob(
         0, "Templates learned from the mixture for what the dictionary lacks: stem residual.", low=0, high=10_000,
         group="Guidance",

@@ -40,6 +40,7 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["--version"],
         ["split", "--help"],
         ["check", "--help"],
+        ["render", "--help"],
         ["evaluate", "--help"],
         ["learn", "--help"],
         ["inspect", "--help"],
@@ -77,6 +78,9 @@ def test_the_help_has_an_example_that_works(
         shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
     for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
         shutil.copytree(stems_of_song, cli.folder / folder)
+    if command == "render":
+        assert cli("split", "song.wav", "-k", "4", "--save-model").code == 0
+        shutil.move(cli.folder / "separated/song/song.nmf.npz", cli.folder)
     if command == "evaluate":  # whose true stems lie in one folder
         for stem in (cli.folder / "stems/song").iterdir():
             stem.rename(cli.folder / "stems" / stem.name)

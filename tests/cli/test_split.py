@@ -171,3 +171,24 @@ def test_a_batch_of_short_inputs_keeps_its_order_in_json(cli: Cli, song: Path, s
     result = cli("split", sounds / "silence.wav", "song.wav", "-k", "2", "--json")
     tracks = [Path(track["input"]["path"]).name for track in json.loads(result.out)["tracks"]]
     assert tracks == ["silence.wav", "song.wav"]
+
+
+def test_groups_are_stems_that_add_up_with_the_others(cli: Cli, song: Path) -> None:
+    result = cli("split", "song.wav", "-k", "4", "--group", "voice=1,3", "--residual")
+    names = ("voice", "component-2", "component-4", "residual")
+    assert (result.code, result.paths) == (0, [f"separated/song/{name}.wav" for name in names])
+    assert_add_up([cli.folder / path for path in result.paths], song)
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ("voice=5", "--group voice: there is no stem 5; they are numbered from 1 to 4"),
+        ("voice=component-l", "did you mean 'component-"),
+        ("a/b=1", "'a/b' cannot be the name of a stem"),
+    ],
+)
+def test_a_group_of_what_there_is_not_is_found_before_any_work(cli: Cli, song: Path, group: str, message: str) -> None:
+    result = cli("split", "song.wav", "-k", "4", "--group", group)
+    assert (result.code, result.out, files(cli.folder)) == (2, b"", ["song.wav"])
+    assert message in result.err

@@ -18,8 +18,9 @@ from cli_harness import LENGTH, Cli, Result, files, well_said
 
 STEMS = ["song/component-1.wav", "song/component-2.wav"]
 MANIFEST = "song/song.nmfsep.json"
-SPLIT = ("split", "song.wav", "-k", "2", "-o", "wreck")
-MOST = 30  # events of a run, of which there are 21
+OURS = [*STEMS, "song/song.nmf.npz"]
+SPLIT = ("split", "song.wav", "-k", "2", "-o", "wreck", "--save-model")
+MOST = 33  # events of a run, of which there are 25
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def strike(folder: Path, song: Path, mode: str, first: int, last: int, stems: Pa
         if (ran / "struck").exists():
             wrecks.append(Wreck(Cli(ran), result, left))
         else:
-            assert (result.code, left) == (0, [*STEMS, MANIFEST])
+            assert (result.code, left) == (0, [*OURS, MANIFEST])
     return wrecks
 
 
@@ -87,16 +88,16 @@ def test_kill_9_before_any_change_of_a_name_leaves_complete_stems_only(killed: l
             assert len(sf.read(wreck.cli.folder / "wreck" / stem)[0]) == LENGTH
         if MANIFEST in wreck.left:  # until all are there it says that they are not
             complete = json.loads((wreck.cli.folder / "wreck" / MANIFEST).read_text())["complete"]
-            assert complete <= (set(STEMS) <= set(wreck.left))
+            assert complete <= (set(OURS) <= set(wreck.left))
 
 
 def test_kill_9_before_any_change_of_a_name_leaves_no_litter(killed: list[Wreck]) -> None:
-    litter = [set(wreck.left) - {*STEMS, MANIFEST} for wreck in killed]
+    litter = [set(wreck.left) - {*OURS, MANIFEST} for wreck in killed]
     # while the manifest takes the place of the note it has another name; the next run takes that away
     assert sum(map(len, litter)) <= 1
     for wreck in killed:
         wreck.again()
-        assert wreck.now() == [*STEMS, MANIFEST]
+        assert wreck.now() == [*OURS, MANIFEST]
 
 
 def test_the_run_after_a_kill_works(killed: list[Wreck]) -> None:
@@ -105,7 +106,7 @@ def test_the_run_after_a_kill_works(killed: list[Wreck]) -> None:
 
 def test_a_failing_change_of_a_name_exits_3_unless_it_did_not_matter(failed: list[Wreck]) -> None:
     for wreck in failed:
-        if wreck.left == [*STEMS, MANIFEST]:
+        if wreck.left == [*OURS, MANIFEST]:
             assert wreck.result.code == 0
         else:
             assert (wreck.result.code, wreck.result.out) == (3, b""), wreck
@@ -114,7 +115,7 @@ def test_a_failing_change_of_a_name_exits_3_unless_it_did_not_matter(failed: lis
 
 
 def test_a_failing_change_of_a_name_leaves_all_or_nothing(failed: list[Wreck]) -> None:
-    assert [wreck for wreck in failed if wreck.left not in ([], [*STEMS, MANIFEST])] == []
+    assert [wreck for wreck in failed if wreck.left not in ([], [*OURS, MANIFEST])] == []
 
 
 def test_the_run_after_a_rerun_that_failed_works(cli: Cli, song: Path, stems_of_song: Path) -> None:
@@ -124,10 +125,10 @@ def test_the_run_after_a_rerun_that_failed_works(cli: Cli, song: Path, stems_of_
 
 
 def test_a_failing_fsync_is_told_with_exit_3_and_leaves_nothing(cli: Cli, song: Path) -> None:
-    wrecks = strike(cli.folder, song, "fsync", 1, 5)  # three files, the folder, and the folder again
-    assert [wreck.result.code for wreck in wrecks] == [3] * 5
-    assert ["input/output error" in wreck.result.err for wreck in wrecks] == [True] * 5
-    assert [wreck.left for wreck in wrecks] == [[]] * 5
+    wrecks = strike(cli.folder, song, "fsync", 1, 6)  # four files, the folder, and the folder again
+    assert [wreck.result.code for wreck in wrecks] == [3] * 6
+    assert ["input/output error" in wreck.result.err for wreck in wrecks] == [True] * 6
+    assert [wreck.left for wreck in wrecks] == [[]] * 6
 
 
 @pytest.mark.parametrize("options", [[], ["--flac"], ["--float32"]])
@@ -138,6 +139,13 @@ def test_a_file_that_cannot_grow_is_told_with_exit_3_and_leaves_nothing(
     assert (result.code, result.out) == (3, b"")
     assert result.err.startswith("nmfsep: separated/song/component-")
     assert result.err.endswith("cannot be written: file too large\n")
+    assert files(cli.folder) == ["song.wav"]
+
+
+def test_a_model_that_cannot_grow_is_told_with_exit_3_and_leaves_nothing(cli: Cli, song: Path) -> None:
+    result = cli.shell("ulimit -f 14; exec nmfsep split song.wav -k 2 --n-fft 4096 --save-model")  # stems take 12
+    assert (result.code, result.out) == (3, b"")
+    assert result.err == "nmfsep: separated/song/song.nmf.npz: cannot be written: file too large\n"
     assert files(cli.folder) == ["song.wav"]
 
 

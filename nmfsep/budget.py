@@ -1,0 +1,66 @@
+"""What a separation takes: memory, and room on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import memory
+from .errors import InputError, OutputError
+from .nmf.kernels.choose import ONCE, THIN
+from .separation.grouping import arrange
+from .separation.saved import Known, Saved
+from .settings import OutputSettings, Settings
+from .signal.read import Source
+
+
+def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
+    """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
+    threads = settings.threads or os.cpu_count() or 1
+    length, stems = length_of(source, output) or 0, len(arrange(settings, known.labels if known else ()).names)
+    views = _views(source, settings, known)
+    if isinstance(known, Saved):
+        return memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
+    if known is not None:
+        return memory.estimate_guided(settings, source.channels, length, threads, views, stems)
+    thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
+    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
+
+
+def model_size(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
+    """Return about how many bytes the file of the model of an input takes."""
+    length = length_of(source, output) or 0
+    return memory.model_size(settings, source.channels, length, _views(source, settings, known))
+
+
+def length_of(source: Source, output: OutputSettings) -> int | None:
+    """Return the samples of the stretch asked for, None if the header does not say how long the file is."""
+    first, count = source.stretch(output.offset, output.duration)
+    if source.frames is None:
+        return None
+    rest = max(0, source.frames - first)
+    return rest if count is None else min(rest, count)
+
+
+def _views(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and templates of each length of frames that is known before the fit."""
+    if isinstance(known, Saved):
+        sizes = [(layer.stft, layer.model.factors[0].components) for layer in known.layers]
+    else:
+        views = known.fitted(source.sample_rate, settings)[0].views if known else ()
+        sizes = [(view.stft, view.W.shape[1]) for view in views]
+    return [(stft.n_fft, stft.hop_length, templates) for stft, templates in sizes]
+
+
+def require_space(folder: Path, need: int) -> None:
+    """Raise OutputError unless so many bytes are free where a folder is or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        raise InputError(str(error)) from error
+    free = disk.f_bavail * disk.f_frsize
+    if need > free:
+        message = f"no space left on device: the stems need {memory.show_size(need)}, {memory.show_size(free)} are free"
+        raise OutputError(message, path=folder)

@@ -1,0 +1,117 @@
+"""What commands that write stems share: options, the dry run, and what is told of a track."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import UsageError
+from ..settings import OutputSettings, Settings
+from . import console
+from .options import GROUPS, Command
+
+if TYPE_CHECKING:
+    from ..plan import Job
+    from ..separation.saved import Known
+
+GROUPS |= {"flac": "Output", "short": "Output"}
+SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Writing(Command):
+    """A command whose --residual takes a value only after an equals sign, so that it cannot eat an input's name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare --residual its default name."""
+        end = args.index("--") if "--" in args else len(args)
+        args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
+        return super().parse_args(ctx, args)
+
+
+def formats(function: F) -> F:
+    """Add the short ways to name a format."""
+    for option in (
+        click.option("--float32", "short", flag_value="float32", help="Same as --subtype FLOAT."),
+        click.option("--int24", "short", flag_value="int24", help="Same as --subtype PCM_24."),
+        click.option("--int16", "short", flag_value="int16", help="Same as --subtype PCM_16."),
+        click.option("--flac", is_flag=True, envvar="NMFSEP_FLAC", help="Same as --format flac."),
+    ):
+        function = option(function)
+    return function
+
+
+def dry(function: F) -> F:
+    """Add --dry-run."""
+    text = "Check everything, print what would be written, and stop."
+    return click.option("-n", "--dry-run", "only_look", is_flag=True, envvar="NMFSEP_DRY_RUN", help=text)(function)
+
+
+def output_settings(values: dict[str, Any], flac: bool, short: str | None) -> OutputSettings:
+    """Return where and how to write, from the values of options and the short ways to name a format."""
+    rest = {name: values[name] for name in OutputSettings.__dataclass_fields__ if name in values}
+    if flac and rest["format"] not in (None, "flac"):
+        raise UsageError(f"--flac and --format {rest['format']} contradict each other")
+    if short and rest["subtype"]:
+        raise UsageError(f"--{short} and --subtype contradict each other")
+    rest["format"] = "flac" if flac else rest["format"] or "wav"
+    rest["subtype"] = SUBTYPES[short] if short else rest["subtype"]
+    return OutputSettings(**rest)
+
+
+def dry_run(
+    jobs: Sequence[Job],
+    settings: Settings,
+    output: OutputSettings,
+    known: Known | None,
+    limit: int | None,
+    as_json: bool,
+) -> int:
+    """Tell what would be written."""
+    from .. import memory
+    from ..budget import memory_needed
+    from ..plan import inspect
+    from ..separation.guided import Guide
+    from ..signal.read import Source
+
+    rows = []
+    for job in jobs:
+        with Source(job.path) as source:
+            form = inspect(job, source, settings, output, limit, known)
+            need = memory_needed(source, settings, output, known)
+            notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
+        row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
+        rows.append(row | {"memory": need, "subtype": form.subtype})
+        model = " and the model" if job.model else ""
+        what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(need)} of memory"
+        console.say(f"{console.quote(job.path)}: would write {what}")
+        for note in notes:
+            console.say(f"{console.quote(job.path)}: {note}")
+        if not as_json:
+            console.print_paths(job.targets)
+    if as_json:
+        console.print_json({"tracks": rows, "errors": []})
+    return 0
+
+
+def report(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
+    """Tell of a track that is done: warnings, and with -v how the fit went."""
+    name = "standard input" if job.path == "-" else console.quote(job.path)
+    if not quiet:
+        for warning in manifest["warnings"]:
+            console.say(f"{name}: warning: {warning}")
+    if verbose:
+        for fit in manifest["fit"]:
+            how = "converged" if fit["converged"] else "stopped"
+            loss = list(fit["losses"].values())
+            console.say(
+                f"{name}: {fit['solver']} {how} after {fit['n_iter']} iterations, loss {loss[0]:.5g} to {loss[-1]:.5g}"
+            )
+        if job.model:
+            console.say(f"{name}: the model is {console.quote(job.model)}")
+        seconds = ", ".join(f"{stage} {took:.2f}" for stage, took in manifest["seconds"].items())
+        console.say(f"{name}: seconds: {seconds}")
+        sys.stderr.flush()

@@ -1,0 +1,147 @@
+"""Which components make up which stem: the meaning of NAME=1,3-5."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..registry import suggestion
+from ..settings import Settings
+from .dictionary import check_label
+
+REST = "rest"  # the word for all that no group has
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The stems of a separation.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of all stems, in order; the last may be a residual that has no components.
+    members : tuple of tuple of int
+        The components, or labels of a dictionary, of each stem that has any.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+
+    @property
+    def residual(self) -> bool:
+        """Whether the last stem is what the components leave."""
+        return len(self.names) > len(self.members)
+
+
+def component_names(settings: Settings, labels: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what a separation can be grouped from: numbered components, or labels and what has free templates."""
+    if not labels:
+        return tuple(f"component-{index + 1}" for index in range(settings.components))
+    if settings.free and settings.residual is not None:
+        return (*labels, settings.residual)
+    return tuple(labels)
+
+
+def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
+    """Return the stems that settings ask for: groups in their order, then what is in none, then the residual.
+
+    Parameters
+    ----------
+    settings : Settings
+    labels : sequence of str, optional
+        Of the dictionaries; numbered components if not given.
+
+    Raises
+    ------
+    UsageError
+        A group names what there is not, or what another has, or two stems would have one name.
+    """
+    clash = UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
+    freed = bool(labels and settings.free)
+    if freed and settings.residual in labels:
+        raise clash
+    components = component_names(settings, labels)
+    groups = parse(settings.group, components)
+    taken = {member for members in groups.values() for member in members}
+    alone = [index for index in range(len(components)) if index not in taken]
+    names = [*groups, *(components[index] for index in alone)]
+    for index in alone:
+        if components[index] in groups:
+            name = components[index]
+            raise UsageError(f"--group {name} is the name of a stem that is not in it", "choose another name")
+    if settings.residual is not None and not freed:
+        if settings.residual in names:
+            raise clash
+        names.append(settings.residual)
+    return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)))
+
+
+def parse(
+    asked: Sequence[str], components: Sequence[str], known: Mapping[str, Sequence[int]] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the members of each group of texts NAME=MEMBER,MEMBER, as indices in rising order.
+
+    Parameters
+    ----------
+    asked : sequence of str
+        A member is a number from 1, a range such as 3-5, a name, or "rest".
+    components : sequence of str
+        Their names.
+    known : mapping of str to sequence of int, optional
+        Other names, each for several components.
+
+    Raises
+    ------
+    UsageError
+        As for `arrange`.
+    """
+    names: dict[str, Sequence[int]] = dict(known or {})
+    names |= {name: (index,) for index, name in enumerate(components)}
+    owner: dict[int, str] = {}
+    groups: dict[str, list[int]] = {}
+    greedy = None  # the group that takes the rest
+    for text in asked:
+        name, equals, members = text.partition("=")
+        if not equals or not members:
+            raise UsageError(f"--group {text[:80]!r} is not NAME=MEMBERS", "give such as voice=1,3-5")
+        check_label(name)
+        if name in groups:
+            raise UsageError(f"--group names {name[:40]!r} twice", "give all its members at once, with commas")
+        groups[name] = []
+        for member in members.split(","):
+            if member == REST and REST not in names:
+                if greedy is not None:
+                    raise UsageError(f"--group {name} and --group {greedy} both take the rest", "leave out one")
+                greedy = name
+                continue
+            for index in _indices(member, names, len(components), name):
+                if index in owner:
+                    other = "twice in" if owner[index] == name else f"in {owner[index]!r} and in"
+                    raise UsageError(f"--group: {components[index]!r} is {other} {name!r}", "give each once")
+                owner[index] = name
+                groups[name].append(index)
+    if greedy is not None:
+        groups[greedy] += [index for index in range(len(components)) if index not in owner]
+        if not groups[greedy]:
+            raise UsageError(f"--group {greedy} takes the rest, and nothing is left", "leave it out")
+    return {name: tuple(sorted(members)) for name, members in groups.items()}
+
+
+def _indices(member: str, names: Mapping[str, Sequence[int]], count: int, group: str) -> Iterator[int]:
+    """Yield the indices that one member stands for; a name goes before a number that looks the same."""
+    if member in names:
+        yield from names[member]
+        return
+    match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", member, re.ASCII)
+    if match is None:
+        raise UsageError(f"--group {group}: {member[:40]!r} is no stem", suggestion(member, list(names)))
+    first = int(match[1])
+    last = first if match[2] is None else int(match[2])
+    for end in (first, last):
+        if not 1 <= end <= count:
+            raise UsageError(f"--group {group}: there is no stem {end}", f"they are numbered from 1 to {count}")
+    if last < first:
+        raise UsageError(f"--group {group}: {member} goes backwards", f"write {last}-{first}")
+    yield from range(first - 1, last)

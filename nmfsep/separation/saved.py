@@ -1,0 +1,250 @@
+"""A factorization that was kept: its stems can be grouped, masked and written again without another fit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..nmf.fit import Fit
+from ..settings import Settings
+from ..signal.audio import Audio
+from .grouping import arrange, component_names, parse
+from .guided import MASK_POWER, Guide
+from .result import Layer, Separation
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The sound that was factorized.
+
+    Parameters
+    ----------
+    name : str
+        Of its file, without folders.
+    sha256 : str
+        Hash of the samples, by `samples_sha256`.
+    sample_rate : int
+        Hertz.
+    channels : int
+    offset, length : int
+        The stretch that was taken, in samples.
+    to_end : bool
+        Whether it went to the end of the file.
+    """
+
+    name: str
+    sha256: str
+    sample_rate: int
+    channels: int
+    offset: int
+    length: int
+    to_end: bool
+
+    @property
+    def stretch(self) -> tuple[float, float | None]:
+        """The offset and the duration to read it by, in seconds."""
+        return self.offset / self.sample_rate, None if self.to_end else self.length / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A factorization with all that its stems are made by.
+
+    Parameters
+    ----------
+    settings : Settings
+        By which it was made, with any number of threads.
+    labels : tuple of str
+        Of the dictionaries; none where components are numbered.
+    layers : tuple of Layer
+        One model of the components for each length of frames.
+    mixture : Mixture
+    fits : tuple of dict
+        What `describe_fit` says of each fit.
+    dictionaries : tuple of dict
+        What `Guide.provenance` said, without folders.
+    warnings : tuple of str
+        Of the separation.
+    versions : dict
+        Of what made it.
+    path : str
+        The file it was read from.
+    sha256 : str
+        Of that file.
+
+    Raises
+    ------
+    UsageError
+        The settings ask for stems that there cannot be.
+    """
+
+    settings: Settings
+    labels: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    mixture: Mixture
+    fits: tuple[dict[str, Any], ...] = ()
+    dictionaries: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        arrange(self.settings, self.labels)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """What can be grouped."""
+        return component_names(self.settings, self.labels)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the factors."""
+        matrices = [m for layer in self.layers for factors in layer.model.factors for m in (factors.W, factors.Z)]
+        return sum({id(matrix): matrix.nbytes for matrix in matrices}.values())
+
+    def energy_shares(self) -> list[float]:
+        """Return each component's share of the energies of all, taken alone, of the first layer; all 0 in silence."""
+        model = self.layers[0].model
+        energies = sum(factors.energies() for factors in model.factors)
+        each = [float(np.sum(np.take(energies, group))) for group in model.groups]
+        return [energy / (sum(each) or 1) for energy in each]
+
+    def provenance(self, frames: Sequence[int]) -> list[dict[str, Any]]:
+        """Return what the templates came from, as JSON; `frames` is not needed, since it is saved with it."""
+        return list(self.dictionaries)
+
+    def settings_with(self, given: Mapping[str, Any]) -> Settings:
+        """Return the settings by which to render, those given in place of the saved ones.
+
+        Parameters
+        ----------
+        given : mapping
+            Of group, mask, mask_power, residual and threads those that the user gave. Groups may be made of the groups
+            that were saved, too. Another mask has the power it has by default.
+
+        Raises
+        ------
+        UsageError
+            They make no sense with this model.
+        """
+        chosen = dict(given)
+        mask = chosen.get("mask", self.settings.mask)
+        if mask != self.settings.mask:
+            chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
+        if "residual" in chosen and chosen["residual"] is None and self.labels:
+            if self.settings.free:
+                message = "the free templates of the model are a stem, so it cannot go without"
+                raise UsageError(message, "put it into a group")
+            if len(self.labels) == 1:
+                raise UsageError(f"without it, the stem {self.labels[0]!r} would be the whole mixture")
+        if chosen.get("group"):
+            names = self.components
+            saved = arrange(self.settings, self.labels)
+            groups = parse(chosen["group"], names, dict(zip(saved.names, saved.members, strict=False)))
+            chosen["group"] = tuple(
+                f"{name}={','.join(_spelling(index, names) for index in members)}" for name, members in groups.items()
+            )
+        settings = replace(self.settings, **chosen)
+        arrange(settings, self.labels)
+        return settings
+
+    def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
+        """Raise UsageError unless a file can be the mixture, by what its header tells.
+
+        Parameters
+        ----------
+        sample_rate : int
+            Hertz.
+        channels : int
+        frames : int or None
+            Samples of the stretch that the model is of; None if not known.
+        """
+        mixture = self.mixture
+        if sample_rate != mixture.sample_rate:
+            raise self._refusal(f"has {sample_rate} Hz, the mixture of the model {mixture.sample_rate} Hz")
+        if channels != mixture.channels:
+            raise self._refusal(f"has {_channels(channels)}, the mixture of the model {_channels(mixture.channels)}")
+        if frames is not None and frames < mixture.length:
+            self._require_length(frames)
+
+    def separation(self, audio: Audio, settings: Settings) -> Separation:
+        """Return the separation of the mixture, as if it had just been factorized.
+
+        A sound that differs in its samples only, as one encoded again does, is taken, with a warning.
+
+        Parameters
+        ----------
+        audio : Audio
+            The stretch that the model is of.
+        settings : Settings
+            From `settings_with`.
+
+        Raises
+        ------
+        UsageError
+            It has another sample rate, or number of channels or samples.
+        """
+        self.require(audio.sample_rate, audio.channels, None)
+        self._require_length(audio.length)
+        notes = self.warnings
+        if samples_sha256(audio) != self.mixture.sha256:
+            notes += (
+                f"is not the very sound that the model was learned from, {self.mixture.name!r}, though as long; if it "
+                "is not a copy of it, the stems mean nothing",
+            )
+        first, *others = self.layers
+        return Separation(settings, first.stft, (), first.model, self.labels, tuple(others), notes)
+
+    def _require_length(self, length: int) -> None:
+        if length != self.mixture.length:
+            at = f" from {self.mixture.offset} on" if self.mixture.offset else ""
+            message = f"has {length} samples{at}, the mixture of the model {self.mixture.length}"
+            raise self._refusal(message)
+
+    def _refusal(self, message: str) -> UsageError:
+        name = "what came through standard input" if self.mixture.name == "-" else repr(self.mixture.name)
+        return UsageError(message, f"give the file that the model was learned from, {name}")
+
+
+Known = Guide | Saved  # what makes a fit easier, or needless
+
+
+def mixture_of(path: str, audio: Audio, offset: int, to_end: bool) -> Mixture:
+    """Return what to keep of a mixture, of which a stretch was read from some sample on."""
+    name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(audio)
+    return Mixture(name, digest, audio.sample_rate, audio.channels, offset, audio.length, to_end)
+
+
+def samples_sha256(audio: Audio) -> str:
+    """Return a hash of the samples, which tags and containers do not change."""
+    digest = hashlib.sha256(f"{audio.exponent} {audio.samples.shape}".encode())
+    for channel in audio.samples:
+        digest.update(memoryview(channel.astype("<f4", order="C", copy=False)))
+    return digest.hexdigest()
+
+
+def describe_fit(fit: Fit) -> dict[str, Any]:
+    """Return what there is to say of a fit, as JSON."""
+    return {
+        "solver": fit.solver,
+        "n_iter": fit.n_iter,
+        "converged": fit.converged,
+        "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
+    }
+
+
+def _spelling(index: int, names: tuple[str, ...]) -> str:
+    """Return how a component can be told from all others, in a group: its number unless that is another's name."""
+    number = str(index + 1)
+    return number if number not in names or names[index] == number else names[index]
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
