@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_stems, written_by_us
+from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .plan import Job, inspect
 from .separation.pipeline import Separation, analyse
 from .settings import OutputSettings, Settings
@@ -80,7 +80,7 @@ def run(
             clock.lap("render")
             manifest = track.manifest(settings, files, clock)
             note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
-            note.write(encode(manifest | {"complete": False, "former": vouched_stems(job.manifest)}))
+            note.write(encode(manifest | {"complete": False, "former": vouched_files(job.manifest)}))
             vouch.write(encode(manifest))
             stale = sorted(written_by_us(job.manifest) - set(job.targets))
             publish(files, note, vouch, stale)

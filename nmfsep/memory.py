@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .errors import UsageError
 from .settings import Settings
 
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
+PICTURES = 45 << 20  # matplotlib
+COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where it is not one
+DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
 SHARE = 0.75  # of what is free
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -31,6 +35,48 @@ def estimate(settings: Settings, channels: int, length: int, threads: int, compi
     render = 4 * (threads + 1) * k * channels * block * (bins + 2 * settings.hop)
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
+
+
+def matrix_estimate(
+    model: str,
+    rows: int,
+    columns: int,
+    itemsize: int,
+    k: int,
+    compiled: bool = False,
+    pictures: bool = False,
+    pca: bool = False,
+) -> int:
+    """Return about how many bytes factorizing a matrix takes at its peak.
+
+    `itemsize` is that of its entries in the file; `compiled` says that compiled loops are loaded, `pictures` and
+    `pca` that pictures are drawn, and principal components among them.
+    """
+    size = 8 if itemsize >= 8 or model == "deep-semi" else 4
+    entries, least = rows * columns, min(rows, columns)
+    need = BASE + entries * (itemsize + COPIES.get(model, 1) * size) + 8 * size * (k + 10) * (rows + columns)
+    if model in DECOMPOSED or pca:  # in double precision, whatever goes in
+        need += 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2)
+    return need + (LOOPS if compiled else 0) + (PICTURES if pictures else 0)
+
+
+def require(what: str, need: int, limit: int | None, hint: str) -> None:
+    """Raise UsageError unless so many bytes may be taken.
+
+    Parameters
+    ----------
+    what : str
+        Who needs them, with its verb: "'song' needs".
+    need : int
+    limit : int or None
+        Bytes that may be taken; if None, SHARE of what is free.
+    hint : str
+        What to try.
+    """
+    free = available()
+    most = limit if limit is not None else free if free is None else round(free * SHARE)
+    if most is not None and need > most:
+        raise UsageError(f"{what} about {show_size(need)} of memory and may take {show_size(most)}", hint)
 
 
 def available() -> int | None:

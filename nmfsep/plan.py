@@ -80,7 +80,8 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
     jobs = [_job(path, names, selected, settings, output) for path in inputs]
     _require_distinct(jobs)
     for job in jobs:
-        _require_free(job, inputs, output)
+        if job.manifest is not None:
+            require_free(job.targets, job.manifest, inputs, output.force)
     return jobs
 
 
@@ -108,15 +109,10 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
     length = _length(source, output)
     if length is not None:
         need = memory_needed(source, settings, output)
-        free = memory.available()
-        most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
-        if most is not None and need > most:
-            raise UsageError(
-                f"{job.track!r} needs about {memory.show_size(need)} of memory and may take {memory.show_size(most)}",
-                "use fewer components, a larger --hop-length, --duration, or --max-memory",
-            )
+        hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
+        memory.require(f"{job.track!r} needs", need, limit, hint)
         if job.targets:
-            _require_space(job, length * source.channels * form.bytes * len(job.targets))
+            require_space(job.targets[0].parent, length * source.channels * form.bytes * len(job.targets))
     return form
 
 
@@ -208,30 +204,45 @@ def _require_distinct(jobs: Sequence[Job]) -> None:
             seen[key] = job
 
 
-def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> None:
-    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written."""
-    if job.manifest is None:
-        return
-    mine = written_by_us(job.manifest)
-    existing = [path for path in (*job.targets, job.manifest) if os.path.lexists(path)]
+def require_free(targets: Sequence[Path], manifest: Path, inputs: Sequence[str], force: bool) -> None:
+    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        The files to be written.
+    manifest : Path
+        What will vouch for them.
+    inputs : sequence of str
+        Files that must not be touched.
+    force : bool
+        Whether what another program wrote may be replaced.
+
+    Raises
+    ------
+    UsageError
+    """
+    mine = written_by_us(manifest)
+    existing = [path for path in (*targets, manifest) if os.path.lexists(path)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
         for source in inputs:
             if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
                 raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
         if os.path.isdir(path):
-            raise UsageError("is a folder where a stem should go", "choose another folder with -o", path)
-    if existing and not output.force:
+            raise UsageError("is a folder where a file should go", "choose another folder with -o", path)
+    if existing and not force:
         for path in existing:
-            if path not in mine and not (path == job.manifest and is_manifest(path)):
+            if path not in mine and not (path == manifest and is_manifest(path)):
                 hint = "use --force to replace it, or another folder with -o"
                 raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
-    for folder in dict.fromkeys(path.parent for path in (*job.targets, job.manifest)):
+    for folder in dict.fromkeys(path.parent for path in (*targets, manifest)):
         if not folder_is_writable(folder):
             raise UsageError("cannot be written to", "choose another folder with -o", folder)
 
 
-def _require_space(job: Job, need: int) -> None:
-    folder = job.targets[0].parent
+def require_space(folder: Path, need: int) -> None:
+    """Raise OutputError unless the disk of a folder, which need not exist yet, has that many bytes free."""
+    path = folder
     while not folder.exists():
         folder = folder.parent
     try:
@@ -240,5 +251,5 @@ def _require_space(job: Job, need: int) -> None:
         raise InputError(str(error)) from error
     free = disk.f_bavail * disk.f_frsize
     if need > free:
-        message = f"no space left on device: the stems need {memory.show_size(need)}, {memory.show_size(free)} are free"
-        raise OutputError(message, path=folder)
+        message = f"no space left on device: {memory.show_size(need)} are needed, {memory.show_size(free)} are free"
+        raise OutputError(message, path=path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .errors import UsageError
-from .registry import DIVERGENCES, MASKS, SOLVERS, SOUND_STARTS, STARTS, Registry, suggestion
+from .registry import DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS, Registry, suggestion
 
 CHANNEL_MODES = {
     "joint": "one Z for all channels, a part of W for each",
@@ -35,6 +35,10 @@ CLIP_MODES = {
     "clamp": "hold it there and give the excess to the other stems, so that the sum stays exact",
     "rescale": "turn all stems down by one factor",
     "error": "fail",
+}
+FREE = {
+    "W": "the templates",
+    "Z": "the activations",
 }
 MATCHES = {
     "name": "the estimate of the same name",
@@ -221,3 +225,40 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         _check_all(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorizeSettings:
+    """What is factorized, by which model, and what is written; checked on construction.
+
+    Raises
+    ------
+    UsageError
+        A value is out of its range or contradicts another.
+    """
+
+    model: str = _knob("nmf", "What the matrix is taken for.", names=MODELS)
+    components: int | None = _knob(None, "Components wanted; deep models take --levels.", low=1, high=1_000_000)
+    levels: tuple[int, ...] | None = _knob(None, "Parts at each level, the finest first, such as 40,12,4.", unit="list")
+    free: str = _knob("W", "What may be negative in the semi models.", names=FREE)
+    solver: str = _knob("auto", "How the loss is minimised; auto picks by divergence.", names=SOLVERS)
+    start: str = _knob("auto", "Where the fit starts; auto picks by model and solver.", names=SIGNED_STARTS | STARTS)
+    array: str | None = _knob(None, "Which array of an .npz file.", group="Input")
+    transpose: bool = _knob(False, "Factorize the transpose, as where samples are in rows.", group="Input")
+    images: bool = _knob(
+        False, "INPUT is a folder of images of one size, or an array (images, height, width).", group="Input"
+    )
+    pca: bool = _knob(False, "Also draw the parts beside the principal components of the images.", group="Output")
+    pictures: bool = _knob(False, "Also draw X, W, Z, W Z and the loss.", group="Output")
+    csv: bool = _knob(False, "Also write W, Z and the loss as CSV.", group="Output")
+    out: str = _knob("factors", "Folder to write to.", group="Output")
+    force: bool = _knob(False, "Replace files that another program wrote.", group="Output")
+
+    def __post_init__(self) -> None:
+        _check_all(self)
+        if self.pca and not self.images:
+            raise UsageError("--pca compares images", "add --images")
+        if self.images and self.transpose:
+            raise UsageError("--images and --transpose contradict each other", "each image is a column already")
+        if self.images and self.array:
+            raise UsageError("--images and --array contradict each other", "save the images as .npy")

@@ -19,8 +19,8 @@ LAYERS = [
     {"signal", "nmf"},
     {"separation"},
     {"manifest"},
-    {"plan"},
-    {"batch", "evaluation"},
+    {"plan", "plots"},
+    {"batch", "evaluation", "matrices"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -3,7 +3,9 @@ import resource
 import pytest
 
 import nmfsep.memory as module
-from nmfsep.memory import available, estimate, parse_size, show_size
+from nmfsep.errors import UsageError
+from nmfsep.memory import available, estimate, matrix_estimate, parse_size, require, show_size
+from nmfsep.registry import MODELS
 from nmfsep.settings import Settings
 
 LENGTH = 44100 * 600
@@ -83,6 +85,31 @@ def test_the_spectrogram_and_the_sound_are_counted_in_full(length, channels):
     spectrogram = 4 * (length // 512) * 1025 * channels
     assert of(channels=channels, length=length) > sound + spectrogram
     assert of(channels=channels, length=length) < 3 * (sound + spectrogram) + (1 << 30)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_matrix_is_counted_with_the_copies_that_its_model_makes(model):
+    entries = 3000 * 2000
+    need = matrix_estimate(model, 3000, 2000, 8, 5)
+    assert 16 * entries < need - matrix_estimate(model, 1, 1, 8, 5) < 16 * 8 * entries
+    assert matrix_estimate(model, 3000, 2000, 8, 50) > need
+    assert matrix_estimate(model, 3000, 2000, 4, 5) < need
+    assert matrix_estimate(model, 3000, 2000, 8, 5, compiled=True, pictures=True, pca=True) > need + (100 << 20)
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(99, True), (100, False)])
+def test_more_than_may_be_taken_is_refused(limit, refused):
+    if not refused:
+        require("'x' needs", 100, limit, "try less")
+        return
+    with pytest.raises(UsageError, match="'x' needs about 1 MB of memory and may take 1 MB; try less"):
+        require("'x' needs", 100, limit, "try less")
+
+
+def test_three_quarters_of_what_is_free_may_be_taken(system):
+    require("'x' needs", 3072 << 10, None, "")
+    with pytest.raises(UsageError):
+        require("'x' needs", (3072 << 10) + 1, None, "")
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import WINDOWS, OutputSettings, Settings
+from nmfsep.settings import WINDOWS, FactorizeSettings, OutputSettings, Settings
 from nmfsep.signal.stft import STFT
 
-KNOBS = [*dataclasses.fields(Settings), *dataclasses.fields(OutputSettings)]
+KINDS = (Settings, OutputSettings, FactorizeSettings)
+KNOBS = [knob for kind in KINDS for knob in dataclasses.fields(kind)]
 NAMED = [
     (Settings, "divergence"),
     (Settings, "solver"),
@@ -17,10 +18,12 @@ NAMED = [
     (Settings, "mask"),
     (OutputSettings, "format"),
     (OutputSettings, "clip_mode"),
+    (FactorizeSettings, "model"),
+    (FactorizeSettings, "free"),
 ]
 BOUNDED = [
     (kind, knob.name, knob.metadata["low"], knob.metadata["high"])
-    for kind in (Settings, OutputSettings)
+    for kind in KINDS
     for knob in dataclasses.fields(kind)
     if knob.metadata["low"] is not None
 ]

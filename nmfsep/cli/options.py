@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
@@ -9,10 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from ..registry import DIVERGENCES, Registry
-from ..settings import EvaluationSettings, OutputSettings, Settings
-from .params import Name, Real, Size, Time, Whole
+from ..settings import EvaluationSettings, FactorizeSettings, OutputSettings, Settings
+from .params import Name, Real, Size, Time, Whole, Wholes
 
-KINDS = (Settings, OutputSettings, EvaluationSettings)
+Kind = Settings | OutputSettings | EvaluationSettings | FactorizeSettings
+KINDS = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
@@ -48,6 +50,8 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
     if names is not None:
         extra = ("auto",) if knob.default == "auto" else ()
         return Name(names, extra, number=names is DIVERGENCES)
+    if about["unit"] == "list":
+        return Wholes()
     if about["unit"] == "time":
         return Time()
     if kind.startswith("int"):
@@ -58,7 +62,7 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
 
 
 def knobs(
-    settings: type[Settings | OutputSettings | EvaluationSettings],
+    settings: type[Kind],
     some: Collection[str] | None = None,
     /,
     **changes: dict[str, Any],
@@ -96,6 +100,12 @@ def knobs(
         return function
 
     return decorate
+
+
+def one_blas_thread() -> None:
+    """Give BLAS one thread, before it is loaded; the program's own threads divide the work."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
 
 
 def reporting(function: F) -> F:

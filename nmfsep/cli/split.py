@@ -12,7 +12,7 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, Command, knobs, max_memory, progressing, reporting
+from .options import GROUPS, Command, knobs, max_memory, one_blas_thread, progressing, reporting
 
 GROUPS |= {"flac": "Output", "short": "Output"}
 SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
@@ -67,9 +67,7 @@ def command(
     rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
     the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
     """
-    # one thread of BLAS each, before it is loaded; the program's own threads divide the work
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    one_blas_thread()
     settings, output = _settings(values, flac, short)
     from ..plan import plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,13 @@ class DeepFit:
         """Return for each part of a level the part of the next that has most of it, (levels[l - 1],): the tree."""
         parents: NDArray[np.intp] = self.shares(level).argmax(axis=1)
         return parents
+
+    def ordered(self) -> DeepFit:
+        """Return the same fit with the parts of every level in order of energy, loudest first."""
+        orders = [np.argsort(-self.level(n + 1).energies(), kind="stable") for n in range(len(self.layers))]
+        layers = [layer[:, order] for layer, order in zip(self.layers, orders, strict=True)]
+        below = [layer[order] for layer, order in zip(layers[1:], orders, strict=False)]
+        return replace(self, layers=(layers[0], *below), Z=self.Z[orders[-1]])
 
     def _check(self, level: int, last: int) -> None:
         if not isinstance(level, (int, np.integer)) or not 1 <= level <= last:

@@ -59,6 +59,12 @@ def options_of(model: str) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
 
+def defaults_of(model: str) -> dict[str, Any]:
+    """Return the values that the options of a model have if nothing is said."""
+    parameters = inspect.signature(MODELS.load(model)).parameters
+    return {name: parameters[name].default for name in options_of(model)}
+
+
 def has_levels(model: str) -> bool:
     """Return whether a model takes the components of several levels in the place of k."""
     return "levels" in inspect.signature(MODELS.load(model)).parameters
