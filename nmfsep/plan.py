@@ -65,7 +65,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
         if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
-    _check_model(settings)
+    check_model(settings)
     names = stem_names(settings)
     selected = _selected(names, output.only)
     if output.out == "-":
@@ -116,7 +116,7 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
     return form
 
 
-def _check_model(settings: Settings) -> None:
+def check_model(settings: Settings) -> None:
     """Refuse what no input could make possible."""
     STFT(settings.n_fft, settings.hop, settings.window)
     penalized = bool(settings.sparsity or settings.smoothness)

@@ -29,6 +29,7 @@ COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
+    "inspect": ("Tell pitch, onsets, energy and centroid of every component.", "inspect"),
     "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }

@@ -6,11 +6,14 @@ import contextlib
 import importlib.util
 import io
 import logging
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 
+OURS = "nmfsep"
 INK, FAINT = "#222222", "#888888"
 LIGHT, SIGNED = "magma", "RdBu_r"  # colours of what is non-negative, and of what may be negative
 STYLE: dict[Any, Any] = {
@@ -26,6 +29,7 @@ STYLE: dict[Any, Any] = {
     "ytick.labelsize": 8,
     "figure.dpi": 110,
     "savefig.dpi": "figure",
+    "text.parse_math": False,  # a dollar sign in a name is one
 }
 
 
@@ -42,7 +46,8 @@ def drawing() -> Iterator[None]:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts and caches, which concern nobody here
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
@@ -61,8 +66,21 @@ def to_png(figure: Any) -> bytes:
 
     buffer = io.BytesIO()
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(buffer, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    canvas.print_png(buffer, metadata={"Software": OURS}, pil_kwargs={"optimize": True})
     return buffer.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that nmfsep drew, which a later one may replace."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(4096)
+        return head.startswith(b"\x89PNG") and f"Software\0{OURS}".encode() in head
+    return False
+
+
+def legible(name: str) -> str:
+    """Return a name with what cannot be drawn replaced."""
+    return "".join(char if char.isprintable() else "?" for char in name)
 
 
 def bare(axes: Any) -> None:

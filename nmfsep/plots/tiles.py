@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import FAINT, SIGNED, bare, blank, drawing, to_png
+from .canvas import FAINT, SIGNED, bare, blank, drawing, legible, to_png
 
 Images = NDArray[np.floating[Any]]  # (images, height, width)
 GREY = "gray"  # black is 0, as in the images themselves
@@ -141,7 +141,7 @@ def tile(
     )
     axes.plot([x, x + width, x + width, x, x], [y, y, y + height, y + height, y], color=FAINT, linewidth=0.4)
     if label:
-        axes.text(x + width / 2, y + height + 0.02, label, ha="center", va="top", fontsize=7)
+        axes.text(x + width / 2, y + height + 0.02, legible(label), ha="center", va="top", fontsize=7)
 
 
 def _brightest(image: Any) -> float:
