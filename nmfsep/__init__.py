@@ -25,6 +25,8 @@ _PUBLIC = {
     "semi_nmf": "nmf.semi",
     "k_means": "nmf.kmeans",
     "orthogonal_nmf": "nmf.kmeans",
+    "convolutive_nmf": "nmf.convolutive",
+    "ConvolutiveFit": "nmf.convolutive",
     "deep_nmf": "nmf.deep",
     "deep_semi_nmf": "nmf.deep",
     "ReLUNetwork": "nmf.relu",

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .plan import Job, inspect
-from .separation.pipeline import Separation, analyse
+from .separation.guided import Guide, analyse_guided
+from .separation.pipeline import analyse
+from .separation.result import Separation
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
 from .signal.formats import SampleFormat
@@ -34,6 +36,7 @@ def run(
     job: Job,
     settings: Settings,
     output: OutputSettings,
+    guide: Guide | None = None,
     *,
     limit: int | None = None,
     progress: Callable[[int, float], object] | None = None,
@@ -45,6 +48,8 @@ def run(
     job : Job
     settings : Settings
     output : OutputSettings
+    guide : Guide, optional
+        The dictionaries to separate with.
     limit : int, optional
         Bytes of memory that may be taken.
     progress : callable, optional
@@ -64,13 +69,16 @@ def run(
     """
     clock = _Clock()
     with Source(job.path) as source:
-        form = inspect(job, source, settings, output, limit)
+        form = inspect(job, source, settings, output, limit, guide)
         audio = source.read(output.offset, output.duration)
         clock.lap("read")
-        separation = analyse(audio, settings, progress)
+        if guide is None:
+            separation = analyse(audio, settings, progress)
+        else:
+            separation = analyse_guided(audio, settings, guide, progress)
         clock.lap("factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
-        track = _Track(job, source, form, audio, separation, output, gain)
+        track = _Track(job, source, form, audio, separation, output, gain, guide)
         if job.manifest is None:
             track.to_stdout()
             return track.manifest(settings, [], clock)
@@ -112,9 +120,10 @@ class _Track:
         separation: Separation,
         output: OutputSettings,
         gain: float,
+        guide: Guide | None,
     ) -> None:
         self.job, self.source, self.form, self.audio = job, source, form, audio
-        self.separation, self.output, self.gain = separation, output, gain
+        self.separation, self.output, self.gain, self.guide = separation, output, gain, guide
         self.warnings = [*source.warnings, *separation.warnings]
         if audio.length < separation.stft.n_fft:
             self.warnings.append(f"{audio.length} samples are less than one frame of {separation.stft.n_fft}")
@@ -171,6 +180,17 @@ class _Track:
                 stream.seek(0)
                 _copy(stream, sys.stdout.buffer)
 
+    def _dictionaries(self) -> list[dict[str, Any]]:
+        """Return what the templates came from."""
+        if self.guide is None:
+            return []
+        guide = self.guide
+        frames = [layer.stft.n_fft for layer in self.separation.layers]
+        return [
+            {"path": name, "sha256": digest, "labels": list(dictionary.labels), "n_fft": frames}
+            for name, digest, dictionary in zip(guide.names, guide.hashes, guide.dictionaries, strict=True)
+        ]
+
     def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
         """Return the manifest of what was written."""
         job, audio, source = self.job, self.audio, self.source
@@ -209,6 +229,7 @@ class _Track:
                 "subtype": source.subtype,
             },
             "settings": asdict(settings),
+            "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
             "fit": [

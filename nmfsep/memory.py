@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UsageError
@@ -35,6 +36,28 @@ def estimate(settings: Settings, channels: int, length: int, threads: int, compi
     render = 4 * (threads + 1) * k * channels * block * (bins + 2 * settings.hop)
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
+
+
+def estimate_guided(
+    settings: Settings, channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]]
+) -> int:
+    """Return about how many bytes separating with a dictionary takes at its peak.
+
+    `views` has n_fft, hop_length and templates of each.
+    """
+    stacked = channels if settings.channels == "joint" else 1
+    moved = bool(settings.free or settings.adapt)
+    held, peak, render = 0, 0, 0
+    for n_fft, hop, templates in views:
+        frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
+        spectrogram = 4 * frames * bins * stacked * (2 if moved else 1)
+        activations = 4 * k * frames * channels
+        peak = max(peak, held + spectrogram + 6 * activations + 4 * 8 * k * bins * (2 if moved else 1))
+        held += activations + 4 * 2 * k * bins
+        stems = settings.components + (settings.residual is not None)
+        block = max(32, min(256, (1 << 19) // (stems * channels * bins)))
+        render += 4 * (threads + 1) * stems * channels * block * (bins + 2 * hop)
+    return BASE + 4 * channels * length + max(peak, held + render)
 
 
 def matrix_estimate(

@@ -17,6 +17,7 @@ from .nmf.fit import choose_solver
 from .nmf.kernels.choose import ONCE, THIN
 from .nmf.problem import Problem
 from .registry import suggestion
+from .separation.guided import Guide
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.publish import folder_is_writable
@@ -50,7 +51,7 @@ class Job:
     manifest: Path | None
 
 
-def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> list[Job]:
+def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, guide: Guide | None = None) -> list[Job]:
     """Return the jobs of a run.
 
     Raises
@@ -65,8 +66,8 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
         if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
-    check_model(settings)
-    names = stem_names(settings)
+    check_model(settings, guide)
+    names = stem_names(settings, guide)
     selected = _selected(names, output.only)
     if output.out == "-":
         if len(inputs) != 1:
@@ -81,13 +82,16 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings) -> l
     _require_distinct(jobs)
     for job in jobs:
         if job.manifest is not None:
-            require_free(job.targets, job.manifest, inputs, output.force)
+            require_free(job.targets, job.manifest, (*inputs, *(guide.names if guide else ())), output.force)
     return jobs
 
 
-def stem_names(settings: Settings) -> tuple[str, ...]:
+def stem_names(settings: Settings, guide: Guide | None = None) -> tuple[str, ...]:
     """Return the names of all stems."""
-    names = tuple(f"component-{index + 1}" for index in range(settings.components))
+    if guide is not None:
+        names = guide.labels
+    else:
+        names = tuple(f"component-{index + 1}" for index in range(settings.components))
     if settings.residual is None:
         return names
     if settings.residual in names:
@@ -95,20 +99,29 @@ def stem_names(settings: Settings) -> tuple[str, ...]:
     return (*names, settings.residual)
 
 
-def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings, limit: int | None) -> SampleFormat:
+def inspect(
+    job: Job,
+    source: Source,
+    settings: Settings,
+    output: OutputSettings,
+    limit: int | None,
+    guide: Guide | None = None,
+) -> SampleFormat:
     """Check one open input against the options; return the format of its stems.
 
     Raises
     ------
     UsageError
-        The container cannot hold the stems, or memory would not suffice.
+        The container cannot hold the stems, memory would not suffice, or a dictionary cannot be converted.
     InputError
         The stretch asked for begins after the end.
     """
+    if guide is not None:
+        guide.fitted(source.sample_rate, settings)
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
     length = _length(source, output)
     if length is not None:
-        need = memory_needed(source, settings, output)
+        need = memory_needed(source, settings, output, guide)
         hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
         memory.require(f"{job.track!r} needs", need, limit, hint)
         if job.targets:
@@ -116,19 +129,25 @@ def inspect(job: Job, source: Source, settings: Settings, output: OutputSettings
     return form
 
 
-def check_model(settings: Settings) -> None:
+def check_model(settings: Settings, guide: Guide | None = None) -> None:
     """Refuse what no input could make possible."""
+    if guide is None and (settings.free or settings.adapt):
+        raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
     STFT(settings.n_fft, settings.hop, settings.window)
-    penalized = bool(settings.sparsity or settings.smoothness)
+    penalized = bool(settings.sparsity or settings.smoothness or settings.free or settings.adapt)
     divergence = as_divergence(settings.divergence)
     choose_solver(settings.solver, divergence, settings.start, penalized)
     Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
 
 
-def memory_needed(source: Source, settings: Settings, output: OutputSettings) -> int:
+def memory_needed(source: Source, settings: Settings, output: OutputSettings, guide: Guide | None = None) -> int:
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
     threads = settings.threads or os.cpu_count() or 1
     length = _length(source, output) or 0
+    if guide is not None:
+        views = guide.fitted(source.sample_rate, settings)[0].views
+        sizes = [(view.stft.n_fft, view.stft.hop_length, view.W.shape[1]) for view in views]
+        return memory.estimate_guided(settings, source.channels, length, threads, sizes)
     thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
 

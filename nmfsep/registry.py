@@ -103,6 +103,7 @@ MODELS = Registry(
     {
         "nmf": ("nmf.factorize:factorize", "X ≈ W Z, both non-negative"),
         "semi": ("nmf.semi:semi_nmf", "one factor non-negative, the other free: for signed matrices"),
+        "nmfd": ("nmf.convolutive:convolutive_nmf", "templates of several frames: for strokes that fade and change"),
         "deep": ("nmf.deep:deep_nmf", "parts made of parts, all non-negative: X ≈ W1 W2 … Z"),
         "deep-semi": ("nmf.deep:deep_semi_nmf", "the same for signed matrices"),
         "kmeans": ("nmf.kmeans:k_means", "every column has one template: k-means clustering"),

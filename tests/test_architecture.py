@@ -20,7 +20,7 @@ LAYERS = [
     {"separation"},
     {"manifest"},
     {"plan", "plots"},
-    {"batch", "evaluation", "matrices"},
+    {"batch", "evaluation", "inspection", "matrices", "training"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

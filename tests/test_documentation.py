@@ -20,15 +20,17 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def commands() -> list[str]:
-    joined = "\n".join(blocks("sh")).replace("\\\n", " ")
-    return [line for line in joined.splitlines() if "nmfsep " in line and not line.startswith("pip")]
+def sessions() -> list[list[str]]:
+    """The commands of each block, which may use what those before them in the block have written."""
+    texts = (text.replace("\\\n", " ").splitlines() for text in blocks("sh"))
+    found = [[line for line in text if "nmfsep " in line and not line.startswith("pip")] for text in texts]
+    return [session for session in found if session]
 
 
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory):
+@pytest.fixture
+def workshop(tmp_path):
     """A folder with the sample audio, a song of the name that the examples use, and the command on the path."""
-    folder = tmp_path_factory.mktemp("workshop")
+    folder = tmp_path / "workshop"
     shutil.copytree(ROOT / "sample_audio", folder / "sample_audio")
     shutil.copy(ROOT / "sample_audio" / "song.wav", folder / "song.wav")
     (folder / "field recordings").mkdir()
@@ -40,11 +42,14 @@ def workshop(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_readme_runs(command, workshop):
+@pytest.mark.parametrize("session", sessions(), ids=lambda session: session[0])
+def test_the_commands_of_the_readme_run(session, workshop):
     env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-ec", command], cwd=workshop, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for command in session:
+        done = subprocess.run(
+            ["bash", "-ec", command], cwd=workshop, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
 @pytest.mark.parametrize("code", blocks("python"))

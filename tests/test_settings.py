@@ -4,7 +4,8 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import WINDOWS, FactorizeSettings, OutputSettings, Settings
+from nmfsep.settings import FactorizeSettings, OutputSettings, Settings
+from nmfsep.settings.choices import WINDOWS
 from nmfsep.signal.stft import STFT
 
 KINDS = (Settings, OutputSettings, FactorizeSettings)

@@ -11,10 +11,10 @@ from click.core import ParameterSource
 from ..errors import InputError
 from ..settings import FactorizeSettings, Settings
 from . import console
-from .options import Command, knobs, max_memory, one_blas_thread, progressing, reporting
+from .options import Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
 SHARED = ("divergence", "restarts", "max_iter", "tol", "time_limit", "sparsity", "smoothness", "seed", "threads")
-OWN = ("solver", "start", "free")  # of the model, too, though their choices are wider here
+OWN = ("solver", "start", "free", "template_frames")  # of the model, too, though their choices are wider here
 CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
 
 
@@ -44,7 +44,7 @@ def command(
 
     An option that a model does not have is refused.
     """
-    one_blas_thread()
+    one_thread_of_blas()
     settings = FactorizeSettings(**{name: values[name] for name in FactorizeSettings.__dataclass_fields__})
     options = _options(settings.model, values)
     from ..matrices.run import run_factorization

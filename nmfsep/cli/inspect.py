@@ -1,12 +1,12 @@
-"""``nmfsep inspect``: what is in a sound, or in what was separated before."""
+"""``nmfsep inspect``: what is in a sound, in what was separated before, or in a dictionary."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -14,21 +14,71 @@ from click.core import ParameterSource
 from ..errors import InputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import Command, knobs, max_memory, one_blas_thread, progressing, reporting
-from .table import aligned
+from .findings import Finding, KnownTemplates, SoundFinding
+from .options import GROUPS, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
-if TYPE_CHECKING:
-    from ..inspection.report import Inspection
-
+GROUPS |= {"plot": "Output", "audition": "Output"}
 ANALYSIS = (
     "components", "divergence", "solver", "start", "max_iter", "tol", "time_limit", "restarts", "sparsity",
     "smoothness", "seed", "n_fft", "hop_length", "window", "threads",
 )  # fmt: skip
 STRETCH = ("offset", "duration")
-SHOWN = 6  # onsets in the table
 
 
-def _sound(path: str, values: dict[str, Any]) -> list[Inspection]:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing to inspect.
+
+    Attributes
+    ----------
+    claims : callable
+        Whether a path is of this kind, by what is in it.
+    find : callable
+        Called with the path and all options; returns what was found.
+    """
+
+    claims: Callable[[str], bool]
+    find: Callable[[str, dict[str, Any]], list[Finding]]
+
+
+def _begins(path: str) -> bytes:
+    """Return the first bytes of a file; none of a pipe, which could be read only once."""
+    if path == "-" or not os.path.isfile(os.fsencode(path)):
+        return b""
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), "check the name", path) from error
+
+
+def _is_archive(path: str) -> bool:
+    return _begins(path).startswith(b"PK")
+
+
+def _is_separation(path: str) -> bool:
+    return (path != "-" and os.path.isdir(os.fsencode(path))) or _begins(path).lstrip().startswith(b"{")
+
+
+def _dictionary(path: str, values: dict[str, Any]) -> list[Finding]:
+    _refuse((*ANALYSIS, *STRETCH), "a dictionary", path)
+    for name in ("plot", "audition"):
+        if values[name] is not None:
+            raise UsageError(f"--{name} is for sound, and this is a dictionary", "leave it out", path)
+    from ..separation.dictionary import read
+
+    return [KnownTemplates(path, read(path))]
+
+
+def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
+    _refuse((*ANALYSIS, *STRETCH), "separated already", path)
+    from ..inspection.separated import inspect_separated
+
+    found = inspect_separated(path, values["limit"])
+    return [SoundFinding(inspection, titled=len(found) > 1) for inspection in found]
+
+
+def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
     if values["components"] is None:
         raise UsageError("the number of components is missing", "give it with -k", path)
     settings = Settings(**{name: values[name] for name in ANALYSIS})
@@ -37,31 +87,15 @@ def _sound(path: str, values: dict[str, Any]) -> list[Inspection]:
 
     shown = not (values["quiet"] or values["no_progress"])
     with console.progress_bar(os.path.basename(path), settings.max_iter, shown) as progress:
-        return [inspect_sound(path, settings, stretch, values["limit"], progress)]
+        return [SoundFinding(inspect_sound(path, settings, stretch, values["limit"], progress))]
 
 
-def _separation(path: str, values: dict[str, Any]) -> list[Inspection]:
-    context = click.get_current_context()
-    for name in (*ANALYSIS, *STRETCH):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = "-k" if name == "components" else "--" + name.replace("_", "-")
-            raise UsageError(f"{option} is for sound, and this was separated before", "leave it out", path)
-    if not os.path.exists(os.fsencode(path)):
-        raise UsageError("no such file or directory", "check the name", path)
-    from ..inspection.separated import inspect_separated
-
-    return inspect_separated(path, values["limit"])
-
-
-# What FILE can be -> what inspects it, called with the path and all options.
-KINDS: dict[str, Callable[[str, dict[str, Any]], list[Inspection]]] = {"sound": _sound, "separation": _separation}
-
-
-def kind_of(path: str) -> str:
-    """Return the name in KINDS of what a path is; what is nothing else is taken for sound."""
-    if path != "-" and (os.path.isdir(os.fsencode(path)) or path.endswith(".json")):
-        return "separation"
-    return "sound"
+# What FILE can be, the first that claims it; what nothing else claims is taken for sound.
+KINDS: dict[str, Kind] = {
+    "dictionary": Kind(_is_archive, _dictionary),
+    "separation": Kind(_is_separation, _separation),
+    "sound": Kind(lambda _: True, _sound),
+}
 
 
 @click.command("inspect", cls=Command, epilog="Example: nmfsep inspect song.wav -k 4")
@@ -78,44 +112,51 @@ def kind_of(path: str) -> str:
 @max_memory
 @progressing
 @reporting
-def command(path: str, plot: str | None, audition: str | None, force: bool, **values: Any) -> int:
-    """Tell of every component its pitch, onsets, energy and centroid.
+def command(path: str, force: bool, **values: Any) -> int:
+    """Tell of every component its pitch, onsets, energy and centroid, or what a dictionary holds.
 
-    FILE is an audio file, or - for standard input, which is factorized into -k components as split does; or a folder
-    that split wrote to, or a manifest in it, of which the stems are described. Pitches are the nearest note of equal
-    temperament at A4 = 440 Hz, with its MIDI number; a - has no pitch. Energies are shares of all, in dB. The centroid
-    is the mean frequency of the template.
+    FILE is an audio file, or - for standard input, which is factorized into -k components as split does; a folder that
+    split wrote to, or a manifest in it, of which the stems are described; or a dictionary, of which the labels are.
+    Pitches are the nearest note of equal temperament at A4 = 440 Hz, with its MIDI number; a - has no pitch. Energies
+    are shares of all, in dB. The centroid is the mean frequency of the template.
     """
-    one_blas_thread()
+    one_thread_of_blas()
     path = os.fsdecode(path)
+    plot, audition = values["plot"], values["audition"]
+    if path != "-" and not os.path.exists(os.fsencode(path)):
+        raise UsageError("no such file or directory", "check the name", path)
     _require_absent(plot, path, force)
+    kind = next(kind for kind in KINDS.values() if kind.claims(path))
     try:
-        found = KINDS[kind_of(path)](path, values)
+        found = kind.find(path, values)
     except MemoryError as error:
         raise InputError("memory does not suffice", "use --duration", path) from error
     if plot is not None and len(found) > 1:
         raise UsageError(f"--plot draws one sound, and {len(found)} were found", "give one manifest", path)
-    written = []
-    if plot is not None:
-        from ..inspection.picture import picture
-        from ..signal.publish import publish_alone
-
-        publish_alone(Path(os.fsdecode(plot)), picture(found[0]))
-    if audition is not None:
-        from ..inspection.audition import write_auditions
-
-        for inspection in found:
-            written += write_auditions(inspection, Path(os.fsdecode(audition)), force)
-    for warning in (warning for inspection in found for warning in inspection.warnings):
-        if not values["quiet"]:
-            console.say(f"{console.quote(path)}: warning: {console.plain(warning)}")
+    for finding in found:
+        if plot is not None and isinstance(finding, SoundFinding):
+            finding.draw(Path(os.fsdecode(plot)))
+        if audition is not None and isinstance(finding, SoundFinding):
+            finding.sound(Path(os.fsdecode(audition)), force)
+        for warning in finding.warnings:
+            if not values["quiet"]:
+                console.say(f"{console.quote(path)}: warning: {console.plain(warning)}")
     if values["as_json"]:
-        documents = [inspection.document() for inspection in found]
+        documents = [finding.document() for finding in found]
         console.print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        tables = "\n".join(_table(inspection, len(found) > 1) for inspection in found)
+        tables = "\n".join(finding.table() for finding in found)
         console.print_bytes(tables.encode("utf-8", "backslashreplace"))
     return 0
+
+
+def _refuse(names: tuple[str, ...], what: str, path: str) -> None:
+    """Refuse options that were given for what they mean nothing for."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "-k" if name == "components" else "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is for sound, and this is {what}", "leave it out", path)
 
 
 def _require_absent(plot: str | None, path: str, force: bool) -> None:
@@ -135,18 +176,3 @@ def _require_absent(plot: str | None, path: str, force: bool) -> None:
         raise UsageError("exists and was not drawn by nmfsep", "use --force to replace it", target)
     if not folder_is_writable(target.parent):
         raise UsageError("cannot be written to", "choose another folder", target.parent)
-
-
-def _table(found: Inspection, titled: bool) -> str:
-    """Return the components as lines."""
-    rows = [["component", "pitch", "MIDI", "cents", "energy", "centroid", "onsets", "at"]]
-    for component in found.components:
-        pitch = component.pitch
-        note = [pitch.name, str(pitch.note), f"{pitch.cents:+}"] if pitch else ["-", "-", "-"]
-        level = f"{10 * math.log10(component.share):.1f} dB" if component.share > 0 else "-"
-        times = " ".join(f"{onset:.2f}" for onset in component.onsets[:SHOWN])
-        more = " …" if len(component.onsets) > SHOWN else ""
-        centroid = f"{component.centroid:.0f} Hz" if component.centroid > 0 else "-"
-        rows.append([component.name, *note, level, centroid, str(len(component.onsets)), times + more])
-    head = f"{console.plain(found.track)}\n" if titled else ""
-    return head + aligned(rows, left={0, 1, 7})

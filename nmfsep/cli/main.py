@@ -27,9 +27,10 @@ from .console import describe, plain, say  # noqa: E402
 
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
+    "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
-    "inspect": ("Tell pitch, onsets, energy and centroid of every component.", "inspect"),
+    "inspect": ("Tell what is in a sound, a separation or a dictionary: pitches, onsets, levels.", "inspect"),
     "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }

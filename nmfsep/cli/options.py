@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from ..registry import DIVERGENCES, Registry
-from ..settings import EvaluationSettings, FactorizeSettings, OutputSettings, Settings
+from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
 from .params import Name, Real, Size, Time, Whole, Wholes
 
-Kind = Settings | OutputSettings | EvaluationSettings | FactorizeSettings
-KINDS = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings)
+KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
@@ -61,12 +60,7 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
     return None
 
 
-def knobs(
-    settings: type[Kind],
-    some: Collection[str] | None = None,
-    /,
-    **changes: dict[str, Any],
-) -> Callable[[F], F]:
+def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes: dict[str, Any]) -> Callable[[F], F]:
     """Return a decorator that adds an option for every field, or some; `changes` go to the option of that name."""
 
     def decorate(function: F) -> F:
@@ -77,7 +71,7 @@ def knobs(
             text = about["summary"]
             if isinstance(about["names"], (Registry, dict)):
                 text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
-            if about["unit"] in ("samples", "seconds"):
+            if about["unit"] in ("samples", "seconds", "Hz"):
                 text = f"{text.rstrip('.')}, in {about['unit']}."
             default = None if knob.default is MISSING else knob.default
             extra: dict[str, Any] = {
@@ -102,8 +96,8 @@ def knobs(
     return decorate
 
 
-def one_blas_thread() -> None:
-    """Give BLAS one thread, before it is loaded; the program's own threads divide the work."""
+def one_thread_of_blas() -> None:
+    """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, Command, knobs, max_memory, one_blas_thread, progressing, reporting
+from .options import GROUPS, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
-GROUPS |= {"flac": "Output", "short": "Output"}
+if TYPE_CHECKING:
+    from ..separation.guided import Guide
+
+GROUPS |= {"flac": "Output", "short": "Output", "dictionaries": "Guidance"}
 SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
 
 
@@ -30,7 +33,16 @@ class Split(Command):
 
 @click.command("split", cls=Split, epilog="Example: nmfsep split song.wav -k 4 -o stems")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
-@knobs(Settings, components={"required": True}, residual={"metavar": "[=NAME]"})
+@knobs(Settings, components={"default": None, "show_default": False}, residual={"metavar": "[=NAME]"})
+@click.option(
+    "-m",
+    "--dictionary",
+    "dictionaries",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
+)
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @click.option("--flac", is_flag=True, envvar="NMFSEP_FLAC", help="Same as --format flac.")
 @click.option("--int16", "short", flag_value="int16", help="Same as --subtype PCM_16.")
@@ -47,8 +59,12 @@ class Split(Command):
 @max_memory
 @progressing
 @reporting
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     inputs: tuple[str, ...],
+    dictionaries: tuple[str, ...],
     flac: bool,
     short: str | None,
     fail_fast: bool,
@@ -65,27 +81,29 @@ def command(
 
     INPUT is an audio file, or - for standard input. The stems are written below the output folder, with the input's
     rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
-    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
+    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. With a dictionary, W is known
+    and the stems are its labels.
     """
-    one_blas_thread()
-    settings, output = _settings(values, flac, short)
+    one_thread_of_blas()
+    output = _output(values, flac, short)
+    guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
     from ..plan import plan
 
-    jobs = plan([os.fsdecode(path) for path in inputs], settings, output)
+    jobs = plan([os.fsdecode(path) for path in inputs], settings, output, guide)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
     if dry_run:
-        return _dry_run(jobs, settings, output, limit, as_json)
+        return _dry_run(jobs, settings, output, guide, limit, as_json)
     from ..batch import run
 
     if len(jobs) > 1:
-        _require_fit(jobs, settings, output, limit)
+        _require_fit(jobs, settings, output, guide, limit)
     done: list[dict[str, Any]] = []
     failed: list[NmfsepError] = []
     for job in jobs:
         try:
             with console.progress_bar(job.track, settings.max_iter, not (quiet or no_progress)) as progress:
-                manifest = run(job, settings, output, limit=limit, progress=progress)
+                manifest = run(job, settings, output, guide, limit=limit, progress=progress)
         except MemoryError:
             failed.append(InputError("memory does not suffice", "use --duration or fewer components", job.path))
         except NmfsepError as error:
@@ -109,8 +127,22 @@ def command(
     return max((error.exit_code for error in failed), default=0)
 
 
-def _settings(values: dict[str, Any], flac: bool, short: str | None) -> tuple[Settings, OutputSettings]:
+def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
     own = {name: values[name] for name in Settings.__dataclass_fields__}
+    if not paths:
+        if own["components"] is None:
+            raise UsageError("how many stems is not said", "give -k, or a dictionary with -m")
+        return None, Settings(**own)
+    from ..separation.guided import Guide
+
+    guide, default = Guide.read(paths), click.core.ParameterSource.DEFAULT
+    given = {name: value for name, value in own.items() if ctx.get_parameter_source(name) is not default}
+    if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
+        del given["components"]  # meant for runs without a dictionary
+    return guide, guide.settings(given)
+
+
+def _output(values: dict[str, Any], flac: bool, short: str | None) -> OutputSettings:
     rest = {name: values[name] for name in OutputSettings.__dataclass_fields__}
     if flac and rest["format"] not in (None, "flac"):
         raise UsageError(f"--flac and --format {rest['format']} contradict each other")
@@ -118,10 +150,12 @@ def _settings(values: dict[str, Any], flac: bool, short: str | None) -> tuple[Se
         raise UsageError(f"--{short} and --subtype contradict each other")
     rest["format"] = "flac" if flac else rest["format"] or "wav"
     rest["subtype"] = SUBTYPES[short] if short else rest["subtype"]
-    return Settings(**own), OutputSettings(**rest)
+    return OutputSettings(**rest)
 
 
-def _require_fit(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None) -> None:
+def _require_fit(
+    jobs: list[Any], settings: Settings, output: OutputSettings, guide: Guide | None, limit: int | None
+) -> None:
     """Check what can be known of every input before the first is touched; a broken one fails when its turn comes."""
     from ..plan import inspect
     from ..signal.read import Source
@@ -129,10 +163,17 @@ def _require_fit(jobs: list[Any], settings: Settings, output: OutputSettings, li
     for job in jobs:
         if os.path.isfile(os.fsencode(job.path)):  # a pipe can be read only once
             with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                inspect(job, source, settings, output, limit)
+                inspect(job, source, settings, output, limit, guide)
 
 
-def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit: int | None, as_json: bool) -> int:
+def _dry_run(
+    jobs: list[Any],
+    settings: Settings,
+    output: OutputSettings,
+    guide: Guide | None,
+    limit: int | None,
+    as_json: bool,
+) -> int:
     from .. import memory
     from ..plan import inspect, memory_needed
     from ..signal.read import Source
@@ -140,12 +181,15 @@ def _dry_run(jobs: list[Any], settings: Settings, output: OutputSettings, limit:
     rows = []
     for job in jobs:
         with Source(job.path) as source:
-            form = inspect(job, source, settings, output, limit)
-            need = memory_needed(source, settings, output)
-        row = {"path": job.path, "outputs": [str(path) for path in job.targets]}
+            form = inspect(job, source, settings, output, limit, guide)
+            need = memory_needed(source, settings, output, guide)
+            notes = guide.fitted(source.sample_rate, settings)[1] if guide else ()
+        row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
         rows.append(row | {"memory": need, "subtype": form.subtype})
         what = f"{len(job.selected)} stems, {form.subtype}, in about {memory.show_size(need)} of memory"
         console.say(f"{console.quote(job.path)}: would write {what}")
+        for note in notes:
+            console.say(f"{console.quote(job.path)}: {note}")
         if not as_json:
             console.print_paths(job.targets)
     if as_json:

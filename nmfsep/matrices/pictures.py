@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
 from ..nmf.fit import Fit
 from ..plots.factors import factors_picture
@@ -19,7 +20,7 @@ from .read import Found
 
 
 def pictures(
-    found: Found, fit: Fit | DeepFit, settings: FactorizeSettings, figures: dict[str, float]
+    found: Found, fit: Fit | ConvolutiveFit | DeepFit, settings: FactorizeSettings, figures: dict[str, float]
 ) -> dict[str, Iterable[bytes]]:
     """Return the PNG files asked for; what PCA reaches is added to `figures`."""
     files: dict[str, Iterable[bytes]] = {}
@@ -60,9 +61,11 @@ def _beside_pca(found: Found, parts: NDArray[Any], model: str, figures: dict[str
     return sheet([Panel(ours, parts), Panel(theirs, _stack(pca.factors.W, found.size))])
 
 
-def _parts(fit: Fit | DeepFit) -> str:
+def _parts(fit: Fit | ConvolutiveFit | DeepFit) -> str:
     if isinstance(fit, DeepFit):
         return f"levels of {', '.join(map(str, fit.levels))} parts"
+    if isinstance(fit, ConvolutiveFit):
+        return f"{_count(len(fit.Z))} of {fit.templates.shape[2]} columns each"
     return _count(fit.factors.components)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
+from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
 from ..nmf.fit import Fit
 from ..nmf.models import defaults_of, fit_model
@@ -29,7 +30,17 @@ from .read import Found, read_matrix, require_positive
 from .task import Task, require_memory, require_rank
 from .text import lines_of
 
-INTERNAL = {"callback", "threads", "W", "Z", "fixed", "loss_every", "compiled_from"}  # of no interest afterwards
+AnyFit = Fit | ConvolutiveFit | DeepFit
+INTERNAL = {
+    "callback",
+    "threads",
+    "W",
+    "Z",
+    "fixed",
+    "loss_every",
+    "compiled_from",
+    "anchor",
+}  # of no interest afterwards
 ROWS = 4096  # of an array, written at a time
 
 
@@ -110,20 +121,28 @@ def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
     return found
 
 
-def _ordered(fit: Fit | DeepFit) -> Fit | DeepFit:
+def _ordered(fit: AnyFit) -> AnyFit:
     """Return the fit with its components in order of energy, loudest first."""
-    if isinstance(fit, DeepFit):
-        return fit.ordered()
-    return replace(fit, factors=fit.factors.select(np.argsort(-fit.factors.energies(), kind="stable")))
+    if isinstance(fit, Fit):
+        return replace(fit, factors=fit.factors.select(np.argsort(-fit.factors.energies(), kind="stable")))
+    return fit.ordered()
 
 
-def _factors(fit: Fit | DeepFit, csv: bool) -> dict[str, Iterable[bytes]]:
-    """Return the files of the factors and the loss."""
+def _arrays(fit: AnyFit) -> dict[str, NDArray[Any]]:
+    """Return the arrays that are written of a fit, by name."""
+    if isinstance(fit, ConvolutiveFit):
+        return {"W": fit.templates, "Z": fit.Z}
     layers = fit.layers if isinstance(fit, DeepFit) else ()
-    arrays = {"W": fit.factors.W, "Z": fit.factors.Z} | {f"W-{n + 1}": layer for n, layer in enumerate(layers)}
+    return {"W": fit.factors.W, "Z": fit.factors.Z} | {f"W-{n + 1}": layer for n, layer in enumerate(layers)}
+
+
+def _factors(fit: AnyFit, csv: bool) -> dict[str, Iterable[bytes]]:
+    """Return the files of the factors and the loss; in CSV, the columns of a template stand side by side."""
+    arrays = _arrays(fit)
     files: dict[str, Iterable[bytes]] = {what: _npy(array) for what, array in arrays.items()}
     if csv:
-        files |= {f"{what}.csv": map(str.encode, lines_of(array)) for what, array in arrays.items()}
+        flat = {what: array.reshape(len(array), -1) for what, array in arrays.items()}
+        files |= {f"{what}.csv": map(str.encode, lines_of(array)) for what, array in flat.items()}
         rows = [f"{step},{loss!r}\n" for step, loss in zip(fit.evaluated, fit.losses, strict=True)]
         files["loss.csv"] = [b"iteration,loss\n", *map(str.encode, rows)]
     return files
@@ -142,7 +161,7 @@ def _manifest(
     task: Task,
     settings: FactorizeSettings,
     found: Found,
-    fit: Fit | DeepFit,
+    fit: AnyFit,
     figures: dict[str, float],
     files: dict[str, Output],
 ) -> Manifest:

@@ -15,7 +15,7 @@ from .. import memory
 from ..errors import UsageError
 from ..naming import fit_name, manifest_name, track_name
 from ..nmf.kernels.choose import LARGE, THIN
-from ..nmf.models import fit_model, has_levels, options_of
+from ..nmf.models import defaults_of, fit_model, has_levels, options_of
 from ..plan import require_free, require_readable
 from ..plots.canvas import require_plots
 from ..registry import CLUSTERINGS, MODELS, SIGNED_MODELS
@@ -102,12 +102,14 @@ def require_options(model: str, options: Mapping[str, Any]) -> None:
         if name not in options_of(model):
             able = [repr(other) for other in MODELS if name in options_of(other)][:FAMILY]
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"model {model!r} has no option {flag}", f"{' and '.join(able)} {_have(able)}")
+            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {_have(able)}")
 
 
 def rehearse(model: str, options: Mapping[str, Any]) -> None:
     """Fit next to nothing, so that options that contradict each other are found before anything is read."""
-    fit_model(model, np.ones((2, 2)), (2, 1) if has_levels(model) else 1, **{**options, "max_iter": 0})
+    columns = options.get("template_frames", defaults_of(model).get("template_frames", 2))
+    X = np.ones((2, max(2, columns)))
+    fit_model(model, X, (2, 1) if has_levels(model) else 1, **{**options, "max_iter": 0})
 
 
 def require_parts(model: str, components: int | None, levels: tuple[int, ...] | None) -> int | tuple[int, ...]:
@@ -154,7 +156,8 @@ def require_memory(
     divergence = task.options.get("divergence", "kl" if "divergence" in options_of(settings.model) else "frobenius")
     compiled = rows * columns >= LARGE and task.finest < THIN and divergence in ("kl", "is", 1, 0)
     pictures = settings.images or settings.pictures
-    need = memory.matrix_estimate(settings.model, rows, columns, size, task.finest, compiled, pictures, settings.pca)
+    k = task.finest * (settings.template_frames if "template_frames" in options_of(settings.model) else 1)
+    need = memory.matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
     memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
 
 
@@ -175,6 +178,10 @@ def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[st
     if settings.pictures:
         files["picture"] = "factors.png"
     return files
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _have(able: list[str]) -> str:

@@ -17,7 +17,7 @@ from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
 from .kernels.choose import LARGE
 from .kernels.workers import Workers
 from .prepare import as_matrix, check_count, prepare, raise_floor
-from .problem import Problem
+from .problem import Anchor, Problem
 from .solvers.base import Solver
 
 RACE = 25  # iterations after which the best of several starts is chosen
@@ -33,6 +33,7 @@ def factorize(
     W: ArrayLike | None = None,
     Z: ArrayLike | None = None,
     fixed: Collection[str] = (),
+    anchor: Anchor | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
     time_limit: float | None = None,
@@ -67,6 +68,8 @@ def factorize(
         constant at the level of X.
     fixed : collection of {"W", "Z"}, default ()
         Factors, given, that are held.
+    anchor : Anchor, optional
+        What holds some columns of a given W, or pulls them back, with weights in the units of X.
     max_iter : int, default 200
     tol : float, default 1e-4
         Stop when ten iterations lower the loss by less than this share of the first loss; with 0, exactly `max_iter`
@@ -96,7 +99,7 @@ def factorize(
     Returns
     -------
     Fit
-        Columns of W sum to 1, unless W or Z is fixed.
+        Columns of W sum to 1, unless W or Z is fixed or anchored.
 
     Raises
     ------
@@ -116,15 +119,15 @@ def factorize(
     for what, count in (("k", k), ("restarts", restarts), ("loss_every", 10 if loss_every is None else loss_every)):
         check_count(what, count)
     measure = as_divergence(divergence)
-    penalized = bool(sparsity or smoothness)
-    if restarts > 1 and fixed:
+    penalized = bool(sparsity or smoothness or anchor)
+    if restarts > 1 and (fixed or anchor):
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
         given = as_matrix(X)
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = both_given and not smoothness and restarts == 1 and given.flags.c_contiguous
+        turned = both_given and not (smoothness or anchor) and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
         Xt = raise_floor(Xt, measure.beta)
@@ -132,7 +135,10 @@ def factorize(
         for which, factor in (("W", W), ("Z", Z)):
             if which in fixed and factor is None:
                 raise UsageError(f"{which} is to be held fixed but is not given")
-        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level)
+        if anchor is not None:
+            weight = anchor.weight / float(unit) ** measure.beta
+            anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
+        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor=anchor)
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
@@ -151,7 +157,7 @@ def factorize(
     result = result.in_units(unit, measure.beta)
     return replace(
         result,
-        factors=result.factors if problem.fixed else result.factors.normalize(),
+        factors=result.factors if problem.fixed or anchor else result.factors.normalize(),
         solver=name,
         warnings=_warnings(begin, silent),
     )

@@ -105,7 +105,7 @@ def choose_solver(
             "use start nndsvda, or solver hals",
         )
     if penalized and not solver.penalties:
-        raise UsageError(f"solver {name!r} knows neither sparsity nor smoothness", "use solver mue")
+        raise UsageError(f"solver {name!r} knows neither sparsity nor smoothness nor anchors", "use solver mue")
     return name, solver
 
 

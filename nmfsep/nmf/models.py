@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..registry import MODELS, suggestion
+from .convolutive import ConvolutiveFit
 from .deep_fit import DeepFit
 from .fit import Fit
 
 
-def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) -> Fit | DeepFit:
+def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) -> Fit | ConvolutiveFit | DeepFit:
     """Fit the model of that name to a matrix.
 
     Parameters
@@ -30,7 +31,7 @@ def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) 
 
     Returns
     -------
-    Fit or DeepFit
+    Fit, ConvolutiveFit or DeepFit
         With factors, losses, evaluated, n_iter, converged, solver and warnings.
 
     Raises
@@ -49,7 +50,7 @@ def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) 
     for name in options:
         if name not in known:
             raise UsageError(f"model {MODELS.resolve(model)!r} has no option {name!r}", suggestion(name, list(known)))
-    result: Fit | DeepFit = function(X, k, **options)
+    result: Fit | ConvolutiveFit | DeepFit = function(X, k, **options)
     return result
 
 

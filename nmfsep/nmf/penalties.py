@@ -28,6 +28,10 @@ def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
     if problem.smoothness:
         steps = np.diff(Zt, axis=0)
         total += 0.5 * _stiffness(Zt, problem) * float(np.einsum("tk,tk->", steps, steps, dtype=np.float64))
+    if problem.anchor is not None:
+        for pull, kept, row in zip(problem.anchor.pull[:, 0], problem.anchor.templates, Wt, strict=True):
+            if pull:
+                total += float(pull) * problem.divergence.value(kept[None], row[None] + row.dtype.type(EPS))
     return total
 
 
@@ -73,6 +77,10 @@ def update_templates(
 ) -> None:
     """Set `out` to the update of the templates Wt; N and D are the statistics of mm_statistics, N is overwritten."""
     eps = N.dtype.type(EPS)
+    if problem.anchor is not None:  # as though frames equal to the templates themselves had been added
+        negative, positive = problem.divergence.ratios(problem.anchor.templates, Wt + eps, np.empty_like(Wt))
+        N += problem.anchor.pull * negative
+        D = D + problem.anchor.pull * (1 if positive is None else positive)
     if problem.smoothness:  # on the simplex, where the penalty holds, D is the same for all bins of a template
         np.multiply(Wt, N, out=out)
         out /= out.sum(axis=1, keepdims=True) + eps
@@ -88,6 +96,9 @@ def update_templates(
             N **= N.dtype.type(exponent)
         np.multiply(Wt, N, out=out)
     keep_positive(out)
+    if problem.anchor is not None:
+        held = problem.anchor.held
+        out[held] = problem.anchor.templates[held]
 
 
 def _norms(Wt: Matrix, problem: Problem) -> Matrix:

@@ -4,9 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..errors import UsageError
 from .divergences import Divergence
 from .divergences.beta import kullback_leibler
+from .factors import Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Templates that others are held at or pulled back to.
+
+    The pull is weight_k D(w⁰_k | w_k), as though X had so many more frames, each of them the template itself: for beta
+    1 a Dirichlet prior (the maximum a posteriori estimate of Smaragdis & Raj's latent variable models).
+
+    Parameters
+    ----------
+    templates : ndarray, shape (components, bins)
+        W⁰, transposed.
+    weight : ndarray, shape (components,)
+        0 leaves a template free, infinity holds it.
+    """
+
+    templates: Matrix
+    weight: Matrix
+
+    @property
+    def held(self) -> Matrix:
+        """Which templates are held."""
+        return np.isinf(self.weight)
+
+    @property
+    def pull(self) -> Matrix:
+        """The finite weights, 0 for templates that are held, shape (components, 1)."""
+        return np.where(self.held, 0, self.weight)[:, None].astype(self.templates.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +59,8 @@ class Problem:
         Mean of the activations expected.
     free : frozenset of {"W", "Z"}
         Factors that may be negative, for solvers in SIGNED_SOLVERS.
+    anchor : Anchor, optional
+        What holds some of the templates, or pulls them back.
     """
 
     divergence: Divergence = kullback_leibler
@@ -35,6 +69,7 @@ class Problem:
     smoothness: float = 0.0
     level: float = 1.0
     free: frozenset[str] = frozenset()
+    anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
         for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
@@ -44,7 +79,7 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
-        if self.smoothness and self.fixed:
+        if self.smoothness and (self.fixed or self.anchor):
             raise UsageError("smoothness scales both factors, so neither can be held fixed", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")

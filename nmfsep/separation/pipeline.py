@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..nmf.factorize import factorize
-from ..nmf.factors import Factors, Matrix
+from ..nmf.factors import Factors
 from ..nmf.fit import Callback, Fit
 from ..nmf.kernels.choose import ONCE
-from ..nmf.kernels.workers import Workers
-from ..registry import MASKS, SOUND_STARTS
+from ..registry import SOUND_STARTS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
-from ..signal.stft import BLOCK, STFT
-from .stems import Model, render, with_power
+from ..signal.stft import STFT
+from .dictionary import Dictionary
+from .guided import Guide, analyse_guided
+from .result import Separation
+from .spectra import magnitudes, views
+from .stems import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,51 +44,23 @@ class Stems:
     fits: tuple[Fit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Separation:
-    """What was learned from a mixture: enough to render its stems.
-
-    Attributes
-    ----------
-    settings : Settings
-    stft : STFT
-    fits : tuple of Fit
-        One, or one for each channel.
-    model : Model
-        Stems in order of energy, loudest first.
-    """
-
-    settings: Settings
-    stft: STFT
-    fits: tuple[Fit, ...]
-    model: Model
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Name of each stem."""
-        names = [f"component-{index + 1}" for index in range(self.settings.components)]
-        return (*names, self.settings.residual) if self.settings.residual else tuple(names)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know, each once."""
-        return tuple(dict.fromkeys(warning for fit in self.fits for warning in fit.warnings))
-
-    def render(self, audio: Audio) -> Iterator[Samples]:
-        """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
-        mask = with_power(MASKS.load(self.settings.mask), self.settings.mask_power)
-        with Workers(self.settings.threads) as workers:
-            yield from render(audio.samples, self.stft, self.model, mask, workers)
-
-
-def separate(audio: Audio, components: int = 2, *, callback: Callback | None = None, **settings: Any) -> Stems:
+def separate(
+    audio: Audio,
+    components: int | None = None,
+    *,
+    dictionary: Dictionary | Sequence[Dictionary] | None = None,
+    callback: Callback | None = None,
+    **settings: Any,
+) -> Stems:
     """Separate a mixture into stems in memory.
 
     Parameters
     ----------
     audio : Audio
-    components : int, default 2
-        Stems wanted.
+    components : int, optional
+        Stems wanted; 2 if not given. With a dictionary, its labels are the stems.
+    dictionary : Dictionary or sequence of Dictionary, optional
+        Templates learned before; `free` and `adapt` then have a meaning.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     **settings
@@ -94,9 +69,13 @@ def separate(audio: Audio, components: int = 2, *, callback: Callback | None = N
     Returns
     -------
     Stems
-        Loudest first.
+        Loudest first, or, with a dictionary, in the order of its labels.
     """
-    separation = analyse(audio, Settings(components=components, **settings), callback)
+    if dictionary is None:
+        separation = analyse(audio, Settings(components=2 if components is None else components, **settings), callback)
+    else:
+        guide = Guide((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary))
+        separation = analyse_guided(audio, guide.settings({"components": components, **settings}), guide, callback)
     samples = np.concatenate(list(separation.render(audio)), axis=-1)
     return Stems(samples, separation.names, audio.sample_rate, separation.fits)
 
@@ -118,7 +97,7 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     stft = STFT(settings.n_fft, settings.hop, settings.window)
     fits: list[Fit] = []
     factors: list[Factors] = []
-    for samples in _views(audio.samples, settings.channels):
+    for samples in views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
         begin, start = None, settings.start
         if start in SOUND_STARTS:
@@ -150,34 +129,3 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
         factors += [Factors(w, Z).select(order) for w in np.split(W, len(samples))]
     groups = [[component] for component in range(settings.components)]
     return Separation(settings, stft, tuple(fits), Model(factors, groups, settings.residual is not None))
-
-
-def magnitudes(samples: Samples, stft: STFT, threads: int | None = None) -> tuple[Matrix, np.float32]:
-    """Return X / scale, and scale.
-
-    X holds the channels' magnitudes one above the other, (channels * bins, frames), so that channels share Z and each
-    has its own part of W: where a component lies between the channels is learned with it. The scale is the power of
-    two that `factorize` would divide out, so that it need not copy X; it is in Fortran order for the same reason.
-    """
-    channels, length = samples.shape
-    frames = stft.n_frames(length)
-    Xt = np.empty((frames, channels, stft.bins), np.float32)
-
-    def fill(start: int) -> float:
-        block = Xt[start : start + BLOCK]
-        np.abs(stft.forward_block(samples, start, start + len(block)).swapaxes(0, 1), out=block)
-        return float(block.sum(dtype=np.float64))
-
-    with Workers(threads) as workers:
-        total = sum(workers.map(fill, range(0, frames, BLOCK)))
-    scale = np.float32(2.0 ** np.frexp(total / Xt.size)[1] if total > 0 else 1)
-    if scale != 1:
-        Xt /= scale
-    return Xt.reshape(frames, -1).T, scale
-
-
-def _views(samples: Samples, mode: str) -> list[Samples]:
-    """Return what is factorized on its own: all channels together, their mean, or each channel."""
-    if mode == "independent":
-        return list(samples[:, None])
-    return [samples.mean(axis=0, keepdims=True)] if mode == "mid" else [samples]

@@ -130,13 +130,12 @@ def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete:
         _name_all(outputs, note, manifest, obsolete)
 
 
-def publish_alone(path: Path, data: bytes) -> None:
-    """Write one file that nothing vouches for."""
-    with Output(path) as output:
-        output.write(data)
-        output.sync()
+def publish_one(output: Output) -> None:
+    """Give a single file its name, once its bytes are on the disk."""
+    output.sync()
+    with _locked(output.path.parent):
         output.name()
-    _sync_folders([path])
+        _sync_folders([output.path])
 
 
 def _name_all(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path]) -> None:

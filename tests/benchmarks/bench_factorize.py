@@ -11,7 +11,7 @@ from sklearn.decomposition import non_negative_factorization
 from nmfsep import factorize
 
 BINS = 1025
-LOSSES = {1: "kullback-leibler", 2: "frobenius"}
+LOSSES = {1: "kullback-leibler", 0: "itakura-saito", 2: "frobenius"}
 
 
 def spectrogram(seconds: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def X(request):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("k", [4, 16])
-@pytest.mark.parametrize("beta", LOSSES)
+@pytest.mark.parametrize("beta", [1, 2])
 def bench_nmfsep(benchmark, X, beta, k, seed):
     W, Z = start(X, k, seed)
     label(benchmark, X, beta, k, seed, factorize(X, k, divergence=beta, W=W, Z=Z).losses[-1])
@@ -46,7 +46,7 @@ def bench_nmfsep(benchmark, X, beta, k, seed):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("k", [4, 16])
-@pytest.mark.parametrize("beta", LOSSES)
+@pytest.mark.parametrize("beta", [1, 2])
 def bench_scikit_learn(benchmark, X, beta, k, seed):
     W, Z = start(X, k, seed)
     # frames are its samples, as librosa hands them over

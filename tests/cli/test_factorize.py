@@ -100,7 +100,7 @@ def test_every_model_can_be_asked_for(cli: Cli, model: str) -> None:
     parts = ["--levels", "6,3"] if has_levels(model) else ["-k", "3"]
     name = "signed" if "semi" in model else "x"
     document, W, Z = found(cli, f"{name}.npy", "--model", model, *parts, folder=f"factors/{name}")
-    assert (W.shape, Z.shape) == ((20, 3), (3, 30))
+    assert (W.shape, Z.shape) == ((20, 3, 8) if model == "nmfd" else (20, 3), (3, 30))
     assert (W.min() < 0) == ("semi" in model)
     assert Z.min() >= 0
     assert document["error"] < 0.65
@@ -113,6 +113,26 @@ def test_every_model_can_be_asked_for(cli: Cli, model: str) -> None:
         assert len(parents) == 6
         assert set(parents) <= {1, 2, 3}
     assert cli("check", "factors").code == 0
+
+
+def test_templates_of_several_columns_are_found_where_they_begin(cli: Cli) -> None:
+    rng = np.random.default_rng(4)
+    strokes = rng.random((20, 2, 1)) ** 4 * rng.random((20, 2, 1)) ** np.arange(5)  # each row fades at its own rate
+    strokes *= np.array([2, 1])[:, None]
+    hits = np.zeros((2, 60))
+    hits[0, ::12], hits[1, 6::15] = 1, 1
+    X = sum(np.array([np.convolve(hit, row)[:60] for row in strokes[:, k]]) for k, hit in enumerate(hits))
+    np.save(cli.folder / "strokes.npy", X)
+    args = ("strokes.npy", "--model", "nmfd", "-k", "2", "--template-frames", "5", "--max-iter", "1000", "--tol", "0")
+    document, W, Z = found(cli, *args, "--csv", "--pictures", folder="factors/strokes")
+    assert (W.shape, Z.shape, document["settings"]["template_frames"]) == ((20, 2, 5), (2, 60), 5)
+    assert document["error"] < 0.05
+    np.testing.assert_allclose(W.sum(axis=(0, 2)), 1)
+    for k in range(2):  # louder first
+        assert set(np.flatnonzero(Z[k] > 0.5 * Z[k].max())) == set(np.flatnonzero(hits[k]))
+        assert np.corrcoef(W[:, k].ravel(), strokes[:, k].ravel())[0, 1] > 0.99
+    table = np.loadtxt(cli.folder / "factors/strokes/W.csv", delimiter=",")
+    np.testing.assert_array_equal(table.reshape(W.shape), W)
 
 
 def test_levels_are_in_order_of_energy_and_give_the_same_sum(cli: Cli) -> None:
@@ -212,6 +232,8 @@ def test_a_full_disk_leaves_nothing(cli: Cli) -> None:
 
 
 BAD = [
+    (2, ["x.npy", "-k", "2", "--template-frames", "3"], "model 'nmf' has no option --template-frames; 'nmfd' has it"),
+    (2, ["x.npy", "-k", "2", "--model", "nmfd", "--template-frames", "31"], "templates of 31 frames are longer"),
     (1, ["ragged.csv", "-k", "1"], "ragged.csv: line 2 has 1 cell where the first has 2"),
     (1, ["nan.csv", "-k", "1"], "nan.csv: an entry is NaN or infinite, the first in row 1, column 2"),
     (1, ["empty.csv", "-k", "1"], "empty.csv: is empty"),
@@ -240,7 +262,7 @@ BAD = [
     (
         2,
         ["x.npy", "-k", "4", "--model", "semi", "--divergence", "kl"],
-        "no option --divergence; 'nmf' and 'deep' have it",
+        "no option --divergence; 'nmf', 'nmfd' and 'deep' have it",
     ),
     (2, ["x.npy", "-k", "4", "--free", "Z"], "model 'nmf' has no option --free"),
     (2, ["x.npy", "-k", "4", "--model", "semi", "--start", "spa"], "start 'spa' is unknown"),
@@ -282,7 +304,7 @@ def test_bad_input_is_answered_with_one_clear_line(cli: Cli, code: int, args: li
 
 def test_no_option_of_a_model_is_left_out_of_the_command_line(cli: Cli) -> None:
     text = cli("factorize", "--help").out.decode()
-    inner = {"callback", "W", "Z", "fixed", "loss_every", "compiled_from"}
+    inner = {"callback", "W", "Z", "fixed", "loss_every", "compiled_from", "anchor"}
     for model in MODELS:
         for name in set(options_of(model)) - inner:
             assert f"--{name.replace('_', '-')}" in text

@@ -137,7 +137,7 @@ BAD = [
     (2, ["missing.wav", "-k", "2"], "missing.wav: no such file or directory; check the name"),
     (2, ["missing.json"], "missing.json: no such file or directory; check the name"),
     (2, ["empty"], "empty: holds no separation of nmfsep; give an audio file, or the folder that split wrote to"),
-    (2, ["empty", "-k", "2"], "empty: -k is for sound, and this was separated before; leave it out"),
+    (2, ["empty", "-k", "2"], "empty: -k is for sound, and this is separated already; leave it out"),
     (2, ["empty", "--n-fft", "512"], "empty: --n-fft is for sound"),
     (2, ["notes.wav", "-k", "2", "--solver", "hals"], "solver 'hals' minimises beta 2, not 1"),
     (2, ["notes.wav", "-k", "2", "--plot", "empty"], "empty: is a folder where a picture should go"),
@@ -180,3 +180,24 @@ def test_the_input_may_be_a_name_of_any_kind(cli: Cli) -> None:
     shutil.copy(cli.folder / "notes.wav", cli.folder / name)
     result = cli("inspect", name, "-k", "1", "--plot", "odd.png")
     assert result.code == 0
+
+
+def test_a_dictionary_is_told_apart_by_what_is_in_it(cli: Cli) -> None:
+    learned = cli("learn", "notes=notes.wav", "-k", "2", "--n-fft", "1024", "-o", "kit.npz", "--json")
+    assert (learned.code, learned.err) == (0, "")
+    (cli.folder / "kit.npz").rename(cli.folder / "kit.wav")  # its name tells nothing
+    result = cli("inspect", "kit.wav")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.decode().splitlines() == [
+        f"dictionary of 1 label, {RATE} Hz, divergence kl",
+        "frames of 1024 (hop 256, hann) samples",
+        "",
+        "label  templates  files  seconds  learned from",
+        "notes          2      1      2.0  notes.wav",
+    ]
+    document = json.loads(cli("inspect", "kit.wav", "--json").out)
+    assert document == json.loads(learned.out) | {"path": "kit.wav"}
+    for option, value in (("-k", "2"), ("--plot", "x.png"), ("--audition", "out")):
+        refused = cli("inspect", "kit.wav", option, value)
+        assert (refused.code, refused.out) == (2, b"")
+        assert refused.err == f"nmfsep: kit.wav: {option} is for sound, and this is a dictionary; leave it out\n"

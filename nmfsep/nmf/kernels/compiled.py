@@ -1,4 +1,4 @@
-"""The kernels for Kullback-Leibler and Itakura-Saito, compiled: four frames by four components in registers.
+"""The kernels for Kullback-Leibler, Itakura-Saito and least squares, compiled: four frames by four components together.
 
 With few components the products are too thin for BLAS, and a fused loop over X is several times faster. The compiled
 code runs without the interpreter's lock on the threads of Workers, so that no second pool of threads competes with
@@ -19,7 +19,6 @@ LANES = 4  # frames and components handled together
 SPAN = 64  # frames in the unit that spans are divided into
 REAL = np.float32
 SMALLEST = 1e-20  # stands for 0 in x log x, whose limit is 0
-hals_pass = blocked.hals_pass
 
 
 def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
@@ -117,6 +116,44 @@ def _run(
             reference.mm_activations(x, Wt, z, measure, exponent, workers)
         if accumulate:
             parts.append(reference.mm_statistics(x, templates, z, measure, workers))
+    return blocked.total(parts)
+
+
+def hals_pass(
+    Xt: Matrix,
+    Wt: Matrix,
+    G: Matrix,
+    Zt: Matrix,
+    sweeps: int,
+    workers: Workers,
+    plain: Matrix | None = None,
+    momentum: float = 0.0,
+) -> tuple[Matrix, Matrix]:
+    """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt.
+
+    G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
+    that was not: the products are those of the Z ahead.
+    """
+    if Xt.dtype != REAL or len(Xt) < LANES:
+        return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum)
+    from .loops import hals_frames
+
+    k, fours = len(Wt), len(Xt) // LANES * LANES
+    W, Z, square = _pad(Wt, 0), _pad(Zt, 1), _pad(_pad(G, 0), 1)
+    before = np.empty((0, len(W)), REAL) if plain is None else _pad(plain, 1)
+
+    def part(span: range) -> tuple[Matrix, Matrix]:
+        A, B = np.zeros_like(W), np.zeros_like(square)
+        hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, REAL(momentum), A, B)
+        return A[:k], B[:k, :k]
+
+    parts = workers.map(part, spans(fours, SPAN))
+    for padded, own in ((Z, Zt), (before, plain)):
+        if own is not None and padded is not own:
+            own[:fours] = padded[:fours, :k]
+    if fours < len(Xt):
+        rest = None if plain is None else plain[fours:]
+        parts.append(reference.hals_pass(Xt[fours:], Wt, G, Zt[fours:], sweeps, workers, rest, momentum))
     return blocked.total(parts)
 
 

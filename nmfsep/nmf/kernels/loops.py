@@ -156,6 +156,40 @@ def is_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
             _accumulate(z, v, D)
 
 
+@outer
+def hals_frames(X, W, G, Z, plain, start, stop, sweeps, momentum, A, B):  # type: ignore[no-untyped-def]
+    """Do hals_pass on frames start to stop; the products are added to A (components, bins) and B (components twice).
+
+    Arrays are as above; plain has the shape of Z, or none of its frames where nothing is to be moved ahead.
+    """
+    K = W.shape[0]
+    p = np.empty((4, K), X.dtype)
+    for t in range(start, stop, 4):
+        x = X[t : t + 4]
+        z = Z[t : t + 4]
+        if sweeps:
+            _project(x, W, p)
+            for i in range(4):
+                for _ in range(sweeps):
+                    for k in range(K):
+                        if G[k, k] > ZERO:
+                            rest = p[i, k]
+                            for j in range(K):
+                                rest -= G[k, j] * z[i, j]
+                            z[i, k] = max(z[i, k] + rest / G[k, k], ZERO)
+        if len(plain):
+            for i in range(4):
+                for k in range(K):
+                    here = z[i, k]
+                    z[i, k] = max(here + momentum * (here - plain[t + i, k]), ZERO)
+                    plain[t + i, k] = here
+        _accumulate(z, x, A)
+        for i in range(4):
+            for k in range(K):
+                for j in range(K):
+                    B[k, j] += z[i, k] * z[i, j]
+
+
 @inline
 def _add_logs(r, bits, weight, total):  # type: ignore[no-untyped-def]
     """Return total + sum of weight * log(r), all (4, bins); `bits` is r seen as integers and is overwritten.

@@ -36,6 +36,8 @@ class Memory:
     error : float
         ‖X - W Z‖² at the factors of the state.
     momentum, limit : float
+    dead : int
+        Components that are zero there; taken for none at the start, which is at rest.
     at_rest : bool
         Whether the next step starts without momentum, after one that was taken back.
     """
@@ -47,6 +49,7 @@ class Memory:
     error: float = math.inf
     momentum: float = MOMENTUM
     limit: float = 1.0
+    dead: int = 0
     at_rest: bool = True
 
 
@@ -81,8 +84,10 @@ class EHALS:
         W = memory.ahead.copy()
         if free_W:
             sweep(P, G, W, W_SWEEPS)
-        error = _error(memory.energy, P, G, W)
-        died = _dead(W, Z) > _dead(state.Wt, state.Zt) and not memory.at_rest
+        own = W @ W.T
+        error = _error(memory.energy, P, G, W, own)
+        dead = _dead(G, own)
+        died = dead > memory.dead and not memory.at_rest
         memory.at_rest = error > memory.error or died
         if memory.at_rest:  # go back, and on without momentum
             memory.limit, memory.momentum = memory.momentum, memory.momentum / DECAY
@@ -92,7 +97,7 @@ class EHALS:
                 state.Zt.copy(),
             )
             return
-        memory.error = error
+        memory.error, memory.dead = error, dead
         memory.momentum = min(memory.limit, GROWTH * memory.momentum)
         memory.limit = min(1.0, LIMIT_GROWTH * memory.limit)
         state.Wt[:], state.Zt[:] = W, Z
@@ -106,12 +111,12 @@ class EHALS:
         return loss
 
 
-def _dead(Wt: Matrix, Zt: Matrix) -> int:
-    """Count the components that are zero, which no sweep brings back."""
-    return int((~(Wt.any(axis=1) & Zt.any(axis=0))).sum())
+def _dead(G: Matrix, own: Matrix) -> int:
+    """Count the components that are zero, which no sweep brings back, from Z Zᵀ and W Wᵀ."""
+    return int(((G.diagonal() <= 0) | (own.diagonal() <= 0)).sum())
 
 
-def _error(energy: float, P: Matrix, G: Matrix, W: Matrix) -> float:
+def _error(energy: float, P: Matrix, G: Matrix, W: Matrix, own: Matrix) -> float:
     """Return ‖X - W Z‖² from products that are at hand: ‖X‖² - 2 <Z Xᵀ, W> + <Z Zᵀ, W Wᵀ>."""
     cross = float(np.einsum("kf,kf->", P, W, dtype=np.float64))
-    return energy - 2 * cross + float(np.einsum("kl,kl->", G, W @ W.T, dtype=np.float64))
+    return energy - 2 * cross + float(np.einsum("kl,kl->", G, own, dtype=np.float64))

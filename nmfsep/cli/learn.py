@@ -1,0 +1,130 @@
+"""``nmfsep learn``: isolated sounds into a dictionary."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from ..settings import LearnSettings
+from . import console
+from .findings import KnownTemplates
+from .options import GROUPS, Command, knobs, one_thread_of_blas, reporting
+
+if TYPE_CHECKING:
+    from ..separation.dictionary import Dictionary
+
+GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
+
+
+@click.command("learn", cls=Command, epilog="Example: nmfsep learn kick=kick.wav snare=snares/ -o kit.npz")
+@click.argument("arguments", nargs=-1, required=True, metavar="NAME=FILE...", type=click.Path())
+@knobs(LearnSettings)
+@click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(), help="Dictionary to write (.npz).")
+@click.option("--append", is_flag=True, help="Add the labels to the dictionary that is there.")
+@click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace a file that is no dictionary.")
+@click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say what was learned.")
+@reporting
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    arguments: tuple[str, ...],
+    out: str,
+    append: bool,
+    force: bool,
+    verbose: bool,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **values: Any,
+) -> int:
+    """Learn templates of each NAME from isolated sounds, for split -m.
+
+    FILE is an audio file, a folder of them, or a quoted pattern such as 'kicks/*.wav'; a FILE without NAME= belongs to
+    the name before. Files of any rate and number of channels are converted. A dictionary that is there is replaced.
+    """
+    one_thread_of_blas()
+    settings = LearnSettings(**values)
+    from ..separation import dictionary, learning
+    from ..training import Recording, common_rate, conversions, labelled, provenance, sounds
+
+    paths = labelled(os.fsdecode(argument) for argument in arguments)
+    dictionary.check_labels(tuple(paths))
+    target = Path(os.fsdecode(out))
+    before = _existing(target, append, force, [path for group in paths.values() for path in group])
+    recordings = {label: [Recording.of(path) for path in group] for label, group in paths.items()}
+    everything = [recording for group in recordings.values() for recording in group]
+    rate, stfts = settings.sample_rate or common_rate(everything), None
+    if before is not None:
+        settings = _as_before(before, settings, ctx)
+        rate, stfts = before.sample_rate, [view.stft for view in before.views]
+        _require_new(before, tuple(paths), target)
+    if (said := conversions(everything, rate)) and not quiet:
+        console.say(said)
+    learned = learning.learn(
+        {label: sounds(group, rate) for label, group in recordings.items()},
+        rate,
+        settings,
+        stfts=stfts,
+        provenance=[provenance(label, group) for label, group in recordings.items()],
+    )
+    result = learned if before is None else before.append(learned)
+    dictionary.write(result, target)
+    if verbose:
+        for index, label in enumerate(learned.labels):
+            counts = " and ".join(map(str, learned.components(index)))
+            console.say(f"{console.quote(label)}: {counts} templates of {len(recordings[label])} files")
+    if as_json:
+        console.print_json(KnownTemplates(str(target), result).document())
+    else:
+        console.print_paths([target])
+    return 0
+
+
+def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dictionary | None:
+    """Check where the dictionary will be written; return the one that is there if it is to be added to."""
+    from ..separation import dictionary
+    from ..signal.publish import folder_is_writable
+
+    if append:
+        return dictionary.read(target)
+    if target.is_dir():
+        raise UsageError("is a folder", "name the file with -o", target)
+    for path in inputs:
+        if target.exists() and os.path.exists(os.fsencode(path)) and os.path.samefile(target, os.fsencode(path)):
+            raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
+    if os.path.lexists(target) and not force and not dictionary.is_dictionary(target):
+        raise UsageError("exists and is no dictionary", "use --force to replace it, or another name with -o", target)
+    if not folder_is_writable(Path(os.path.abspath(target)).parent):
+        raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
+    return None
+
+
+def _as_before(before: Dictionary, settings: LearnSettings, ctx: click.Context) -> LearnSettings:
+    """Return the settings with what the dictionary already decides; refuse what contradicts it."""
+    stft = before.views[0].stft
+    decided = {
+        "sample_rate": before.sample_rate,
+        "divergence": before.divergence,
+        "window": stft.window,
+        "n_fft": stft.n_fft,
+        "hop_length": stft.hop_length,
+    }
+    for name, value in decided.items():
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and getattr(settings, name) != value:
+            option = "--" + name.replace("_", "-")
+            message = f"the dictionary has {value}, not {option} {getattr(settings, name)}"
+            raise UsageError(message, f"leave out {option}")
+    return replace(settings, divergence=before.divergence, window=stft.window)
+
+
+def _require_new(before: Dictionary, labels: tuple[str, ...], target: Path) -> None:
+    for label in labels:
+        if label in before.labels:
+            raise UsageError(f"has label {label!r} already", "use another name, or learn it without --append", target)

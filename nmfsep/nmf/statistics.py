@@ -1,0 +1,127 @@
+"""Templates from any number of matrices, of which only sums are kept.
+
+What an update of W needs of X and Z adds up over frames, so that each matrix can be looked at on its own, in any order
+and on any machine, and the sums give the step that all of them together would:
+
+- `statistics`, the map: one matrix and W to a `Statistics` whose size does not depend on the number of frames,
+- `total`, the reduction: the sum, in float64 and in the order of the keys, so that the same W comes out bit for bit
+  however the work was divided,
+- `update`, the step: W and the sum to the next W.
+
+With exact activations this is majorisation-minimisation, and the loss over all matrices never rises (Lefèvre, Bach &
+Févotte, "Online algorithms for nonnegative matrix factorization with the Itakura-Saito divergence", WASPAA 2011, keep
+the same sums). Activations are solved anew in each pass, from a level start, so that nothing has to be kept for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import penalties
+from .factors import Matrix
+from .kernels.choose import LARGE, choose
+from .kernels.reference import EPS
+from .kernels.workers import Workers
+from .problem import Problem
+from .solvers.mu import exponent
+
+Sums = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the templates' update needs to know of some frames.
+
+    Attributes
+    ----------
+    negative, positive : ndarray, shape (components, bins)
+        N Zᵀ and P Zᵀ, N and P the parts of dD/dV; the second is (components, 1) for beta 1.
+    mass : ndarray, shape (components,)
+        Row sums of Z.
+    loss : float
+        Divergence and penalties at the activations.
+    frames : int
+    """
+
+    negative: Sums
+    positive: Sums
+    mass: Sums
+    loss: float
+    frames: int
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Return the statistics of both."""
+        return Statistics(
+            self.negative + other.negative,
+            self.positive + other.positive,
+            self.mass + other.mass,
+            self.loss + other.loss,
+            self.frames + other.frames,
+        )
+
+
+def statistics(Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Workers) -> Statistics:
+    """Return the statistics of some frames at their own activations.
+
+    Parameters
+    ----------
+    Xt : ndarray, shape (frames, bins)
+        Of about unit mean; only read.
+    Wt : ndarray, shape (components, bins)
+        Only read.
+    problem : Problem
+    steps : int
+        Updates of the activations.
+    workers : Workers
+        An entered context.
+    """
+    measure, gamma = problem.divergence, exponent(problem.divergence.beta)
+    kernels = choose(Xt.shape[1], len(Xt), len(Wt), measure, LARGE)
+    sums = Wt.sum(axis=1)
+    level = Xt.sum(axis=1, keepdims=True) / len(Wt) + EPS
+    Zt = np.ascontiguousarray(level / np.maximum(sums, EPS), Xt.dtype)
+    for _ in range(steps):
+        rule = penalties.activation_rule(Wt, Zt, problem, gamma)
+        kernels.mm_activations(Xt, Wt, Zt, measure, gamma, workers, rule)
+    N, D = kernels.mm_statistics(Xt, Wt, Zt, measure, workers)
+    loss = float(kernels.divergence(Xt, Wt, Zt, measure, workers)) + penalties.loss(Wt, Zt, problem)
+    return Statistics(
+        N.astype(np.float64), D.astype(np.float64), Zt.sum(axis=0, dtype=np.float64), loss, len(Xt)
+    )  # fmt: skip
+
+
+def total(parts: Iterable[tuple[str, Statistics]]) -> Statistics:
+    """Return the sum of statistics, of which only two are held at a time.
+
+    Parameters
+    ----------
+    parts : iterable of (str, Statistics)
+        At least one, each with its key, in the order of the keys: a sum of floating-point numbers depends on the order
+        they are added in, so there is only one.
+
+    Raises
+    ------
+    ValueError
+        The keys are out of order, or there are none.
+    """
+    result, last = None, ""
+    for key, part in parts:
+        if key < last:
+            raise ValueError("statistics must come in the order of their keys")
+        result, last = part if result is None else result + part, key
+    if result is None:
+        raise ValueError("there are no statistics to add up")
+    return result
+
+
+def update(Wt: Matrix, sums: Statistics, problem: Problem) -> Matrix:
+    """Return the templates after one step."""
+    out = np.empty_like(Wt)
+    N, D = sums.negative.astype(Wt.dtype), sums.positive.astype(Wt.dtype)
+    mass = sums.mass[None].astype(Wt.dtype)  # one frame of all the mass: the penalties need no more than that
+    penalties.update_templates(Wt, N, D, mass, problem, exponent(problem.divergence.beta), out)
+    return out

@@ -1,0 +1,243 @@
+"""A safe container of named arrays with a description: a ``.npz`` file that numpy.load reads, too.
+
+Nothing is unpickled, and what a file declares is checked before anything is unpacked. What belongs in a container of
+some schema, its reader asks for by name; other members are never unpacked.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import math
+import operator
+import os
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..signal.publish import Output, publish_one
+
+META = "meta"  # the member that describes the others: a JSON object as one text
+MEMBERS = 1000
+LARGEST = 1 << 30  # bytes of all members, unpacked
+PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
+HEADER = 4096  # bytes of a member's header
+TEXT = 1 << 20  # characters of the description
+DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
+
+
+def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a container and give it its name, complete or not at all.
+
+    The same contents give the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+    schema : str
+        What the contents mean, such as "nmfsep.dictionary".
+    version : int
+        Version of the schema.
+    about : mapping
+        What describes the arrays; must be JSON.
+    arrays : mapping of str to ndarray
+        Numbers of any shape.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
+    members = {META: np.array(text)} | {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    packed = io.BytesIO()
+    # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            body = io.BytesIO()
+            npy.write_array(body, array.astype(array.dtype.newbyteorder("<")), (1, 0), allow_pickle=False)
+            archive.writestr(entry, body.getvalue())
+    with Output(path) as output:
+        output.write(packed.getvalue())
+        publish_one(output)
+
+
+class Archive:
+    """A container open for reading.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Attributes
+    ----------
+    path : str
+    about : dict
+        The description; empty in an ``.npz`` file that another program wrote.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is no such container, or declares more than is safe to unpack.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        try:
+            if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
+                raise UsageError("is not a file", path=self.path)
+            self._file = open(os.fsencode(self.path), "rb")  # noqa: SIM115 - closed by __exit__
+        except OSError as error:
+            hint = "check the name" if error.errno == 2 else None
+            raise UsageError((error.strerror or str(error)).lower(), hint, self.path) from error
+        except ValueError as error:  # a NUL in it
+            raise UsageError("has a name that no file can have", path=self.path) from error
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+            self._members = self._checked()
+            self.about = self._description()
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, (*DAMAGED, OSError)):
+                raise UsageError("is not a container of arrays (.npz), or is damaged", path=self.path) from error
+            raise
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+        self._file.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    @property
+    def schema(self) -> str | None:
+        """What the contents mean; None in a file that another program wrote."""
+        schema = self.about.get("schema")
+        return schema if isinstance(schema, str) else None
+
+    def require(self, schema: str, version: int) -> None:
+        """Raise UsageError unless the contents are of that schema, in that version or an older one."""
+        if self.schema != schema:
+            what = f"holds {self.schema!r}" if self.schema else "does not say what it holds"
+            raise self.refusal(f"{what}, not {schema!r}")
+        found = self.about.get("version")
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            raise self.refusal(f"has no version that makes sense: {str(found)[:40]!r}")
+        if found > version:
+            message = f"has version {found} of {schema!r}; this nmfsep knows up to {version}"
+            raise self.refusal(message, "upgrade nmfsep")
+
+    def array(self, name: str, ndim: int) -> NDArray[np.float32]:
+        """Return an array of finite, non-negative numbers as float32, C-contiguous.
+
+        Raises
+        ------
+        UsageError
+            It is missing, or not that.
+        """
+        values = self._member(name)
+        if values.dtype.kind not in "fiu":
+            raise self.refusal(f"{name} must be real numbers, not {str(values.dtype)[:40]}")
+        if values.ndim != ndim or values.size == 0:
+            raise self.refusal(f"{name} has shape {values.shape}; {ndim} dimensions that are not empty are needed")
+        with np.errstate(over="ignore"):
+            single = np.array(values, dtype=np.float32, order="C")
+        if not np.isfinite(single).all():
+            raise self.refusal(f"{name} holds NaN or infinite numbers, or larger than single precision has")
+        if single.min() < 0:
+            raise self.refusal(f"{name} holds negative numbers")
+        return single
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """Return a member that is one whole number within a range."""
+        value = self._member(name)
+        if value.size != 1 or value.dtype.kind not in "iu" or not low <= int(value.reshape(())) <= high:
+            raise self.refusal(f"{name} is not a whole number from {low} to {high}")
+        return int(value.reshape(()))
+
+    def refusal(self, message: str, hint: str | None = None) -> UsageError:
+        """Return the error that refuses this file."""
+        return UsageError(message, hint, self.path)
+
+    def _checked(self) -> dict[str, zipfile.ZipInfo]:
+        """Return the members by name, all that they declare checked."""
+        entries = self._zip.infolist()
+        if len(entries) > MEMBERS:
+            raise self.refusal(f"has {len(entries)} members; {MEMBERS} are the most that are read")
+        total, members = 0, {}
+        for entry in entries:
+            total += entry.file_size
+            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > LARGEST:
+                raise self.refusal(f"would unpack to {total} bytes or more, out of proportion", "it may be a zip bomb")
+            name = entry.filename.removesuffix(".npy")
+            if name in members:
+                raise self.refusal(f"has two members named {name[:40]!r}")
+            members[name] = entry
+        return members
+
+    def _description(self) -> dict[str, Any]:
+        if META not in self:
+            return {}
+        text = self._member(META)
+        if text.dtype.kind != "U" or text.ndim or text.dtype.itemsize > 4 * TEXT:
+            raise self.refusal("has a description that is no text")
+        try:
+            about = json.loads(str(text))
+        except (ValueError, RecursionError) as error:
+            raise self.refusal("has a description that is no JSON") from error
+        if not isinstance(about, dict):
+            raise self.refusal("has a description that is no JSON object")
+        return about
+
+    def _member(self, name: str) -> NDArray[Any]:
+        """Unpack one array, its header checked against the bytes that there are."""
+        if name not in self._members:
+            raise self.refusal(f"has no {name}")
+        entry = self._members[name]
+        try:
+            with self._zip.open(entry) as stream:
+                form, by_column, shape, size = _header(stream)
+                there = entry.file_size - size
+                dtype = np.dtype(form) if isinstance(form, str) else None
+                if dtype is None or dtype.kind not in "fiuU":
+                    raise self.refusal(f"{name} must be real numbers, not {str(form)[:40]}")
+                if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != there:
+                    raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
+                data = stream.read()
+                values = np.frombuffer(data, dtype)
+        except (*DAMAGED, KeyError, MemoryError, RecursionError, SyntaxError, TypeError, OSError) as error:
+            raise self.refusal(f"has a damaged {name}") from error
+        if len(data) != there:
+            raise self.refusal(f"has a damaged {name}")
+        return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
+
+
+def _header(stream: IO[bytes]) -> tuple[Any, bool, tuple[int, ...], int]:
+    """Return the dtype's description, whether columns lie together, the shape, and the bytes of a member's header.
+
+    As NEP 1 describes it. numpy's own reader goes further, to headers of Python 2, and fails in more ways.
+    """
+    magic = stream.read(8)
+    width = 2 if magic[6:7] == b"\x01" else 4
+    size = int.from_bytes(stream.read(width), "little")
+    if magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3) or size > HEADER:
+        raise ValueError("no header of an array")
+    header = ast.literal_eval(stream.read(size).decode().strip())
+    shape = tuple(operator.index(length) for length in header["shape"])
+    return header["descr"], bool(header["fortran_order"]), shape, 8 + width + size

@@ -1,0 +1,263 @@
+"""Dictionaries: templates that were learned from isolated sounds, by label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..nmf.divergences import as_divergence
+from ..nmf.factors import Matrix
+from ..settings.choices import WINDOWS
+from ..signal.stft import STFT
+from . import archive
+
+SCHEMA, VERSION = "nmfsep.dictionary", 1
+LABELS = 10_000
+RATES = 4_000_000  # hertz, the highest sample rate that is believed
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Templates at one length of frames.
+
+    Parameters
+    ----------
+    stft : STFT
+        What they were measured with.
+    W : ndarray, shape (bins, components), float32
+        Columns of unit Euclidean norm.
+    owners : ndarray, shape (components,)
+        The index of each column's label; every label has one or more.
+    known : int, optional
+        Bins that the templates tell of, from 0 Hz; beyond these they are a guess. All if not given.
+    """
+
+    stft: STFT
+    W: Matrix
+    owners: NDArray[np.intp]
+    known: int = 0
+
+    def __post_init__(self) -> None:
+        if self.known == 0:
+            object.__setattr__(self, "known", self.stft.bins)
+
+    def of(self, label: int) -> NDArray[np.intp]:
+        """Return the columns of a label."""
+        return np.flatnonzero(self.owners == label)
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """Templates of labelled sounds.
+
+    Parameters
+    ----------
+    views : tuple of View
+        At one length of frames or several, the shortest first.
+    labels : tuple of str
+    sample_rate : int
+        Hertz of the sound they were measured in.
+    divergence : str or float
+        What was minimised in learning them.
+    channels : int, default 1
+        Channels of a template: 1, since sounds are mixed down before.
+    provenance : tuple of dict
+        One for each label: what it was learned from.
+
+    Raises
+    ------
+    UsageError
+        The parts do not fit together.
+    """
+
+    views: tuple[View, ...]
+    labels: tuple[str, ...]
+    sample_rate: int
+    divergence: str | float = "kl"
+    channels: int = 1
+    provenance: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_labels(self.labels)
+        if not self.views:
+            raise UsageError("a dictionary needs templates")
+        for view in self.views:
+            if view.W.shape != (view.stft.bins, len(view.owners)):
+                raise UsageError(f"W of shape {view.W.shape} does not fit n_fft {view.stft.n_fft}")
+            if set(view.owners.tolist()) != set(range(len(self.labels))):
+                raise UsageError("not every label has a template")
+            if not view.W.any(axis=0).all():
+                raise UsageError("a template is zero")
+
+    def components(self, label: int) -> tuple[int, ...]:
+        """Return how many templates a label has in each view."""
+        return tuple(len(view.of(label)) for view in self.views)
+
+    def append(self, other: Dictionary) -> Dictionary:
+        """Return a dictionary of the labels of both, which must have the same rate and views.
+
+        Raises
+        ------
+        UsageError
+            Both have a label.
+        """
+        clash = [label for label in other.labels if label in self.labels]
+        if clash:
+            raise UsageError(f"label {clash[0]!r} is in both dictionaries", "learn it anew under another name")
+        views = []
+        for mine, theirs in zip(self.views, other.views, strict=True):
+            W = np.concatenate([mine.W, theirs.W], axis=1)
+            owners = np.concatenate([mine.owners, theirs.owners + len(self.labels)])
+            views.append(View(mine.stft, W, owners, min(mine.known, theirs.known)))
+        labels, provenance = self.labels + other.labels, self.provenance + other.provenance
+        return Dictionary(tuple(views), labels, self.sample_rate, self.divergence, self.channels, provenance)
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise UsageError unless labels can be names of stems and differ."""
+    if not 1 <= len(labels) <= LABELS:
+        raise UsageError(f"a dictionary has 1 to {LABELS} labels, not {len(labels)}")
+    for label in labels:
+        if not label or "/" in label or "\0" in label or label in (".", "..") or len(label) > 200:
+            raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
+    seen: dict[str, str] = {}
+    for label in labels:
+        if label.casefold() in seen:
+            raise UsageError(f"labels {seen[label.casefold()]!r} and {label!r} would be one file on some systems")
+        seen[label.casefold()] = label
+
+
+def unit(W: Matrix) -> Matrix:
+    """Return templates of unit norm, floored at -120 dB of their mean, since a multiplicative update keeps zeros."""
+    exact = W.astype(np.float64)
+    exact /= np.maximum(exact.mean(axis=0), np.finfo(np.float64).tiny)
+    exact += 1e-6
+    scaled: Matrix = (exact / np.linalg.norm(exact, axis=0)).astype(np.float32)
+    return scaled
+
+
+def write(dictionary: Dictionary, path: Path) -> None:
+    """Write a dictionary to a file, complete or not at all."""
+    about = {
+        "sample_rate": dictionary.sample_rate,
+        "channels": dictionary.channels,
+        "divergence": dictionary.divergence,
+        "labels": dictionary.labels,
+        "views": [
+            {"n_fft": view.stft.n_fft, "hop_length": view.stft.hop_length, "window": view.stft.window}
+            for view in dictionary.views
+        ],
+        "provenance": dictionary.provenance,
+    }
+    arrays: dict[str, NDArray[Any]] = {}
+    for index, view in enumerate(dictionary.views):
+        arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
+    archive.write(path, SCHEMA, VERSION, about, arrays)
+
+
+def read(path: str | os.PathLike[str]) -> Dictionary:
+    """Read a dictionary.
+
+    Also understood is an ``.npz`` of a matrix ``W`` (bins, templates) with ``n_fft``, ``hop``, ``sr`` and ``format`` 1,
+    as a script would save it: each template then has a label of its own.
+
+    Raises
+    ------
+    UsageError
+        It is none, is damaged, or of a version from the future; the message says which.
+    """
+    with archive.Archive(path) as file:
+        try:
+            if file.schema is None and "W" in file:
+                return _read_plain(file)
+            file.require(SCHEMA, VERSION)
+            return _read(file)
+        except UsageError as error:
+            raise UsageError(error.message, error.hint, file.path) from error
+
+
+def is_dictionary(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a dictionary."""
+    try:
+        read(path)
+    except UsageError:
+        return False
+    return True
+
+
+def _read(file: archive.Archive) -> Dictionary:
+    about = file.about
+    try:
+        labels, views = about["labels"], about["views"]
+        rate, channels, divergence = about["sample_rate"], about["channels"], about["divergence"]
+        provenance = about["provenance"]
+        sound = (
+            isinstance(labels, list)
+            and all(isinstance(label, str) for label in labels)
+            and _whole(rate, RATES)
+            and channels == 1
+            and isinstance(divergence, (str, int, float))
+            and isinstance(provenance, list)
+            and all(_is_provenance(entry) for entry in provenance)
+            and isinstance(views, list)
+            and 1 <= len(views) <= 8
+            and all(_whole(view["n_fft"], 2**20) and _whole(view["hop_length"], 2**19) for view in views)
+            and all(view["window"] in WINDOWS for view in views)
+        )
+    except (KeyError, TypeError) as error:
+        raise UsageError("lacks a part of a dictionary's description") from error
+    if not sound:
+        raise UsageError("has a description that makes no sense for a dictionary")
+    as_divergence(divergence)
+    read_views = []
+    for index, view in enumerate(views):
+        stft = STFT(view["n_fft"], view["hop_length"], view["window"])
+        owners = file.array(f"owners{index}", 1)
+        if owners.max() >= len(labels) or (owners != np.floor(owners)).any():
+            raise UsageError(f"owners{index} are not indices of labels")
+        read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp)))
+    return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(provenance))
+
+
+def _read_plain(file: archive.Archive) -> Dictionary:
+    version = file.integer("format", 0, 2**31)
+    if version != 1:
+        raise UsageError(f"has format {version}; this nmfsep knows 1", "upgrade nmfsep")
+    stft = STFT(file.integer("n_fft", 4, 2**20), file.integer("hop", 1, 2**19))
+    rate = file.integer("sr", 1, RATES)
+    count = file.array("W", 2).shape[1]
+    view = _view(file, "W", stft, np.arange(count))
+    return Dictionary((view,), tuple(f"template-{index + 1}" for index in range(count)), rate)
+
+
+def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]) -> View:
+    W = file.array(name, 2)
+    if W.shape[0] != stft.bins:
+        raise UsageError(f"{name} has {W.shape[0]} bins, n_fft {stft.n_fft} makes {stft.bins}")
+    if W.shape[1] != len(owners):
+        raise UsageError(f"{name} has {W.shape[1]} templates, of which {len(owners)} have a label")
+    if not W.any(axis=0).all():
+        raise UsageError(f"{name} has a template that is zero")
+    return View(stft, unit(W), owners)
+
+
+def _is_provenance(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry["label"], str)
+        and isinstance(entry["files"], int)
+        and isinstance(entry["seconds"], (int, float))
+        and isinstance(entry["first"], list)
+        and all(isinstance(file, dict) and isinstance(file["name"], str) for file in entry["first"])
+    )
+
+
+def _whole(value: Any, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high

@@ -1,0 +1,94 @@
+"""What a separation is before it is sound: models of the stems, at one length of frames or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..nmf.fit import Fit
+from ..nmf.kernels.workers import Workers
+from ..registry import MASKS
+from ..settings import Settings
+from ..signal.audio import Audio, Samples
+from ..signal.stft import STFT
+from .stems import Model, render, with_power
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A model of the stems at one length of frames."""
+
+    stft: STFT
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """What was learned from a mixture: enough to render its stems.
+
+    Attributes
+    ----------
+    settings : Settings
+    stft : STFT
+    fits : tuple of Fit
+        One, or one for each channel or layer.
+    model : Model
+        Stems in their order.
+    labels : tuple of str
+        What the stems of the model are called, but for the residual; numbered components if not given.
+    others : tuple of Layer
+        Models of the same stems at other lengths of frames. The stems are the means over all: where the models err,
+        they err apart.
+    notes : tuple of str
+        What the user should know beside the warnings of the fits.
+    """
+
+    settings: Settings
+    stft: STFT
+    fits: tuple[Fit, ...]
+    model: Model
+    labels: tuple[str, ...] = ()
+    others: tuple[Layer, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All models of the stems."""
+        return (Layer(self.stft, self.model), *self.others)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each stem."""
+        names = self.labels or tuple(f"component-{index + 1}" for index in range(self.settings.components))
+        return (*names, self.settings.residual) if self.settings.residual else names
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know, each once."""
+        return tuple(dict.fromkeys((*self.notes, *(warning for fit in self.fits for warning in fit.warnings))))
+
+    def render(self, audio: Audio) -> Iterator[Samples]:
+        """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
+        mask = with_power(MASKS.load(self.settings.mask), self.settings.mask_power)
+        with Workers(self.settings.threads) as workers:
+            streams = [render(audio.samples, layer.stft, layer.model, mask, workers) for layer in self.layers]
+            yield from streams[0] if len(streams) == 1 else mean(audio.samples, streams)
+
+
+def mean(samples: Samples, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
+    """Yield the mean of streams of stems that are cut into pieces differently; the first stem is what others leave."""
+    rest: list[Samples] = [np.empty((1, len(samples), 0), np.float32)] * len(streams)
+    position = 0
+    while position < samples.shape[1]:
+        rest = [piece if piece.shape[-1] else next(stream) for piece, stream in zip(rest, streams, strict=True)]
+        count = min(piece.shape[-1] for piece in rest)
+        stems: Samples = rest[0][..., :count].copy()
+        for piece in rest[1:]:
+            stems += piece[..., :count]
+        stems /= np.float32(len(rest))
+        np.subtract(samples[:, position : position + count], stems[1:].sum(axis=0), out=stems[0])
+        rest = [piece[..., count:] for piece in rest]
+        position += count
+        yield stems

@@ -1,0 +1,39 @@
+"""Names a knob can take, with what they mean, where no registry holds them."""
+
+from __future__ import annotations
+
+CHANNEL_MODES = {
+    "joint": "one Z for all channels, a part of W for each",
+    "mid": "one W and Z from the sum of the channels",
+    "independent": "a W and Z of its own for every channel",
+}
+WINDOWS = {
+    "hann": "raised cosine",
+    "hamming": "raised cosine on a pedestal",
+    "blackman": "lower side lobes, wider main lobe",
+    "cosine": "half a sine",
+    "boxcar": "no taper",
+}
+
+CONTAINERS = {
+    "wav": "WAV, and RF64 beyond 4 GiB",
+    "rf64": "RF64",
+    "w64": "Sony Wave64",
+    "aiff": "AIFF",
+    "flac": "FLAC, lossless, half the size",
+    "ogg": "Ogg Vorbis, lossy: stems add up before encoding only",
+    "mp3": "MP3, lossy: stems add up before encoding only",
+}
+CLIP_MODES = {
+    "clamp": "hold it there and give the excess to the other stems, so that the sum stays exact",
+    "rescale": "turn all stems down by one factor",
+    "error": "fail",
+}
+FREE = {
+    "W": "the templates",
+    "Z": "the activations",
+}
+MATCHES = {
+    "name": "the estimate of the same name",
+    "best": "the assignment with the largest sum of SDRs",
+}
