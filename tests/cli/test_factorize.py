@@ -19,7 +19,7 @@ from nmfsep.nmf.kmeans import k_means
 from nmfsep.nmf.models import has_levels, options_of
 from nmfsep.registry import MODELS
 
-FACES = Path(__file__).parents[2] / "sample_audio" / "faces"
+FACES = Path(__file__).parents[1] / "faces"
 RANK = 4
 
 

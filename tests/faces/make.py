@@ -1,4 +1,4 @@
-"""Draw the sample images: faces put together from parts, light on black, which add up as sounds do.
+"""Draw the images of the tests: faces put together from parts, light on black, which add up as sounds do.
 
 A face is a head, one of three pairs of brows, one of three pairs of eyes, one of two noses and one of four mouths, each
 of a brightness of its own: 72 faces out of 13 parts.
@@ -82,8 +82,8 @@ def parts() -> list[list[Picture]]:
 
 def main() -> None:
     """Write every face into the folder named on the command line."""
-    parser = argparse.ArgumentParser(description="Write the sample images.")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "faces")
+    parser = argparse.ArgumentParser(description="Write the images of the tests.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.Generator(np.random.PCG64(5))
