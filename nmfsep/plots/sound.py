@@ -76,7 +76,7 @@ def sound_picture(sound: Sound, title: str) -> bytes:
         _templates(templates, W, sound, edges)
         extent = (0, sound.seconds, 0, ROWS)
         spectrum.imshow(X, cmap=LIGHT, vmin=X.max() - RANGE, aspect="auto", origin="lower", extent=extent)
-        spectrum.set_title("X, the spectrogram [dB]", loc="left")
+        spectrum.set_title(f"X, the spectrogram; {RANGE:.0f} dB from black to white", loc="left")
         _frequency_axis(spectrum, edges, labelled=False)
         spectrum.set_xlabel("time [s]")
         V = np.maximum(sound.W @ sound.Z, 1e-300)
@@ -119,7 +119,7 @@ def _activations(axes: Any, beside: Any, sound: Sound) -> None:
     beside.set_ylim(axes.get_ylim())
     for n in range(k):
         beside.text(1, k - 1 - n + 0.3, _label(sound, n), color=colour(n), ha="right", va="center", fontsize=8)
-    axes.set_title("Z, when each is active; ticks are onsets", loc="left")
+    axes.set_title("Z, when each is active; ticks are onsets, rings in W pitches", loc="left")
 
 
 def _templates(axes: Any, W: Array, sound: Sound, edges: Array) -> None:
@@ -135,7 +135,7 @@ def _templates(axes: Any, W: Array, sound: Sound, edges: Array) -> None:
         extent=(0, k, 0, ROWS),
         interpolation="nearest",
     )
-    axes.set_title("W, the templates", loc="left")
+    axes.set_title("W, the templates" if k > 2 else "W", loc="left")
     _frequency_axis(axes, edges)
     axes.set_xticks(np.arange(k) + 0.5, [sound.notes[n] or str(n + 1) for n in range(k)], fontsize=7 if k <= 10 else 5)
     axes.tick_params(axis="x", length=0)
@@ -150,7 +150,8 @@ def _masks(figure: Any, masks: Sequence[Array], X: Array, sound: Sound, edges: A
 
     count = len(masks)
     lines = -(-count // ACROSS)
-    axes = figure.subplots(lines, min(ACROSS, count), squeeze=False, sharex=True, sharey=True).ravel()
+    across = -(-count // lines)  # as even as can be
+    axes = figure.subplots(lines, across, squeeze=False, sharex=True, sharey=True).ravel()
     seen = np.clip((X - X.max() + RANGE) / RANGE, 0, 1)  # of what is too soft to be seen above, no mask either
     for n, (mask, place) in enumerate(zip(masks, axes, strict=False)):
         place.set_facecolor("black")
@@ -162,6 +163,7 @@ def _masks(figure: Any, masks: Sequence[Array], X: Array, sound: Sound, edges: A
         place.set_title(_label(sound, n), fontsize=8, color=colour(n), loc="left")
         _frequency_axis(place, edges, sparse=True)
         place.label_outer()
+        place.tick_params(axis="x", labelbottom=n + across >= count)
     for place in axes[count:]:
         place.set_visible(False)
     figure.supxlabel("time [s]", fontsize=8.5)
