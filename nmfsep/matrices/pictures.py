@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
-from ..nmf.fit import Fit
+from ..nmf.models import AnyFit
 from ..plots.factors import factors_picture
 from ..plots.tiles import Panel, breakdown, sheet
 from ..plots.tree import tree
@@ -20,7 +20,7 @@ from .read import Found
 
 
 def pictures(
-    found: Found, fit: Fit | ConvolutiveFit | DeepFit, settings: FactorizeSettings, figures: dict[str, float]
+    found: Found, fit: AnyFit, settings: FactorizeSettings, figures: dict[str, float]
 ) -> dict[str, Iterable[bytes]]:
     """Return the PNG files asked for; what PCA reaches is added to `figures`."""
     files: dict[str, Iterable[bytes]] = {}
@@ -61,7 +61,7 @@ def _beside_pca(found: Found, parts: NDArray[Any], model: str, figures: dict[str
     return sheet([Panel(ours, parts), Panel(theirs, _stack(pca.factors.W, found.size))])
 
 
-def _parts(fit: Fit | ConvolutiveFit | DeepFit) -> str:
+def _parts(fit: AnyFit) -> str:
     if isinstance(fit, DeepFit):
         return f"levels of {', '.join(map(str, fit.levels))} parts"
     if isinstance(fit, ConvolutiveFit):

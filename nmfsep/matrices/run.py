@@ -18,8 +18,7 @@ from ..errors import InputError, UsageError
 from ..manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
-from ..nmf.fit import Fit
-from ..nmf.models import defaults_of, fit_model
+from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
 from ..settings import FactorizeSettings
 from ..signal.publish import Output, publish
@@ -30,7 +29,6 @@ from .read import Found, read_matrix, require_positive
 from .task import Task, require_memory, require_rank
 from .text import lines_of
 
-AnyFit = Fit | ConvolutiveFit | DeepFit
 INTERNAL = {
     "callback",
     "threads",
@@ -79,7 +77,7 @@ def run_factorization(
     began = time.perf_counter()
     found = _read(task, settings, limit)
     try:
-        fit = _ordered(fit_model(settings.model, found.X, task.parts, **task.options, callback=progress))
+        fit = fit_model(settings.model, found.X, task.parts, **task.options, callback=progress).ordered()
     except UsageError as error:
         error.path = error.path or task.path
         raise
@@ -119,13 +117,6 @@ def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
         found = replace(found, X=found.X.T)
     require_rank(task, settings, *found.X.shape)
     return found
-
-
-def _ordered(fit: AnyFit) -> AnyFit:
-    """Return the fit with its components in order of energy, loudest first."""
-    if isinstance(fit, Fit):
-        return replace(fit, factors=fit.factors.select(np.argsort(-fit.factors.energies(), kind="stable")))
-    return fit.ordered()
 
 
 def _arrays(fit: AnyFit) -> dict[str, NDArray[Any]]:
@@ -202,5 +193,5 @@ def _manifest(
         "warnings": list(fit.warnings),
     }
     if isinstance(fit, DeepFit):
-        about["tree"] = [(fit.parents(level) + 1).tolist() for level in range(1, len(fit.layers))]
+        about["tree"] = [[parent + 1 for parent in parents] for parents in fit.tree]
     return about

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import memory
 from ..errors import UsageError
 from ..naming import fit_name, manifest_name, track_name
 from ..nmf.kernels.choose import LARGE, THIN
-from ..nmf.models import defaults_of, fit_model, has_levels, options_of
+from ..nmf.models import options_of, rehearse, require_options, require_parts
 from ..plan import require_free, require_readable
 from ..plots.canvas import require_plots
-from ..registry import CLUSTERINGS, MODELS, SIGNED_MODELS
+from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings import FactorizeSettings
 from .images import list_images
-
-FAMILY = 6  # models named at the most where one lacks an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,48 +91,6 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     return Task(path, name, images, parts, dict(options), targets, manifest)
 
 
-def require_options(model: str, options: Mapping[str, Any]) -> None:
-    """Raise UsageError if a model lacks an option that was asked for."""
-    for name in options:
-        if name not in options_of(model):
-            able = [repr(other) for other in MODELS if name in options_of(other)][:FAMILY]
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {_have(able)}")
-
-
-def rehearse(model: str, options: Mapping[str, Any]) -> None:
-    """Fit next to nothing, so that options that contradict each other are found before anything is read."""
-    columns = options.get("template_frames", defaults_of(model).get("template_frames", 2))
-    X = np.ones((2, max(2, columns)))
-    fit_model(model, X, (2, 1) if has_levels(model) else 1, **{**options, "max_iter": 0})
-
-
-def require_parts(model: str, components: int | None, levels: tuple[int, ...] | None) -> int | tuple[int, ...]:
-    """Return the components of a model, or those of its levels.
-
-    Raises
-    ------
-    UsageError
-        They are not given, given twice, or levels grow.
-    """
-    if has_levels(model):
-        if levels is None:
-            raise UsageError(f"model {model!r} needs --levels", "such as --levels 40,12,4, the finest first")
-        if components is not None:
-            raise UsageError(f"model {model!r} takes --levels in the place of -k", "leave out -k")
-        for finer, coarser in itertools.pairwise(levels):
-            if coarser >= finer:
-                shown = ",".join(map(str, levels))
-                message = f"--levels {shown} must have fewer parts from one level to the next"
-                raise UsageError(message, f"try {','.join(map(str, sorted(set(levels), reverse=True)))}")
-        return levels
-    if levels is not None:
-        raise UsageError(f"model {model!r} has no levels", "use -k, or --model deep")
-    if components is None:
-        raise UsageError("the number of components is missing", "give it with -k")
-    return components
-
-
 def require_rank(task: Task, settings: FactorizeSettings, rows: int, columns: int) -> None:
     """Raise UsageError if a matrix has too few rows or columns for the components asked for."""
     most, why = min(rows, columns), f"a matrix of {rows} x {columns} has rank {min(rows, columns)} at the most"
@@ -178,11 +131,3 @@ def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[st
     if settings.pictures:
         files["picture"] = "factors.png"
     return files
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _have(able: list[str]) -> str:
-    return "has it" if len(able) == 1 else "have it"

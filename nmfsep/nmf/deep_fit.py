@@ -83,6 +83,29 @@ class DeepFit:
         parents: NDArray[np.intp] = self.shares(level).argmax(axis=1)
         return parents
 
+    @property
+    def tree(self) -> list[list[int]]:
+        """For each level but the last, `parents`."""
+        return [self.parents(level).tolist() for level in range(1, len(self.layers))]
+
+    def parts(self, level: int | None = None) -> tuple[Factors, list[list[int]]]:
+        """Return the factors of the finest level, and which of its parts belong to each part of another by the tree.
+
+        Unlike the components of `level`, parts of a coarse level are then sums of those of the finer ones. One that is
+        nobody's parent has none.
+
+        Parameters
+        ----------
+        level : int, optional
+            The coarsest if not given.
+        """
+        level = len(self.layers) if level is None else level
+        self._check(level, len(self.layers))
+        owners = np.arange(self.levels[0])
+        for parents in self.tree[: level - 1]:
+            owners = np.asarray(parents)[owners]
+        return self.level(1), [np.flatnonzero(owners == part).tolist() for part in range(self.levels[level - 1])]
+
     def ordered(self) -> DeepFit:
         """Return the same fit with the parts of every level in order of energy, loudest first."""
         orders = [np.argsort(-self.level(n + 1).energies(), kind="stable") for n in range(len(self.layers))]
