@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +16,11 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
+from .nmf.deep_fit import DeepFit
+from .nmf.models import AnyFit
 from .plan import Job, inspect
 from .separation.guided import Guide, analyse_guided
+from .separation.modelling import resolved
 from .separation.pipeline import analyse
 from .separation.result import Separation
 from .settings import OutputSettings, Settings
@@ -228,7 +230,7 @@ class _Track:
                 "length": audio.length,
                 "subtype": source.subtype,
             },
-            "settings": asdict(settings),
+            "settings": resolved(settings),
             "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
@@ -239,6 +241,7 @@ class _Track:
                     "converged": fit.converged,
                     "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
                 }
+                | _tree(fit)
                 for fit in self.separation.fits
             ],
             "gain": self.gain,
@@ -247,6 +250,13 @@ class _Track:
             "warnings": list(dict.fromkeys(self.warnings)),
             "seconds": clock.laps,
         }
+
+
+def _tree(fit: AnyFit) -> dict[str, Any]:
+    """Return the levels of a deep model, and for each part of one which part of the next it belongs to, from 1."""
+    if not isinstance(fit, DeepFit):
+        return {}
+    return {"levels": list(fit.levels), "tree": [[parent + 1 for parent in parents] for parents in fit.tree]}
 
 
 def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:

@@ -25,15 +25,17 @@ def estimate(settings: Settings, channels: int, length: int, threads: int, compi
     """
     frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
-    k = settings.components
+    k, stems = settings.templates, settings.components
     samples = 4 * channels * length
     spectrogram = 4 * frames * bins * stacked
     if (isinstance(settings.divergence, (int, float)) and settings.divergence <= 0) or settings.divergence == "is":
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    block = max(32, min(256, (1 << 19) // (k * channels * bins)))  # frames rendered at a time, as render does
-    render = 4 * (threads + 1) * k * channels * block * (bins + 2 * settings.hop)
+    block = max(32, min(256, (1 << 19) // (stems * channels * bins)))  # frames rendered at a time, as render does
+    render = 4 * (threads + 1) * stems * channels * block * (bins + 2 * settings.hop)
+    if settings.model != "nmf":
+        start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
 

@@ -15,9 +15,9 @@ from .naming import check_template, collision_key, expand, manifest_name, parent
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
 from .nmf.kernels.choose import ONCE, THIN
-from .nmf.problem import Problem
 from .registry import suggestion
 from .separation.guided import Guide
+from .separation.modelling import require_model
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.publish import folder_is_writable
@@ -134,10 +134,9 @@ def check_model(settings: Settings, guide: Guide | None = None) -> None:
     if guide is None and (settings.free or settings.adapt):
         raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
     STFT(settings.n_fft, settings.hop, settings.window)
-    penalized = bool(settings.sparsity or settings.smoothness or settings.free or settings.adapt)
-    divergence = as_divergence(settings.divergence)
-    choose_solver(settings.solver, divergence, settings.start, penalized)
-    Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
+    require_model(settings)
+    if settings.free or settings.adapt:  # which need a solver that has penalties
+        choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, guide: Guide | None = None) -> int:
@@ -148,7 +147,7 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, gu
         views = guide.fitted(source.sample_rate, settings)[0].views
         sizes = [(view.stft.n_fft, view.stft.hop_length, view.W.shape[1]) for view in views]
         return memory.estimate_guided(settings, source.channels, length, threads, sizes)
-    thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
+    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
 
 

@@ -33,6 +33,8 @@ NUMBERS = [(kind, name) for kind, name, _, _ in BOUNDED]
 
 def settings_of(kind, name, value):
     # a hop of the largest size needs a frame of twice that
+    if name == "level":  # of as many levels as that takes
+        return kind(levels=tuple(range(100, 0, -1)), level=value)
     return kind(n_fft=2**20, hop_length=value) if name == "hop_length" else kind(**{name: value})
 
 

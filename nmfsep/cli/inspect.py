@@ -15,12 +15,12 @@ from ..errors import InputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .findings import Finding, KnownTemplates, SoundFinding
-from .options import GROUPS, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .options import GROUPS, Command, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 
 GROUPS |= {"plot": "Output", "audition": "Output"}
 ANALYSIS = (
-    "components", "divergence", "solver", "start", "max_iter", "tol", "time_limit", "restarts", "sparsity",
-    "smoothness", "seed", "n_fft", "hop_length", "window", "threads",
+    "model", "components", "levels", "level", "template_frames", "divergence", "solver", "start", "max_iter", "tol",
+    "time_limit", "restarts", "sparsity", "smoothness", "seed", "n_fft", "hop_length", "window", "threads",
 )  # fmt: skip
 STRETCH = ("offset", "duration")
 
@@ -79,9 +79,12 @@ def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
 
 
 def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
-    if values["components"] is None:
-        raise UsageError("the number of components is missing", "give it with -k", path)
-    settings = Settings(**{name: values[name] for name in ANALYSIS})
+    own = {name: values[name] for name in ANALYSIS}
+    try:
+        settings = Settings(**of_model(click.get_current_context(), own, "give -k"))
+    except UsageError as error:
+        error.path = path
+        raise
     stretch = OutputSettings(**{name: values[name] for name in STRETCH})
     from ..inspection.sound import inspect_sound
 

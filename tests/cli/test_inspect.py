@@ -132,7 +132,7 @@ def test_silence_is_described_as_such(cli: Cli) -> None:
 
 
 BAD = [
-    (2, ["notes.wav"], "notes.wav: the number of components is missing; give it with -k"),
+    (2, ["notes.wav"], "notes.wav: how many stems is not said; give -k"),
     (2, ["notes.wav", "-k", "0"], "at least 1"),
     (2, ["missing.wav", "-k", "2"], "missing.wav: no such file or directory; check the name"),
     (2, ["missing.json"], "missing.json: no such file or directory; check the name"),
