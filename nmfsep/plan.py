@@ -147,7 +147,8 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, gu
         views = guide.fitted(source.sample_rate, settings)[0].views
         sizes = [(view.stft.n_fft, view.stft.hop_length, view.W.shape[1]) for view in views]
         return memory.estimate_guided(settings, source.channels, length, threads, sizes)
-    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0)
+    finest = settings.levels[0] if settings.levels else settings.components
+    thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None)
 
 
