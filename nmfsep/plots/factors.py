@@ -44,7 +44,7 @@ def factors_picture(
         top, left, middle, right, curve = (
             figure.add_subplot(grid[place]) for place in ((0, 1), (1, 0), (1, 1), (1, 2), (0, 2))
         )
-        _heat(left, W / (np.abs(W).max(axis=0) + 1e-300), "W", f"{k} components", "rows")
+        _heat(left, W / (np.abs(W).max(axis=0) + 1e-300), "W", f"k = {k}", "rows")
         _heat(top, Z / (np.abs(Z).max(axis=1, keepdims=True) + 1e-300), "Z", "", "")
         _heat(middle, V, "W Z", "columns", "", most)
         _heat(right, X, "X", "columns", "", most)
@@ -66,6 +66,8 @@ def _curve(axes: Any, evaluated: Sequence[int], losses: Sequence[float]) -> None
     axes.plot(evaluated, losses, color="#2b5f8a", linewidth=1.4)
     if min(losses) > 0 and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the usual one writes powers as formulas
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
     axes.set_title("loss")
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)

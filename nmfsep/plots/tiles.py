@@ -89,13 +89,14 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
     """
     count, height, width = images.shape
     chosen = np.unique(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int))
-    terms = min(TERMS, len(W))
+    masses = np.abs(W).sum(axis=(1, 2))
+    parts = [_largest(np.abs(Z[:, n]) * masses) for n in chosen]
+    terms = min(TERMS, max(map(len, parts)))
     long = max(height, width)
     across, down = TILE * width / long, TILE * height / long + 0.12
     step = across + 0.24
     total, tall = max(0.3 + (2 + terms) * step + 0.5, 5.0), len(chosen) * down + 0.75
     signed = bool(W.min() < 0 or Z.min() < 0)
-    masses = np.abs(W).sum(axis=(1, 2))
     with drawing():
         figure = blank(total, tall)
         axes = figure.add_axes((0, 0, 1, 1))
@@ -105,11 +106,9 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
         axes.text(0.15, 0.12, title, va="top")
         for column, head in enumerate(("image", "model", "its largest parts, brightened")):
             axes.text(0.3 + column * step, 0.5, head, color=FAINT, fontsize=8, va="bottom")
-        for line, n in enumerate(chosen):
+        for line, (n, order) in enumerate(zip(chosen, parts, strict=True)):
             y = 0.55 + line * down
             whole = np.tensordot(Z[:, n], W, 1)
-            sizes = np.abs(Z[:, n]) * masses
-            order = np.argsort(-sizes, kind="stable")[: max(1, int(np.sum(sizes > SLIGHT * sizes.sum())))]
             more, order = len(order) > terms, order[:terms]
             top = float(max(images[n].max(), whole.max(), 1e-12))
             pictures = [images[n], whole, *(W[k] * Z[k, n] for k in order)]
@@ -122,6 +121,12 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
                 middle = y + TILE * height / long / 2
                 axes.text(x + across + (0.2 if last else 0.12), middle, mark, ha="center", va="center", fontsize=10)
         return to_png(figure)
+
+
+def _largest(sizes: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the indices of the parts that are more than slight, largest first; one at the least."""
+    order: NDArray[np.intp] = np.argsort(-sizes, kind="stable")[: max(1, int(np.sum(sizes > SLIGHT * sizes.sum())))]
+    return order
 
 
 def tile(
