@@ -92,7 +92,8 @@ class DeepFit:
         """Return the factors of the finest level, and which of its parts belong to each part of another by the tree.
 
         Unlike the components of `level`, parts of a coarse level are then sums of those of the finer ones. One that is
-        nobody's parent has none.
+        nobody's parent has none. Where W_2 … W_L have negative entries parts cancel rather than add up: then these are
+        the components of `level`.
 
         Parameters
         ----------
@@ -101,6 +102,8 @@ class DeepFit:
         """
         level = len(self.layers) if level is None else level
         self._check(level, len(self.layers))
+        if min((float(layer.min()) for layer in self.layers[1:]), default=0.0) < 0:
+            return self.level(level), [[part] for part in range(self.levels[level - 1])]
         owners = np.arange(self.levels[0])
         for parents in self.tree[: level - 1]:
             owners = np.asarray(parents)[owners]

@@ -10,7 +10,7 @@ from nmfsep.plots.canvas import INK, blank, drawing, to_png
 
 SOLVERS = {"pinv": "#d1662a", "hals": "#2b6ca3", "mu": "#3a8f4d"}
 COUNTS = (3, 12)
-STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def main() -> None:

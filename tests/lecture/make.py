@@ -92,9 +92,11 @@ def small(path: Path) -> bytes:
     picture = Image.open(path).convert("RGB")
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
-    for colours in (128, 64, 32, 16):
+    for colours in (256, 128, 64, 32):
         buffer = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            buffer, "PNG", optimize=True
+        )
         if buffer.tell() <= LARGEST:
             break
     else:

@@ -8,6 +8,7 @@ import soundfile as sf
 
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
+from nmfsep.nmf.deep_fit import DeepFit
 from nmfsep.nmf.models import defaults_of, has_levels
 from nmfsep.registry import MODELS
 from nmfsep.separation.modelling import resolved
@@ -37,8 +38,7 @@ def test_stems_of_every_model_add_up_to_the_mixture(model, mask):
     assert stems.names == ("component-1", "component-2", "component-3")
     assert np.isfinite(stems.samples).all()
     np.testing.assert_allclose(stems.samples.sum(axis=0), audio.samples, atol=1e-6)
-    if model != "deep-semi":  # of which a coarse part may have no finer one of its own
-        assert np.abs(stems.samples).max(axis=(1, 2)).min() > 1e-3
+    assert np.abs(stems.samples).max(axis=(1, 2)).min() > 1e-3
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -75,12 +75,23 @@ def test_every_level_of_a_deep_model_adds_up_and_coarse_stems_are_sums_of_finer_
             np.testing.assert_allclose(parts.sum(axis=0), stem, atol=1e-5)
 
 
-def test_of_the_parts_that_nobody_belongs_to_the_stem_is_silent_and_told():
+def test_a_part_that_nothing_belongs_to_is_silent_and_told(monkeypatch):
+    monkeypatch.setattr(DeepFit, "tree", property(lambda fit: [[0, 0, 2, 2]]))
     audio = noise()
-    separation = analyse(audio, Settings(model="deep-semi", levels=(6, 3), **SHORT))
-    owned = set(separation.fits[0].tree[0])
-    assert [bool(group) for group in separation.model.groups] == [part in owned for part in range(3)]
-    assert any("is silent" in warning for warning in separation.warnings) == (len(owned) < 3)
+    separation = analyse(audio, Settings(model="deep", levels=(4, 3), **SHORT))
+    assert separation.model.groups == [[0, 1], [], [2, 3]]
+    assert separation.warnings == ("nothing of the finest level belongs most to component 2, which is silent",)
+    stems = np.concatenate(list(separation.render(audio)), axis=-1)
+    assert not stems[1].any()
+    np.testing.assert_allclose(stems.sum(axis=0), audio.samples, atol=1e-6)
+
+
+def test_levels_whose_parts_cancel_are_taken_as_they_are():
+    separation = analyse(noise(), Settings(model="deep-semi", levels=(6, 3), **SHORT))
+    (fit,) = separation.fits
+    assert separation.model.groups == [[0], [1], [2]]
+    W = np.concatenate([factors.W for factors in separation.model.factors])
+    np.testing.assert_allclose(W, np.abs(fit.level(2).W), rtol=1e-6)
 
 
 def test_clusters_give_every_frame_to_one_stem():
