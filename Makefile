@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint bench sample-audio clean
+.PHONY: demo test lint bench sample-audio lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -22,6 +22,9 @@ bench: .venv/tested
 
 sample-audio: .venv/installed
 	$(BIN)/python sample_audio/make.py
+
+lecture: .venv/tested
+	$(BIN)/python tests/lecture/make.py
 
 clean:
 	rm -rf .venv separated .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

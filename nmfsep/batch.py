@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +20,7 @@ from .nmf.fit import Callback
 from .plan import Job, inspect
 from .separation import saved_file
 from .separation.guided import analyse_guided
+from .separation.modelling import resolved
 from .separation.pipeline import analyse
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
@@ -244,7 +244,7 @@ class _Track:
                 "length": audio.length,
                 "subtype": source.subtype,
             },
-            "settings": asdict(settings),
+            "settings": resolved(settings),
             "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,

@@ -1,12 +1,10 @@
-"""What a separation takes: memory, and room on the disk."""
+"""What a separation takes: memory, and room on the disk, by the header of its input."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from . import memory
-from .errors import InputError, OutputError
 from .nmf.kernels.choose import ONCE, THIN
 from .separation.grouping import arrange
 from .separation.saved import Known, Saved
@@ -23,7 +21,8 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
         return memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
     if known is not None:
         return memory.estimate_guided(settings, source.channels, length, threads, views, stems)
-    thin = settings.components < THIN and settings.divergence in ("kl", "is", 1, 0)
+    finest = settings.levels[0] if settings.levels else settings.components
+    thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
 
 
@@ -50,17 +49,3 @@ def _views(source: Source, settings: Settings, known: Known | None) -> list[tupl
         views = known.fitted(source.sample_rate, settings)[0].views if known else ()
         sizes = [(view.stft, view.W.shape[1]) for view in views]
     return [(stft.n_fft, stft.hop_length, templates) for stft, templates in sizes]
-
-
-def require_space(folder: Path, need: int) -> None:
-    """Raise OutputError unless so many bytes are free where a folder is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        disk = os.statvfs(folder)
-    except OSError as error:
-        raise InputError(str(error)) from error
-    free = disk.f_bavail * disk.f_frsize
-    if need > free:
-        message = f"no space left on device: the stems need {memory.show_size(need)}, {memory.show_size(free)} are free"
-        raise OutputError(message, path=folder)

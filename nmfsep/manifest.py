@@ -1,4 +1,7 @@
-"""The manifest vouches for a track's stems: what was done, with what, and the hash of every file."""
+"""The manifest vouches for what was written: what was done, with what, and the hash of every file.
+
+One of a separation lists stems, which add up to their input; one of any other kind says so and lists files.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,18 @@ SCHEMA = 1
 Manifest = dict[str, Any]
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that decide the bytes of a result."""
+def versions(sound: bool = True) -> dict[str, str]:
+    """Return the versions that decide the bytes of a result; `sound` says that audio was written."""
     import numpy
-    import soundfile
 
     from . import __version__
 
-    return {
-        "nmfsep": __version__,
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "soundfile": soundfile.__version__,
-        "libsndfile": soundfile.__libsndfile_version__,
-    }
+    found = {"nmfsep": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
+    if sound:
+        import soundfile
+
+        found |= {"soundfile": soundfile.__version__, "libsndfile": soundfile.__libsndfile_version__}
+    return found
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -48,22 +49,16 @@ def load(path: Path) -> Manifest:
     """
     try:
         manifest = json.loads(path.read_bytes())
-        schema = manifest["schema"]
-        source, number = manifest["input"], (int, float)
+        schema, listed = manifest["schema"], files_of(manifest)
         sound = isinstance(schema, int) and (
             schema > SCHEMA
             or (
                 all(
                     isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
-                    for s in [*_files(manifest), *manifest.get("former", [])]
+                    for s in [*listed, *manifest.get("former", [])]
                 )
                 and isinstance(manifest["complete"], bool)
-                and isinstance(manifest["gain"], number)
-                and isinstance(manifest["sum_tolerance"], (*number, type(None)))
-                and isinstance(source["relative"], (str, type(None)))
-                and isinstance(source["sha256"], (str, type(None)))
-                and isinstance(source["offset"], int)
-                and isinstance(source["length"], int)
+                and ("kind" in manifest or _can_be_summed(manifest))
             )
         )
     except OSError as error:
@@ -75,6 +70,27 @@ def load(path: Path) -> Manifest:
     if schema > SCHEMA:
         raise InputError(f"has schema {schema}; this version knows up to {SCHEMA}", "upgrade nmfsep", path)
     return manifest  # type: ignore[no-any-return]
+
+
+def files_of(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return the entries of the files that a manifest vouches for: stems with the model saved with them, or others."""
+    if "kind" in manifest:
+        return [*manifest["files"]]
+    model = manifest.get("model")
+    return [*manifest["stems"], *([model] if model else [])]
+
+
+def _can_be_summed(manifest: Manifest) -> bool:
+    """Whether all is there that checking the sum of stems needs."""
+    source, number = manifest["input"], (int, float)
+    return (
+        isinstance(manifest["gain"], number)
+        and isinstance(manifest["sum_tolerance"], (*number, type(None)))
+        and isinstance(source["relative"], (str, type(None)))
+        and isinstance(source["sha256"], (str, type(None)))
+        and isinstance(source["offset"], int)
+        and isinstance(source["length"], int)
+    )
 
 
 def is_manifest(path: Path) -> bool:
@@ -106,7 +122,7 @@ def vouched_files(path: Path) -> list[dict[str, Any]]:
         manifest = load(path)
     except InputError:
         return []
-    return [*_files(manifest), *manifest.get("former", [])]
+    return [*files_of(manifest), *manifest.get("former", [])]
 
 
 def vouched_model(path: Path) -> Path | None:
@@ -129,25 +145,19 @@ def mixture_beside(model: str) -> str | None:
     return os.path.normpath(folder / relative) if relative else None
 
 
-def _files(manifest: Manifest) -> list[dict[str, Any]]:
-    """Return the entries of stems, and of the model that was saved with them."""
-    model = manifest.get("model")
-    return [*manifest["stems"], *([model] if model else [])]
-
-
 def written_by_us(path: Path) -> set[Path]:
     """Return the files that the manifest in place vouches for and that are still as they were written."""
     mine = set()
-    for stem in vouched_files(path):
-        file = path.parent / stem["file"]
-        inside = not os.path.isabs(stem["file"]) and ".." not in Path(stem["file"]).parts
-        if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == stem["sha256"]:
+    for entry in vouched_files(path):
+        file = path.parent / entry["file"]
+        inside = not os.path.isabs(entry["file"]) and ".." not in Path(entry["file"]).parts
+        if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == entry["sha256"]:
             mine.add(file)
     return mine
 
 
 def verify(path: Path) -> str:
-    """Check a track's stems against its manifest: sizes, hashes, and that they add up to the input.
+    """Check files against their manifest: sizes, hashes, and of stems that they add up to the input.
 
     Returns
     -------
@@ -157,24 +167,23 @@ def verify(path: Path) -> str:
     Raises
     ------
     MismatchError
-        A stem is missing or changed, or they do not add up.
+        A file is missing or changed, or stems do not add up.
     InputError
         The manifest cannot be read.
     """
     manifest = load(path)
     if not manifest["complete"]:
         raise MismatchError("the run that wrote it was interrupted", "run it again", path)
-    for stem in _files(manifest):
-        file = path.parent / stem["file"]
+    what = "file" if "kind" in manifest else "stem"
+    for entry in files_of(manifest):
+        name, file = entry["file"], path.parent / entry["file"]
         if not file.is_file():
-            raise MismatchError(f"stem {stem['file']!r} is missing", path=path)
-        if file.stat().st_size != stem["bytes"]:
-            raise MismatchError(
-                f"stem {stem['file']!r} has {file.stat().st_size} bytes, not {stem['bytes']}", path=path
-            )
-        if file_sha256(file) != stem["sha256"]:
-            raise MismatchError(f"stem {stem['file']!r} has changed since it was written", path=path)
-    return _verify_sum(path, manifest)
+            raise MismatchError(f"{what} {name!r} is missing", path=path)
+        if file.stat().st_size != entry["bytes"]:
+            raise MismatchError(f"{what} {name!r} has {file.stat().st_size} bytes, not {entry['bytes']}", path=path)
+        if file_sha256(file) != entry["sha256"]:
+            raise MismatchError(f"{what} {name!r} has changed since it was written", path=path)
+    return "hashes match" if "kind" in manifest else _verify_sum(path, manifest)
 
 
 def _verify_sum(path: Path, manifest: Manifest) -> str:

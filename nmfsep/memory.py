@@ -11,6 +11,9 @@ from .settings import Settings
 
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
+PICTURES = 45 << 20  # matplotlib
+COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where it is not one
+DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
 SHARE = 0.75  # of what is free
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -31,14 +34,16 @@ def estimate(
     """
     frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
-    k = settings.components
+    k, stems = settings.templates, settings.components if stems is None else stems
     samples = 4 * channels * length
     spectrogram = 4 * frames * bins * stacked
     if (isinstance(settings.divergence, (int, float)) and settings.divergence <= 0) or settings.divergence == "is":
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = _rendering(k if stems is None else stems, channels, frames, settings.n_fft, settings.hop, threads)
+    render = _rendering(stems, channels, frames, settings.n_fft, settings.hop, threads)
+    if settings.model != "nmf":
+        start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     return BASE + samples + spectrogram + factors + max(start, render) + loops
 
@@ -86,7 +91,7 @@ def estimate_rendering(
 
 def model_size(settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = ()) -> int:
     """Return about how many bytes the file of a model takes; `views` as for `estimate_guided`, none without."""
-    size, layers = 0, views or [(settings.n_fft, settings.hop, settings.components)]
+    size, layers = 0, views or [(settings.n_fft, settings.hop, settings.templates)]
     apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
     for n_fft, hop, templates in layers:
         k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1
@@ -99,6 +104,29 @@ def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, thr
     block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))  # at a time, as render does
     # for each stem its share and its sound, and the mixture's frames once
     return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
+
+
+def matrix_estimate(
+    model: str,
+    rows: int,
+    columns: int,
+    itemsize: int,
+    k: int,
+    compiled: bool = False,
+    pictures: bool = False,
+    pca: bool = False,
+) -> int:
+    """Return about how many bytes factorizing a matrix takes at its peak.
+
+    `itemsize` is that of its entries in the file; `compiled` says that compiled loops are loaded, `pictures` and
+    `pca` that pictures are drawn, and principal components among them.
+    """
+    size = 8 if itemsize >= 8 or model == "deep-semi" else 4
+    entries, least = rows * columns, min(rows, columns)
+    need = BASE + entries * (itemsize + COPIES.get(model, 1) * size) + 8 * size * (k + 10) * (rows + columns)
+    if model in DECOMPOSED or pca:  # in double precision, whatever goes in
+        need += 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2)
+    return need + (LOOPS if compiled else 0) + (PICTURES if pictures else 0)
 
 
 def require(what: str, need: int, limit: int | None, hint: str) -> None:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import memory
-from .budget import length_of, memory_needed, model_size, require_space
+from .access import require_free, require_readable, require_space
+from .budget import length_of, memory_needed, model_size
 from .errors import UsageError
-from .manifest import is_manifest, vouched_model, written_by_us
+from .manifest import vouched_model
 from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
-from .nmf.problem import Problem
 from .registry import suggestion
 from .separation.grouping import arrange
 from .separation.guided import Guide
+from .separation.modelling import require_model
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
-from .signal.publish import folder_is_writable
 from .signal.read import Source
 from .signal.stft import STFT
 
@@ -74,7 +73,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
         if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
-    _check_model(settings, known)
+    check_model(settings, known)
     names = stem_names(settings, known)
     selected = _selected(names, output.only)
     if output.out == "-":
@@ -91,7 +90,9 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
     jobs = [_job(path, names, selected, settings, output, known) for path in inputs]
     _require_distinct(jobs)
     for job in jobs:
-        _require_free(job, (*inputs, *_files(known)), output)
+        if job.manifest is not None:
+            targets = (*job.targets, *filter(None, (job.model,)))
+            require_free(targets, job.manifest, (*inputs, *_files(known)), output.force, job.kept)
     return jobs
 
 
@@ -135,17 +136,16 @@ def inspect(
     return form
 
 
-def _check_model(settings: Settings, known: Known | None) -> None:
+def check_model(settings: Settings, known: Known | None = None) -> None:
     """Refuse what no input could make possible."""
     if isinstance(known, Saved):
         return  # it was made
     if known is None and (settings.free or settings.adapt):
         raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
     STFT(settings.n_fft, settings.hop, settings.window)
-    penalized = bool(settings.sparsity or settings.smoothness or settings.free or settings.adapt)
-    divergence = as_divergence(settings.divergence)
-    choose_solver(settings.solver, divergence, settings.start, penalized)
-    Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
+    require_model(settings)
+    if settings.free or settings.adapt:  # which need a solver that has penalties
+        choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 
 def _files(known: Known | None) -> tuple[str, ...]:
@@ -194,23 +194,6 @@ def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
     return tuple(index for index, name in enumerate(names) if not only or name in only)
 
 
-def require_readable(path: str) -> None:
-    """Raise UsageError unless a path names a file or pipe that can be opened, or is "-" for standard input."""
-    if path == "-":
-        return
-    try:
-        mode = os.stat(os.fsencode(path)).st_mode
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
-    if stat.S_ISDIR(mode):
-        raise UsageError("is a folder", path=path)
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise UsageError("is a device, not a file", path=path)
-    if not os.access(os.fsencode(path), os.R_OK):
-        raise UsageError("permission denied", path=path)
-
-
 def _require_distinct(jobs: Sequence[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
@@ -225,28 +208,3 @@ def _require_distinct(jobs: Sequence[Job]) -> None:
                     hint = "put {stem} or {index} into --filename"
                 raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
             seen[key] = job
-
-
-def _require_free(job: Job, inputs: Sequence[str], output: OutputSettings) -> None:
-    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written."""
-    if job.manifest is None:
-        return
-    mine = written_by_us(job.manifest)
-    if job.kept is not None and job.kept not in job.targets:
-        mine.discard(job.kept)
-    written = [*job.targets, *filter(None, (job.model, job.manifest))]
-    existing = [path for path in written if os.path.lexists(path)]
-    for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
-        for source in inputs:
-            if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
-                raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
-        if os.path.isdir(path):
-            raise UsageError("is a folder where a stem should go", "choose another folder with -o", path)
-    if existing and not output.force:
-        for path in existing:
-            if path not in mine and not (path == job.manifest and is_manifest(path)):
-                hint = "use --force to replace it, or another folder with -o"
-                raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
-    for folder in dict.fromkeys(path.parent for path in written):
-        if not folder_is_writable(folder):
-            raise UsageError("cannot be written to", "choose another folder with -o", folder)

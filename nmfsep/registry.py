@@ -110,6 +110,9 @@ MODELS = Registry(
         "orthogonal": ("nmf.kmeans:orthogonal_nmf", "every column has one template, scaled: orthogonal NMF"),
     },
 )
+SIGNED_MODELS = frozenset({"semi", "deep-semi", "kmeans"})  # that take matrices of any sign
+CONVOLUTIVE = frozenset({"nmfd"})  # with several columns of W for each component
+CLUSTERINGS = frozenset({"kmeans", "orthogonal"})  # whose components are as many as there are columns at the most
 
 # For models with one factor that may be negative.
 SIGNED_SOLVERS = Registry(

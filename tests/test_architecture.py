@@ -19,8 +19,9 @@ LAYERS = [
     {"signal", "nmf"},
     {"separation"},
     {"manifest", "budget"},
-    {"plan", "training"},
-    {"batch", "evaluation"},
+    {"access", "plots"},
+    {"plan"},
+    {"batch", "evaluation", "inspection", "matrices", "training"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -29,9 +29,10 @@ def sessions() -> list[list[str]]:
 
 @pytest.fixture
 def workshop(tmp_path):
-    """A folder with the sample audio, a song of the name that the examples use, and the command on the path."""
+    """A folder with the sample audio, faces, a song of the name that the examples use, and the command on the path."""
     folder = tmp_path / "workshop"
     shutil.copytree(ROOT / "sample_audio", folder / "sample_audio")
+    shutil.copytree(ROOT / "tests" / "faces", folder / "tests" / "faces")
     shutil.copy(ROOT / "sample_audio" / "song.wav", folder / "song.wav")
     (folder / "field recordings").mkdir()
     shutil.copy(ROOT / "sample_audio" / "drums.wav", folder / "field recordings" / "morning.wav")

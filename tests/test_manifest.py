@@ -209,6 +209,30 @@ def test_a_manifest_that_lacks_what_a_check_needs_is_no_manifest(track, place, k
         verify(track)
 
 
+def other_kind(folder, **changes):
+    """Write a manifest of something else than a separation, and the file that it lists."""
+    (folder / "W.npy").write_bytes(b"numbers")
+    entry = {"name": "W", "file": "W.npy", "bytes": 7, "sha256": hashlib.sha256(b"numbers").hexdigest()}
+    manifest = {"schema": SCHEMA, "kind": "factorization", "complete": True, "files": [entry]} | changes
+    (folder / "x.nmfsep.json").write_bytes(encode(manifest))
+    return folder / "x.nmfsep.json"
+
+
+def test_a_manifest_of_another_kind_vouches_for_its_files(tmp_path):
+    path = other_kind(tmp_path)
+    assert verify(path) == "hashes match"
+    assert written_by_us(path) == {tmp_path / "W.npy"}
+    (tmp_path / "W.npy").write_bytes(b"changed")
+    with pytest.raises(MismatchError, match=r"file 'W\.npy' has changed since it was written"):
+        verify(path)
+
+
+@pytest.mark.parametrize("changes", [{"files": 3}, {"files": [{}]}, {"complete": "yes"}, {"schema": "1"}])
+def test_junk_of_another_kind_is_no_manifest(tmp_path, changes):
+    with pytest.raises(InputError, match="is not a manifest of nmfsep"):
+        verify(other_kind(tmp_path, **changes))
+
+
 def test_a_manifest_that_is_missing_or_a_folder_is_told(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load(tmp_path / "none")

@@ -9,11 +9,13 @@ from nmfsep.memory import (
     estimate,
     estimate_guided,
     estimate_rendering,
+    matrix_estimate,
     model_size,
     parse_size,
     require,
     show_size,
 )
+from nmfsep.registry import MODELS
 from nmfsep.settings import Settings
 
 LENGTH = 44100 * 600
@@ -166,6 +168,31 @@ def test_channels_apart_take_less_with_a_dictionary_too(mode):
 def test_a_dictionarys_spectrogram_and_the_sound_are_counted_in_full():
     sound, spectrogram = 4 * 2 * 8000 * 600, 4 * 2 * (8000 * 600 // 128) * 257
     assert sound + spectrogram < guided() < 3 * (sound + spectrogram) + (1 << 28)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_matrix_is_counted_with_the_copies_that_its_model_makes(model):
+    entries = 3000 * 2000
+    need = matrix_estimate(model, 3000, 2000, 8, 5)
+    assert 16 * entries < need - matrix_estimate(model, 1, 1, 8, 5) < 16 * 8 * entries
+    assert matrix_estimate(model, 3000, 2000, 8, 50) > need
+    assert matrix_estimate(model, 3000, 2000, 4, 5) < need
+    assert matrix_estimate(model, 3000, 2000, 8, 5, compiled=True, pictures=True, pca=True) > need + (100 << 20)
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(99, True), (100, False)])
+def test_more_than_may_be_taken_is_refused(limit, refused):
+    if not refused:
+        require("'x' needs", 100, limit, "try less")
+        return
+    with pytest.raises(UsageError, match="'x' needs about 1 MB of memory and may take 1 MB; try less"):
+        require("'x' needs", 100, limit, "try less")
+
+
+def test_three_quarters_of_what_is_free_may_be_taken(system):
+    require("'x' needs", 3072 << 10, None, "")
+    with pytest.raises(UsageError):
+        require("'x' needs", (3072 << 10) + 1, None, "")
 
 
 @pytest.fixture

@@ -273,7 +273,7 @@ def test_own_files_without_their_manifest_are_refused():
 @pytest.mark.parametrize("force", [True, False])
 def test_a_folder_in_the_place_of_a_stem_is_refused(force):
     Path("separated/song/component-2.wav").mkdir(parents=True)
-    with pytest.raises(UsageError, match="is a folder where a stem should go"):
+    with pytest.raises(UsageError, match="is a folder where a file should go"):
         of(force=force)
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import LearnSettings, OutputSettings, Settings
+from nmfsep.settings import FactorizeSettings, LearnSettings, OutputSettings, Settings
 from nmfsep.settings.choices import WINDOWS
 from nmfsep.signal.stft import STFT
 
-KINDS = (Settings, OutputSettings, LearnSettings)
+KINDS = (Settings, OutputSettings, LearnSettings, FactorizeSettings)
 KNOBS = [knob for kind in KINDS for knob in dataclasses.fields(kind)]
 NAMED = [
     (Settings, "divergence"),
@@ -21,6 +21,8 @@ NAMED = [
     (OutputSettings, "clip_mode"),
     (LearnSettings, "divergence"),
     (LearnSettings, "window"),
+    (FactorizeSettings, "model"),
+    (FactorizeSettings, "free"),
 ]
 BOUNDED = [
     (kind, knob.name, knob.metadata["low"], knob.metadata["high"])
@@ -33,6 +35,8 @@ NUMBERS = [(kind, name) for kind, name, _, _ in BOUNDED]
 
 def settings_of(kind, name, value):
     # a hop of the largest size needs a frame of twice that
+    if name == "level":  # of as many levels as that takes
+        return kind(levels=tuple(range(100, 0, -1)), level=value)
     return kind(n_fft=2**20, hop_length=value) if name == "hop_length" else kind(**{name: value})
 
 

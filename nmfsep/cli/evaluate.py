@@ -6,8 +6,6 @@ import csv
 import io
 import math
 import os
-import unicodedata
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +15,7 @@ from ..errors import InputError, UsageError
 from ..settings import EvaluationSettings, Settings
 from . import console
 from .options import GROUPS, Command, knobs, max_memory, reporting
+from .table import aligned
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
@@ -78,9 +77,9 @@ def command(
             if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
     oracle = Settings(**{name: values[name] for name in ORACLE}) if settings.oracle else None
+    from ..access import require_readable
     from ..evaluation.evaluate import document, evaluate
     from ..evaluation.tracks import find
-    from ..plan import require_readable
 
     paths = [os.fsdecode(path) for path in references]
     track = None if mixture is None else os.fsdecode(mixture)
@@ -115,25 +114,7 @@ def _tables(found: Evaluation) -> str:
     bleed = [["bleed", *found.stems]]
     for name, levels in zip(found.estimates, found.bleed.tolist(), strict=True):
         bleed.append([name, *map(_decibels, levels)])
-    return f"{_aligned(rows, 2)}\n{_aligned(bleed, 1)}"
-
-
-def _aligned(rows: Sequence[Sequence[str]], names: int) -> str:
-    """Return rows as lines, the first columns, of names, to the left and figures to the right."""
-    cells = [[console.plain(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        padded = [cell + gap if n < names else gap + cell for n, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
-        lines.append("  ".join(padded).rstrip() + "\n")
-    return "".join(lines)
-
-
-def _width(text: str) -> int:
-    """Return the columns of a terminal that a text takes."""
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
+    return f"{aligned(rows, {0, 1})}\n{aligned(bleed, {0})}"
 
 
 def _csv(found: Evaluation) -> str:

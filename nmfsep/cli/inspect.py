@@ -1,133 +1,207 @@
-"""``nmfsep inspect``: what is in a file."""
+"""``nmfsep inspect``: what is in a sound, in what was separated before, in a saved model, or in a dictionary."""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
+from ..settings import OutputSettings, Settings
 from . import console
-from .inspect_model import describe_model, model_table
-from .options import reporting
+from .findings import Finding, KnownTemplates, SoundFinding
+from .inspect_model import SavedModel
+from .options import GROUPS, Command, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 
-if TYPE_CHECKING:
-    from ..separation.dictionary import Dictionary
+GROUPS |= {"plot": "Output", "audition": "Output"}
+ANALYSIS = (
+    "model", "components", "levels", "level", "template_frames", "divergence", "solver", "start", "max_iter", "tol",
+    "time_limit", "restarts", "sparsity", "smoothness", "seed", "n_fft", "hop_length", "window", "threads",
+)  # fmt: skip
+STRETCH = ("offset", "duration")
 
 
-@click.command("inspect", epilog="Example: nmfsep inspect kit.npz")
-@click.argument("path", metavar="FILE", type=click.Path())
-@reporting
-def command(path: str, as_json: bool, quiet: bool, debug: bool) -> int:
-    """Show what a dictionary holds, or a model that split --save-model wrote.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing to inspect.
 
-    Of a dictionary its labels, templates, frames, and what it was learned from; of a model its mixture, settings, and
-    the components that render can group.
+    Attributes
+    ----------
+    claims : callable
+        Whether a path is of this kind, by what is in it.
+    find : callable
+        Called with the path and all options; returns what was found.
     """
-    path = os.fsdecode(path)
-    about = _describer(path)(path)
-    if as_json:
-        console.print_json({"path": path, **about})
-    else:
-        table = model_table(about) if about["kind"] == "model" else _table(about)
-        console.print_bytes(table.encode("utf-8", "backslashreplace"))
-    return 0
+
+    claims: Callable[[str], bool]
+    find: Callable[[str, dict[str, Any]], list[Finding]]
 
 
-def _describer(path: str) -> Callable[[str], dict[str, Any]]:
-    """Return what describes a file of that kind, by its first bytes."""
+def _begins(path: str) -> bytes:
+    """Return the first bytes of a file; none of a pipe, which could be read only once."""
+    if path == "-" or not os.path.isfile(os.fsencode(path)):
+        return b""
     try:
-        if not stat.S_ISREG(os.stat(os.fsencode(path)).st_mode):  # a pipe would keep us waiting
-            raise UsageError("is not a file", path=path)
         with open(os.fsencode(path), "rb") as file:
-            head = file.read(4)
+            return file.read(64)
     except OSError as error:
         raise UsageError((error.strerror or str(error)).lower(), "check the name", path) from error
-    for magic, describe in KINDS.items():
-        if head.startswith(magic):
-            return describe
-    raise UsageError("is no dictionary or model", "give a file that nmfsep learn or split --save-model wrote", path)
 
 
-def _archive(path: str) -> dict[str, Any]:
+def _is_archive(path: str) -> bool:
+    return _begins(path).startswith(b"PK")
+
+
+def _is_model(path: str) -> bool:
+    if not _is_archive(path):
+        return False
     from ..separation.archive import Archive
-    from ..separation.saved_file import LARGEST
+    from ..separation.saved_file import LARGEST, SCHEMA
 
     with Archive(path, LARGEST) as file:
-        schema = file.schema
-    return SCHEMAS.get(schema or "", _dictionary)(path)
+        return file.schema == SCHEMA
 
 
-def _dictionary(path: str) -> dict[str, Any]:
+def _is_separation(path: str) -> bool:
+    return (path != "-" and os.path.isdir(os.fsencode(path))) or _begins(path).lstrip().startswith(b"{")
+
+
+def _dictionary(path: str, values: dict[str, Any]) -> list[Finding]:
+    _refuse_all("a dictionary", values, path)
     from ..separation.dictionary import read
 
-    return describe_dictionary(read(path))
+    return [KnownTemplates(path, read(path))]
 
 
-# one line for each kind of file, by how it begins
-KINDS: dict[bytes, Callable[[str], dict[str, Any]]] = {b"PK": _archive}
-# one line for each kind of container of arrays, by its schema; what has none may be a dictionary that a script saved
-SCHEMAS: dict[str, Callable[[str], dict[str, Any]]] = {
-    "nmfsep.dictionary": _dictionary,
-    "nmfsep.model": describe_model,
+def _model(path: str, values: dict[str, Any]) -> list[Finding]:
+    _refuse_all("a saved model", values, path)
+    from ..separation.saved_file import read
+
+    return [SavedModel(path, read(path))]
+
+
+def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
+    _refuse((*ANALYSIS, *STRETCH), "separated already", path)
+    from ..inspection.separated import inspect_separated
+
+    found = inspect_separated(path, values["limit"])
+    return [SoundFinding(inspection, titled=len(found) > 1) for inspection in found]
+
+
+def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
+    own = {name: values[name] for name in ANALYSIS}
+    try:
+        settings = Settings(**of_model(click.get_current_context(), own, "give -k"))
+    except UsageError as error:
+        error.path = path
+        raise
+    stretch = OutputSettings(**{name: values[name] for name in STRETCH})
+    from ..inspection.sound import inspect_sound
+
+    shown = not (values["quiet"] or values["no_progress"])
+    with console.progress_bar(os.path.basename(path), settings.max_iter, shown) as progress:
+        return [SoundFinding(inspect_sound(path, settings, stretch, values["limit"], progress))]
+
+
+# What FILE can be, the first that claims it; what nothing else claims is taken for sound.
+KINDS: dict[str, Kind] = {
+    "model": Kind(_is_model, _model),
+    "dictionary": Kind(_is_archive, _dictionary),  # which may have no schema, if a script saved it
+    "separation": Kind(_is_separation, _separation),
+    "sound": Kind(lambda _: True, _sound),
 }
 
 
-def describe_dictionary(dictionary: Dictionary) -> dict[str, Any]:
-    """Return what there is to say of a dictionary, as JSON."""
-    return {
-        "kind": "dictionary",
-        "sample_rate": dictionary.sample_rate,
-        "channels": dictionary.channels,
-        "divergence": dictionary.divergence,
-        "views": [
-            {
-                "n_fft": view.stft.n_fft,
-                "hop_length": view.stft.hop_length,
-                "window": view.stft.window,
-                "templates": view.W.shape[1],
-            }
-            for view in dictionary.views
-        ],
-        "labels": [
-            {"label": label, "templates": list(dictionary.components(index)), "from": _source(dictionary, label)}
-            for index, label in enumerate(dictionary.labels)
-        ],
-    }
+@click.command("inspect", cls=Command, epilog="Example: nmfsep inspect song.wav -k 4")
+@click.argument("path", metavar="FILE", type=click.Path())
+@knobs(Settings, ANALYSIS, components={"default": None, "show_default": False, "help": "Components to look for."})
+@knobs(OutputSettings, STRETCH)
+@click.option(
+    "--plot", type=click.Path(), metavar="PNG", envvar="NMFSEP_PLOT", help="Draw spectrogram, W, Z and masks."
+)
+@click.option(
+    "--audition", type=click.Path(), metavar="DIR", envvar="NMFSEP_AUDITION", help="Write the sound of each template."
+)
+@click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace files that another program wrote.")
+@max_memory
+@progressing
+@reporting
+def command(path: str, force: bool, **values: Any) -> int:
+    """Tell of every component its pitch, onsets, energy and centroid, or what a file of nmfsep holds.
+
+    FILE is an audio file, or - for standard input, which is factorized into -k components as split does; a folder that
+    split wrote to, or a manifest in it, of which the stems are described; a model that split --save-model wrote, of
+    which the mixture, the settings and the components that render can group are; or a dictionary, of which the labels
+    are.
+    Pitches are the nearest note of equal temperament at A4 = 440 Hz, with its MIDI number; a - has no pitch. Energies
+    are shares of all, in dB. The centroid is the mean frequency of the template.
+    """
+    one_thread_of_blas()
+    path = os.fsdecode(path)
+    plot, audition = values["plot"], values["audition"]
+    if path != "-" and not os.path.exists(os.fsencode(path)):
+        raise UsageError("no such file or directory", "check the name", path)
+    _require_absent(plot, path, force)
+    kind = next(kind for kind in KINDS.values() if kind.claims(path))
+    try:
+        found = kind.find(path, values)
+    except MemoryError as error:
+        raise InputError("memory does not suffice", "use --duration", path) from error
+    if plot is not None and len(found) > 1:
+        raise UsageError(f"--plot draws one sound, and {len(found)} were found", "give one manifest", path)
+    for finding in found:
+        if plot is not None and isinstance(finding, SoundFinding):
+            finding.draw(Path(os.fsdecode(plot)))
+        if audition is not None and isinstance(finding, SoundFinding):
+            finding.sound(Path(os.fsdecode(audition)), force)
+        for warning in finding.warnings:
+            if not values["quiet"]:
+                console.say(f"{console.quote(path)}: warning: {console.plain(warning)}")
+    if values["as_json"]:
+        documents = [finding.document() for finding in found]
+        console.print_json(documents[0] if len(documents) == 1 else documents)
+    else:
+        tables = "\n".join(finding.table() for finding in found)
+        console.print_bytes(tables.encode("utf-8", "backslashreplace"))
+    return 0
 
 
-def _source(dictionary: Dictionary, label: str) -> dict[str, Any] | None:
-    return next((entry for entry in dictionary.provenance if entry.get("label") == label), None)
+def _refuse_all(what: str, values: dict[str, Any], path: str) -> None:
+    """Refuse whatever means something for sound only."""
+    _refuse((*ANALYSIS, *STRETCH), what, path)
+    for name in ("plot", "audition"):
+        if values[name] is not None:
+            raise UsageError(f"--{name} is for sound, and this is {what}", "leave it out", path)
 
 
-def _table(about: dict[str, Any]) -> str:
-    frames = " and ".join(f"{view['n_fft']} (hop {view['hop_length']}, {view['window']})" for view in about["views"])
-    lines = [
-        f"dictionary of {len(about['labels'])} labels, {about['sample_rate']} Hz, divergence {about['divergence']}",
-        f"frames of {frames} samples",
-        "",
-    ]
-    rows = [("label", "templates", "files", "seconds", "learned from")]
-    for entry in about["labels"]:
-        source = entry["from"] or {}
-        names = ", ".join(console.plain(str(file.get("name"))) for file in source.get("first", [])[:3])
-        names += ", …" if source.get("files", 0) > 3 else ""
-        counts = " ".join(map(str, entry["templates"]))
-        rows.append(
-            (
-                console.plain(entry["label"]),
-                counts,
-                str(source.get("files", "?")),
-                str(source.get("seconds", "?")),
-                names or "?",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines += [
-        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
-        for row in rows
-    ]
-    return "\n".join(console.plain(line) for line in lines) + "\n"
+def _refuse(names: tuple[str, ...], what: str, path: str) -> None:
+    """Refuse options that were given for what they mean nothing for."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "-k" if name == "components" else "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is for sound, and this is {what}", "leave it out", path)
+
+
+def _require_absent(plot: str | None, path: str, force: bool) -> None:
+    """Refuse to draw over an input, or over what nmfsep did not draw."""
+    if plot is None:
+        return
+    from ..plots.canvas import is_ours, require_plots
+    from ..signal.publish import folder_is_writable
+
+    require_plots()
+    target = Path(os.fsdecode(plot))
+    if os.path.isdir(target):
+        raise UsageError("is a folder where a picture should go", "name a PNG file", target)
+    if path != "-" and os.path.exists(target) and os.path.exists(path) and os.path.samefile(target, path):
+        raise UsageError("is the input and would be overwritten", "choose another name", target)
+    if os.path.lexists(target) and not force and not is_ours(target):
+        raise UsageError("exists and was not drawn by nmfsep", "use --force to replace it", target)
+    if not folder_is_writable(target.parent):
+        raise UsageError("cannot be written to", "choose another folder", target.parent)

@@ -12,6 +12,7 @@ import click
 from ..errors import UsageError
 from ..settings import LearnSettings
 from . import console
+from .findings import KnownTemplates
 from .options import GROUPS, Command, knobs, one_thread_of_blas, reporting
 
 if TYPE_CHECKING:
@@ -83,9 +84,7 @@ def command(
             counts = " and ".join(map(str, learned.components(index)))
             console.say(f"{console.quote(label)}: {counts} templates of {len(recordings[label])} files")
     if as_json:
-        from .inspect import describe_dictionary
-
-        console.print_json({"path": str(target), **describe_dictionary(result)})
+        console.print_json(KnownTemplates(str(target), result).document())
     else:
         console.print_paths([target])
     return 0

@@ -29,9 +29,10 @@ COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
     "render": ("Group, mask and write stems again, without factorizing.", "render"),
     "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
-    "inspect": ("Show what a dictionary or a saved model holds.", "inspect"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
+    "inspect": ("Tell what is in a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
+    "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }
 BUG = 70

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
-from ..settings import EvaluationSettings, LearnSettings, OutputSettings, Settings
-from .params import Name, Real, Size, Time, Whole
+from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
+from .params import Name, Real, Size, Time, Whole, Wholes
 
-KINDS: tuple[type[Any], ...] = (Settings, OutputSettings, EvaluationSettings, LearnSettings)
+KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
@@ -49,6 +50,8 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
     if names is not None:
         extra = ("auto",) if knob.default == "auto" else ()
         return Name(names, extra, number=names is DIVERGENCES)
+    if about["unit"] == "list":
+        return Wholes()
     if about["unit"] == "time":
         return Time()
     if kind.startswith("int"):
@@ -92,6 +95,21 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
         return function
 
     return decorate
+
+
+def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, Any]:
+    """Return values for Settings, once the model has all that was asked for; `hint` says how to give -k."""
+    from ..nmf.models import has_levels, require_options, require_parts
+    from ..separation.modelling import OWN
+
+    told = click.core.ParameterSource.COMMANDLINE
+    if own["components"] is None and not has_levels(own["model"]) and own["levels"] is None:
+        raise UsageError("how many stems is not said", hint)
+    if has_levels(own["model"]) and ctx.get_parameter_source("components") is not told:
+        own["components"] = None  # a variable's number is meant for the other models
+    require_parts(own["model"], own["components"], own["levels"])
+    require_options(own["model"], [name for name in OWN if ctx.get_parameter_source(name) is told])
+    return {name: value for name, value in own.items() if name != "components" or value is not None}
 
 
 def one_thread_of_blas() -> None:

@@ -32,6 +32,18 @@ class Whole(click.ParamType[int]):
         return int(value)
 
 
+class Wholes(click.ParamType[tuple[int, ...]]):
+    """Whole numbers with commas between them."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(Whole(1).convert(part.strip(), param, ctx) for part in value.split(","))
+
+
 class Real(click.ParamType[float]):
     """A finite number within a range."""
 

@@ -11,7 +11,7 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ def command(
 
     if len(jobs) > 1:
         _require_fit(jobs, settings, output, guide, limit)
+    steps = settings.max_iter * (len(settings.levels) + 1 if settings.levels else 1)
     done: list[dict[str, Any]] = []
     failed: list[NmfsepError] = []
     for job in jobs:
         try:
-            with console.progress_bar(job.track, settings.max_iter, not (quiet or no_progress)) as progress:
+            with console.progress_bar(job.track, steps, not (quiet or no_progress)) as progress:
                 manifest = run(job, settings, output, guide, limit=limit, progress=progress)
         except MemoryError:
             failed.append(InputError("memory does not suffice", "use --duration or fewer components", job.path))
@@ -116,9 +117,7 @@ def command(
 def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
     own = {name: values[name] for name in Settings.__dataclass_fields__}
     if not paths:
-        if own["components"] is None:
-            raise UsageError("how many stems is not said", "give -k, or a dictionary with -m")
-        return None, Settings(**own)
+        return None, Settings(**of_model(ctx, own, "give -k, or a dictionary with -m"))
     from ..separation.guided import Guide
 
     guide, default = Guide.read(paths), click.core.ParameterSource.DEFAULT

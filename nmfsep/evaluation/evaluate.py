@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..errors import UsageError
 from ..naming import track_name
 from ..registry import MASKS
 from ..separation.stems import with_power
@@ -201,11 +200,7 @@ def _require_memory(
     references: int, estimates: int, channels: int, settings: EvaluationSettings, oracle: Settings, limit: int | None
 ) -> None:
     need = memory_needed(references, estimates, channels, settings.filter_length, oracle if settings.oracle else None)
-    free = memory.available()
-    most = limit if limit is not None else free if free is None else round(free * memory.SHARE)
-    if most is not None and need > most:
-        have = f"about {memory.show_size(need)} of memory and may take {memory.show_size(most)}"
-        raise UsageError(f"{references} true stems need {have}", "use a smaller --filter-length, or --max-memory")
+    memory.require(f"{references} true stems need", need, limit, "use a smaller --filter-length, or --max-memory")
 
 
 def _with_sum(blocks: Iterator[Real], count: int) -> Iterator[Real]:

@@ -10,9 +10,9 @@ from types import TracebackType
 
 import numpy as np
 
+from ..access import require_readable
 from ..errors import InputError, UsageError
 from ..naming import track_name
-from ..plan import require_readable
 from ..signal.audio import not_finite
 from ..signal.formats import FORMATS
 from ..signal.read import BLOCK, FAR, Source

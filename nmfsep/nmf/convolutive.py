@@ -60,6 +60,10 @@ class ConvolutiveFit:
         _, components, delays = self.templates.shape
         return tuple(range(k * delays, (k + 1) * delays) for k in range(components))
 
+    def parts(self, level: int | None = None) -> tuple[Factors, list[list[int]]]:
+        """Return `factors`, and which of their columns belong to each component. There are no levels."""
+        return self.factors, [list(group) for group in self.groups]
+
     def ordered(self) -> ConvolutiveFit:
         """Return the same model, components in order of energy, loudest first."""
         parts = [self.factors.select(list(group)) for group in self.groups]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,39 @@ class DeepFit:
         """Return for each part of a level the part of the next that has most of it, (levels[l - 1],): the tree."""
         parents: NDArray[np.intp] = self.shares(level).argmax(axis=1)
         return parents
+
+    @property
+    def tree(self) -> list[list[int]]:
+        """For each level but the last, `parents`."""
+        return [self.parents(level).tolist() for level in range(1, len(self.layers))]
+
+    def parts(self, level: int | None = None) -> tuple[Factors, list[list[int]]]:
+        """Return the factors of the finest level, and which of its parts belong to each part of another by the tree.
+
+        Unlike the components of `level`, parts of a coarse level are then sums of those of the finer ones. One that is
+        nobody's parent has none. Where W_2 … W_L have negative entries parts cancel rather than add up: then these are
+        the components of `level`.
+
+        Parameters
+        ----------
+        level : int, optional
+            The coarsest if not given.
+        """
+        level = len(self.layers) if level is None else level
+        self._check(level, len(self.layers))
+        if min((float(layer.min()) for layer in self.layers[1:]), default=0.0) < 0:
+            return self.level(level), [[part] for part in range(self.levels[level - 1])]
+        owners = np.arange(self.levels[0])
+        for parents in self.tree[: level - 1]:
+            owners = np.asarray(parents)[owners]
+        return self.level(1), [np.flatnonzero(owners == part).tolist() for part in range(self.levels[level - 1])]
+
+    def ordered(self) -> DeepFit:
+        """Return the same fit with the parts of every level in order of energy, loudest first."""
+        orders = [np.argsort(-self.level(n + 1).energies(), kind="stable") for n in range(len(self.layers))]
+        layers = [layer[:, order] for layer, order in zip(self.layers, orders, strict=True)]
+        below = [layer[order] for layer, order in zip(layers[1:], orders, strict=False)]
+        return replace(self, layers=(layers[0], *below), Z=self.Z[orders[-1]])
 
     def _check(self, level: int, last: int) -> None:
         if not isinstance(level, (int, np.integer)) or not 1 <= level <= last:

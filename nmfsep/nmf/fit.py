@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..errors import UsageError
 from ..registry import SOLVERS
 from . import penalties
@@ -72,6 +74,14 @@ class Fit:
     converged: bool
     solver: str = ""
     warnings: tuple[str, ...] = ()
+
+    def ordered(self) -> Fit:
+        """Return the same fit with its components in order of energy, loudest first."""
+        return replace(self, factors=self.factors.select(np.argsort(-self.factors.energies(), kind="stable")))
+
+    def parts(self, level: int | None = None) -> tuple[Factors, list[list[int]]]:
+        """Return factors, and which of their columns belong to each component: here, one. There are no levels."""
+        return self.factors, [[k] for k in range(self.factors.components)]
 
     def in_units(self, unit: float, beta: float) -> Fit:
         """Return the same fit with the unit that X was divided by put back into Z and the losses."""

@@ -78,11 +78,13 @@ def k_means(
     with Workers(threads) as workers:
         Xt, unit, silent = prepare(as_matrix(X).T, workers, signed=True)
         middle = Xt.mean(axis=0, dtype=np.float64).astype(Xt.dtype)
+        low, high = Xt.min(axis=0), Xt.max(axis=0)
         Xt = Xt - middle  # distances do not depend on the origin, their rounding does
         stop, told = Stop(max_iter, tol, time_limit, 1), told_in_units(callback, unit, 2)
         best = _search(Xt, k, KMeans(), restarts, stop, seed, workers, told)
     scaled = best.in_units(unit, 2)  # the unit belongs to W here, since Z is one-hot
-    factors = Factors((best.factors.W + middle[:, None]) * unit, best.factors.Z)
+    centres = np.clip(best.factors.W.T + middle, low, high).T  # where means lie, but for rounding
+    factors = Factors(centres * unit, best.factors.Z)
     return replace(scaled, factors=factors, solver="kmeans", warnings=_warnings(k, len(Xt), silent))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import UsageError
@@ -14,8 +16,11 @@ from .convolutive import ConvolutiveFit
 from .deep_fit import DeepFit
 from .fit import Fit
 
+AnyFit = Fit | ConvolutiveFit | DeepFit
+FAMILY = 6  # models named at the most where one lacks an option
 
-def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) -> Fit | ConvolutiveFit | DeepFit:
+
+def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) -> AnyFit:
     """Fit the model of that name to a matrix.
 
     Parameters
@@ -50,7 +55,7 @@ def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) 
     for name in options:
         if name not in known:
             raise UsageError(f"model {MODELS.resolve(model)!r} has no option {name!r}", suggestion(name, list(known)))
-    result: Fit | ConvolutiveFit | DeepFit = function(X, k, **options)
+    result: AnyFit = function(X, k, **options)
     return result
 
 
@@ -60,6 +65,62 @@ def options_of(model: str) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
 
+def defaults_of(model: str) -> dict[str, Any]:
+    """Return the values that the options of a model have if nothing is said."""
+    parameters = inspect.signature(MODELS.load(model)).parameters
+    return {name: parameters[name].default for name in options_of(model)}
+
+
 def has_levels(model: str) -> bool:
     """Return whether a model takes the components of several levels in the place of k."""
     return "levels" in inspect.signature(MODELS.load(model)).parameters
+
+
+def require_options(model: str, options: Collection[str]) -> None:
+    """Raise UsageError if a model lacks an option that was asked for."""
+    for name in options:
+        if name not in options_of(model):
+            able = [repr(other) for other in MODELS if name in options_of(other)][:FAMILY]
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {_have(able)}")
+
+
+def rehearse(model: str, options: Mapping[str, Any]) -> None:
+    """Fit next to nothing, so that options that contradict each other are found before anything is read."""
+    columns = options.get("template_frames", defaults_of(model).get("template_frames", 2))
+    X = np.ones((2, max(2, columns)))
+    fit_model(model, X, (2, 1) if has_levels(model) else 1, **{**options, "max_iter": 0})
+
+
+def require_parts(model: str, components: int | None, levels: tuple[int, ...] | None) -> int | tuple[int, ...]:
+    """Return the components of a model, or those of its levels.
+
+    Raises
+    ------
+    UsageError
+        They are not given, given twice, or levels grow.
+    """
+    if has_levels(model):
+        if levels is None:
+            raise UsageError(f"model {model!r} needs --levels", "such as --levels 40,12,4, the finest first")
+        if components is not None:
+            raise UsageError(f"model {model!r} takes --levels in the place of -k", "leave out -k")
+        for finer, coarser in itertools.pairwise(levels):
+            if coarser >= finer:
+                shown = ",".join(map(str, levels))
+                message = f"--levels {shown} must have fewer parts from one level to the next"
+                raise UsageError(message, f"try {','.join(map(str, sorted(set(levels), reverse=True)))}")
+        return levels
+    if levels is not None:
+        raise UsageError(f"model {model!r} has no levels", "use -k, or --model deep")
+    if components is None:
+        raise UsageError("the number of components is missing", "give it with -k")
+    return components
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _have(able: list[str]) -> str:
+    return "has it" if len(able) == 1 else "have it"

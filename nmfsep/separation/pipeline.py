@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..nmf.factorize import factorize
 from ..nmf.factors import Factors
-from ..nmf.fit import Callback, Fit
-from ..nmf.kernels.choose import ONCE
-from ..registry import SOUND_STARTS
+from ..nmf.fit import Callback
+from ..nmf.models import AnyFit, fit_model
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import STFT
 from .dictionary import Dictionary
 from .guided import Guide, analyse_guided
+from .modelling import options, require_model
 from .result import Separation
 from .spectra import magnitudes, views
 from .stems import Model
@@ -34,14 +33,14 @@ class Stems:
     names : tuple of str
     sample_rate : int
         Hertz.
-    fits : tuple of Fit
+    fits : tuple of Fit, ConvolutiveFit or DeepFit
         One, or one for each channel where channels are independent.
     """
 
     samples: Samples
     names: tuple[str, ...]
     sample_rate: int
-    fits: tuple[Fit, ...]
+    fits: tuple[AnyFit, ...]
 
 
 def separate(
@@ -58,7 +57,7 @@ def separate(
     ----------
     audio : Audio
     components : int, optional
-        Stems wanted; 2 if not given. With a dictionary, its labels are the stems.
+        Stems wanted; 2 if not given. With `levels`, those of the level; with a dictionary, its labels.
     dictionary : Dictionary or sequence of Dictionary, optional
         Templates learned before; `free` and `adapt` then have a meaning.
     callback : callable, optional
@@ -72,7 +71,9 @@ def separate(
         Loudest first, or, with a dictionary, in the order of its labels.
     """
     if dictionary is None:
-        separation = analyse(audio, Settings(components=2 if components is None else components, **settings), callback)
+        chosen = Settings(components=2 if components is None else components, **settings)
+        require_model(chosen)
+        separation = analyse(audio, chosen, callback)
     else:
         guide = Guide((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary))
         separation = analyse_guided(audio, guide.settings({"components": components, **settings}), guide, callback)
@@ -95,37 +96,26 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     Separation
     """
     stft = STFT(settings.n_fft, settings.hop, settings.window)
-    fits: list[Fit] = []
+    frequencies = stft.frequencies(audio.sample_rate)
+    fits: list[AnyFit] = []
     factors: list[Factors] = []
+    groups: list[list[int]] = []
     for samples in views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
-        begin, start = None, settings.start
-        if start in SOUND_STARTS:
-            frequencies = np.fft.rfftfreq(stft.n_fft, 1 / audio.sample_rate)
-            rng = np.random.default_rng(settings.seed)
-            begin, start = SOUND_STARTS.load(start)(X.T, settings.components, rng, frequencies), "auto"
-        fit = factorize(
-            X,
-            settings.components,
-            W=None if begin is None else begin.W,
-            Z=None if begin is None else begin.Z,
-            divergence=settings.divergence,
-            solver=settings.solver,
-            start=start,
-            restarts=settings.restarts,
-            sparsity=settings.sparsity,
-            smoothness=settings.smoothness,
-            max_iter=settings.max_iter,
-            tol=settings.tol,
-            time_limit=settings.time_limit,
-            seed=settings.seed,
-            threads=settings.threads,
-            callback=callback,
-            compiled_from=ONCE,
-        )
+        told = options(settings, X, frequencies)
+        fit = fit_model(settings.model, X, settings.parts, callback=callback, **told).ordered()
         fits.append(fit)
-        W, Z = fit.factors.W, fit.factors.Z * scale
-        order = np.argsort(-fit.factors.energies(), kind="stable")  # loudest first
-        factors += [Factors(w, Z).select(order) for w in np.split(W, len(samples))]
-    groups = [[component] for component in range(settings.components)]
-    return Separation(settings, stft, tuple(fits), Model(factors, groups))
+        whole, groups = fit.parts(settings.level)
+        W, Z = (np.abs(factor).astype(np.float32, copy=False) for factor in (whole.W, whole.Z))
+        factors += [Factors(w, Z * scale) for w in np.split(W, len(samples))]
+    return Separation(settings, stft, tuple(fits), Model(factors, groups), notes=_notes(fits, groups))
+
+
+def _notes(fits: Sequence[AnyFit], groups: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    """Return what the user should know about a model whose parts need not be masks, or need not have any."""
+    notes = []
+    if any(min(float(fit.factors.W.min()), float(fit.factors.Z.min())) < 0 for fit in fits):
+        notes.append("parts of this model can be negative and cancel; the masks go by how large they are")
+    if empty := [str(k + 1) for k, group in enumerate(groups) if not group]:
+        notes.append(f"nothing of the finest level belongs most to component {' or '.join(empty)}, which is silent")
+    return tuple(notes)

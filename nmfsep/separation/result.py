@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..nmf.fit import Fit
 from ..nmf.kernels.workers import Workers
+from ..nmf.models import AnyFit
 from ..registry import MASKS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
@@ -33,7 +33,7 @@ class Separation:
     ----------
     settings : Settings
     stft : STFT
-    fits : tuple of Fit
+    fits : tuple of Fit, ConvolutiveFit or DeepFit
         One, or one for each channel or layer.
     model : Model
         Components in their order, before they are grouped into stems.
@@ -48,7 +48,7 @@ class Separation:
 
     settings: Settings
     stft: STFT
-    fits: tuple[Fit, ...]
+    fits: tuple[AnyFit, ...]
     model: Model
     labels: tuple[str, ...] = ()
     others: tuple[Layer, ...] = ()

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..nmf.fit import Fit
+from ..nmf.deep_fit import DeepFit
+from ..nmf.models import AnyFit
 from ..settings import Settings
 from ..signal.audio import Audio
 from .grouping import arrange, component_names, parse
@@ -113,7 +114,7 @@ class Saved:
         """Return each component's share of the energies of all, taken alone, of the first layer; all 0 in silence."""
         model = self.layers[0].model
         energies = sum(factors.energies() for factors in model.factors)
-        each = [float(np.sum(np.take(energies, group))) for group in model.groups]
+        each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in model.groups]
         return [energy / (sum(each) or 1) for energy in each]
 
     def provenance(self, frames: Sequence[int]) -> list[dict[str, Any]]:
@@ -230,14 +231,20 @@ def samples_sha256(audio: Audio) -> str:
     return digest.hexdigest()
 
 
-def describe_fit(fit: Fit) -> dict[str, Any]:
-    """Return what there is to say of a fit, as JSON."""
-    return {
+def describe_fit(fit: AnyFit) -> dict[str, Any]:
+    """Return what there is to say of a fit, as JSON.
+
+    Of a deep one also its levels, and for each part of one the number of that of the next to which it belongs.
+    """
+    about = {
         "solver": fit.solver,
         "n_iter": fit.n_iter,
         "converged": fit.converged,
         "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
     }
+    if isinstance(fit, DeepFit):
+        about |= {"levels": list(fit.levels), "tree": [[parent + 1 for parent in parents] for parents in fit.tree]}
+    return about
 
 
 def _spelling(index: int, names: tuple[str, ...]) -> str:

@@ -140,7 +140,7 @@ def _read(file: archive.Archive) -> Saved:
     layers = []
     for index, about_stft in enumerate(stfts):
         stft = STFT(about_stft["n_fft"], about_stft["hop_length"], about_stft["window"])
-        layers.append(Layer(stft, _model(file, index, stft, mixture, count)))
+        layers.append(Layer(stft, _model(file, index, stft, mixture, count, settings.levels is not None)))
     with open(os.fsencode(file.path), "rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     return Saved(
@@ -149,13 +149,13 @@ def _read(file: archive.Archive) -> Saved:
     )  # fmt: skip
 
 
-def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int) -> Model:
+def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int, deep: bool) -> Model:
     owners = file.array(f"owners{index}", 1)
     W, Z = file.array(f"W{index}", 3), file.array(f"Z{index}", 3)
     if (owners != np.floor(owners)).any() or owners.max() >= count:
         raise UsageError(f"owners{index} are not indices of {count} components")
     sizes = np.bincount(owners.astype(np.intp), minlength=count)
-    if not sizes.all():
+    if not sizes.all() and not deep:  # a part that is nobody's parent is silent
         raise UsageError(f"component {int(sizes.argmin()) + 1} has no template in W{index}")
     for name, array in ((f"W{index}", W), (f"Z{index}", Z)):
         if len(array) not in (1, mixture.channels):
@@ -220,6 +220,9 @@ def _is_kind(value: Any, annotation: str) -> bool:
     if annotation == "tuple[str, ...]":
         return _texts(value)
     kinds = annotation.split(" | ")
+    if isinstance(value, list):
+        return "tuple[int, ...]" in kinds and all(_whole(item, 1, 2**31) for item in value)
+    kinds = [kind for kind in kinds if kind in KINDS]
     return any(isinstance(value, KINDS[kind]) for kind in kinds) and (not isinstance(value, bool) or "bool" in kinds)
 
 
@@ -238,6 +241,8 @@ def _is_fit(fit: Any) -> bool:
         and _whole(fit["n_iter"], 0, 2**62)
         and isinstance(fit["converged"], bool)
         and all(isinstance(loss, (int, float)) for loss in fit["losses"].values())
+        and all(_whole(parts, 1, 2**31) for parts in fit.get("levels", []))
+        and all(_whole(parent, 1, 2**31) for parents in fit.get("tree", []) for parent in parents)
     )
 
 

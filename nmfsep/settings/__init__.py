@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .evaluation import EvaluationSettings
+from .factorization import FactorizeSettings
 from .learning import LearnSettings
 from .output import OutputSettings
 from .separation import Settings
 
-__all__ = ["EvaluationSettings", "LearnSettings", "OutputSettings", "Settings"]
+__all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]

@@ -29,6 +29,10 @@ CLIP_MODES = {
     "rescale": "turn all stems down by one factor",
     "error": "fail",
 }
+FREE = {
+    "W": "the templates",
+    "Z": "the activations",
+}
 MATCHES = {
     "name": "the estimate of the same name",
     "best": "the assignment with the largest sum of SDRs",

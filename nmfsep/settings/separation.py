@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import UsageError
-from ..registry import DIVERGENCES, MASKS, SOLVERS, SOUND_STARTS, STARTS
+from ..registry import CONVOLUTIVE, DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
 from .choices import CHANNEL_MODES, WINDOWS
 from .knob import check_all, knob
 
@@ -20,11 +23,21 @@ class Settings:
         A value is out of its range, not finite, or an unknown name.
     """
 
-    components: int = knob(2, "Stems wanted.", low=1, high=1_000_000)
+    model: str = knob("nmf", "What the spectrogram is taken for.", names=MODELS)
+    components: int = knob(2, "Stems wanted; with --levels, as many as that level has.", low=1, high=1_000_000)
+    levels: tuple[int, ...] | None = knob(
+        None, "Parts at each level of a deep model, the finest first, such as 12,4.", unit="list"
+    )
+    level: int | None = knob(
+        None, "Level whose parts are the stems: 1 is the finest; the coarsest if not given.", low=1, high=100
+    )
+    template_frames: int = knob(8, "Frames that a template spans, model nmfd.", low=1, high=1000)
     divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
     solver: str = knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
     start: str = knob(
-        "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals.", names=STARTS | SOUND_STARTS
+        "auto",
+        "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals.",
+        names=SIGNED_STARTS | STARTS | SOUND_STARTS,
     )
     max_iter: int = knob(200, "Iterations at the most.", low=0, high=10_000_000)
     tol: float = knob(
@@ -81,6 +94,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_all(self)
+        self._settle_levels()
         if self.mask != "ratio" and self.mask_power != 1:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
         if self.n_fft % 2:
@@ -95,3 +109,34 @@ class Settings:
     def hop(self) -> int:
         """The hop length in samples."""
         return self.n_fft // 4 if self.hop_length is None else self.hop_length
+
+    @property
+    def parts(self) -> int | tuple[int, ...]:
+        """Components of the model, or those of each level."""
+        return self.levels or self.components
+
+    @property
+    def templates(self) -> int:
+        """Columns of W, at the finest level."""
+        count = self.levels[0] if self.levels else self.components
+        return count * self.template_frames if self.model in CONVOLUTIVE else count
+
+    def asked(self, names: Collection[str]) -> dict[str, Any]:
+        """Return the settings of these names that are not at their defaults."""
+        found = {knob.name: (getattr(self, knob.name), knob.default) for knob in fields(self) if knob.name in names}
+        return {name: value for name, (value, default) in found.items() if value != default}
+
+    def _settle_levels(self) -> None:
+        """Take the number of stems from the level, which is the last if none is given."""
+        if self.levels is None:
+            if self.level is not None:
+                raise UsageError("--level needs --levels", "such as --levels 12,4")
+            return
+        shown = ",".join(map(str, self.levels))
+        if min(self.levels, default=0) < 1 or any(b >= a for a, b in itertools.pairwise(self.levels)):
+            raise UsageError(f"--levels {shown} must have fewer parts from one level to the next")
+        level = len(self.levels) if self.level is None else self.level
+        if level > len(self.levels):
+            raise UsageError(f"--levels {shown} has no level {level}", f"levels go from 1 to {len(self.levels)}")
+        object.__setattr__(self, "level", level)
+        object.__setattr__(self, "components", self.levels[level - 1])

@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import stat
-import sys
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO
@@ -21,6 +17,7 @@ from ..errors import InputError
 from .audio import Audio
 from .containers import Container, identify, ogg_was_cut
 from .large import Large
+from .open import open_input
 
 BLOCK = 1 << 16  # frames read at a time
 UNKNOWN = 0xFFFFFFFF  # a size field that means "to the end of the file"
@@ -73,7 +70,7 @@ class Source:
         self.warnings: list[str] = []
         self._open = contextlib.ExitStack()
         try:
-            file = self._open.enter_context(_open(self.path))
+            file = self._open.enter_context(open_input(self.path))
             self.size = os.fstat(file.fileno()).st_size
             self.container = identify(file, self.size)
             with mute(self.container.kind):
@@ -221,39 +218,6 @@ class Source:
         self.warnings.append(
             f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; what is there is used"
         )
-
-
-def _open(path: str) -> BinaryIO:
-    """Open a regular file, or copy a pipe to a temporary one."""
-    if path == "-":
-        if sys.stdin is None:
-            raise InputError("is closed")
-        return _spool(sys.stdin.buffer)
-    mode = os.stat(os.fsencode(path)).st_mode
-    if stat.S_ISDIR(mode):
-        raise InputError("is a folder")
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise InputError("is a device, not a file")
-    for fd in range(3):  # a closed stderr would give its descriptor to the input, and mute points it elsewhere
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    file = open(os.fsencode(path), "rb")  # noqa: SIM115 - the caller closes it
-    if not stat.S_ISFIFO(mode):
-        return file
-    with file:
-        return _spool(file)
-
-
-def _spool(pipe: BinaryIO) -> BinaryIO:
-    spool = tempfile.TemporaryFile(prefix="nmfsep-")  # noqa: SIM115 - the caller closes it
-    shutil.copyfileobj(pipe, spool, 1 << 20)
-    spool.flush()
-    if spool.tell() == 0:
-        spool.close()
-        raise InputError("no bytes came through the pipe")
-    return spool
 
 
 def _wrapped(container: Container, there: int, size: int) -> bool:

@@ -99,6 +99,10 @@ class STFT:
         """Frequency bins of a frame."""
         return self.n_fft // 2 + 1
 
+    def frequencies(self, sample_rate: int) -> NDArray[np.float64]:
+        """Return the frequency of each bin in hertz."""
+        return np.arange(self.bins, dtype=np.float64) * (sample_rate / self.n_fft)
+
     @property
     def overlap(self) -> int:
         """Steps of hop_length that a frame spans."""

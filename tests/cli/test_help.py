@@ -44,6 +44,7 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["evaluate", "--help"],
         ["learn", "--help"],
         ["inspect", "--help"],
+        ["factorize", "--help"],
         ["completion", "zsh"],
         ["spilt"],
         ["split", "song.wav", "-k", "0"],
@@ -84,6 +85,11 @@ def test_the_help_has_an_example_that_works(
     if command == "evaluate":  # whose true stems lie in one folder
         for stem in (cli.folder / "stems/song").iterdir():
             stem.rename(cli.folder / "stems" / stem.name)
+    if command == "learn":
+        (cli.folder / "snares").mkdir()
+        for sound in ("kick.wav", "snares/one.wav"):
+            shutil.copy(song, cli.folder / sound)
+    (cli.folder / "table.csv").write_text("a,b,c,d\n1,2,0,1\n2,1,3,0\n0,1,1,5\n")
     result = cli(*([command] if command else []), "--help")
     assert (result.code, result.err) == (0, "")
     found = examples(result.out.decode())
@@ -140,6 +146,8 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("evaluate --or", ["--oracle"]),
         ("learn --ap", ["--append"]),
         ("split --ad", ["--adapt"]),
+        ("fac", ["factorize"]),
+        ("factorize --tran", ["--transpose"]),
     ],
 )
 def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:

@@ -1,0 +1,88 @@
+"""What may be read, what may be written over, and whether there is room."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InputError, OutputError, UsageError
+from .manifest import is_manifest, written_by_us
+from .memory import show_size
+from .signal.publish import folder_is_writable
+
+
+def require_readable(path: str) -> None:
+    """Raise UsageError unless a path names a file or pipe that can be opened, or is "-" for standard input."""
+    if path == "-":
+        return
+    try:
+        mode = os.stat(os.fsencode(path)).st_mode
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
+    if stat.S_ISDIR(mode):
+        raise UsageError("is a folder", path=path)
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise UsageError("is a device, not a file", path=path)
+    if not os.access(os.fsencode(path), os.R_OK):
+        raise UsageError("permission denied", path=path)
+
+
+def require_free(
+    targets: Sequence[Path], manifest: Path, inputs: Sequence[str], force: bool, kept: Path | None = None
+) -> None:
+    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        The files to be written.
+    manifest : Path
+        What will vouch for them.
+    inputs : sequence of str
+        Files that must not be touched.
+    force : bool
+        Whether what another program wrote may be replaced.
+    kept : Path, optional
+        A file that the manifest in place vouches for and that is read from and stays.
+
+    Raises
+    ------
+    UsageError
+    """
+    mine = written_by_us(manifest)
+    if kept is not None and kept not in targets:
+        mine.discard(kept)
+    written = (*targets, manifest)
+    existing = [path for path in written if os.path.lexists(path)]
+    for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
+        for source in inputs:
+            if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
+                raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
+        if os.path.isdir(path):
+            raise UsageError("is a folder where a file should go", "choose another folder with -o", path)
+    if existing and not force:
+        for path in existing:
+            if path not in mine and not (path == manifest and is_manifest(path)):
+                hint = "use --force to replace it, or another folder with -o"
+                raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
+    for folder in dict.fromkeys(path.parent for path in written):
+        if not folder_is_writable(folder):
+            raise UsageError("cannot be written to", "choose another folder with -o", folder)
+
+
+def require_space(folder: Path, need: int) -> None:
+    """Raise OutputError unless so many bytes are free where a folder is or will be."""
+    path = folder
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        raise InputError(str(error)) from error
+    free = disk.f_bavail * disk.f_frsize
+    if need > free:
+        message = f"no space left on device: {show_size(need)} are needed, {show_size(free)} are free"
+        raise OutputError(message, path=path)

@@ -1,0 +1,1 @@
+"""Any matrix: read from files or images, factorized by any model, written with what vouches for it."""

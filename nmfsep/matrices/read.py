@@ -1,0 +1,136 @@
+"""Reading a matrix from whatever holds it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, NmfsepError, UsageError
+from ..signal.open import open_input
+from .arrays import NPY, ZIP, Archive, Header, read_header, read_numbers, unpacking
+from .text import Table
+
+# Told the shape, of text only about, and the bytes of an entry before they are loaded; raises UsageError if memory
+# would not suffice.
+Allow = Callable[[tuple[int, ...], int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A matrix, and the images that its columns are, if they are.
+
+    Attributes
+    ----------
+    X : ndarray, shape (rows, columns)
+    names : tuple of str
+        Of the images; empty if they have none.
+    size : tuple of int, optional
+        Height and width of the images.
+    """
+
+    X: NDArray[Any]
+    names: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+
+
+def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Found:
+    """Read a matrix, or a stack of images as one.
+
+    Parameters
+    ----------
+    path : str
+        An .npy or .npz file, or text with a line for each row; "-" is standard input.
+    array : str or None
+        Which array of an .npz file; the only one if not given.
+    images : bool
+        Expect an array of images, (images, height, width); each becomes a column.
+    allow : callable
+        Told the shape and the bytes of an entry before they are loaded.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is no matrix of finite real numbers.
+    UsageError
+        There is no such array, or what `allow` raises.
+    """
+    try:
+        with open_input(path) as file:
+            X = _numbers(file, array, 3 if images else 2, allow)
+    except NmfsepError as error:
+        error.path = path
+        raise
+    except OSError as error:
+        raise InputError((error.strerror or str(error)).lower(), path=path) from error
+    except ValueError as error:
+        raise InputError("has a name that no file can have", path=path) from error
+    try:
+        require_numbers(X)
+    except InputError as error:
+        error.path = path
+        raise
+    if images:
+        count, height, width = X.shape
+        return Found(X.reshape(count, -1).T, (), (height, width))
+    return Found(X)
+
+
+def require_numbers(X: NDArray[Any]) -> None:
+    """Raise InputError, which names the first, if an entry is NaN or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum(dtype=np.float64)):
+            return
+        bad = np.argwhere(~np.isfinite(X))
+    if len(bad):
+        count = "an entry is" if len(bad) == 1 else f"{len(bad)} entries are"
+        raise InputError(f"{count} NaN or infinite, the first in {_place(bad[0])}", "repair it first")
+
+
+def require_positive(X: NDArray[Any], hint: str) -> None:
+    """Raise InputError, which names the first, if an entry is negative."""
+    if X.min() >= 0:
+        return
+    first = np.unravel_index(int(np.argmax(np.ravel(X) < 0)), X.shape)
+    raise InputError(f"holds negative entries, the first {X[first]:g} in {_place(first)}", hint)
+
+
+def _place(index: Any) -> str:
+    names = ("row", "column") if len(index) == 2 else ("image", "row", "column")
+    return ", ".join(f"{name} {int(place) + 1}" for name, place in zip(names, index, strict=True))
+
+
+def _numbers(file: BinaryIO, array: str | None, axes: int, allow: Allow) -> NDArray[Any]:
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(len(NPY))
+    file.seek(0)
+    if array is not None and not start.startswith(ZIP):
+        raise UsageError("--array is for .npz files", "leave it out")
+    if start.startswith(NPY):
+        header = read_header(file, size)
+        _check_shape(header, axes, allow)
+        return read_numbers(file, header)
+    if start.startswith(ZIP):
+        header, member = Archive(file).read(array)
+        _check_shape(header, axes, allow)
+        with unpacking(), member:
+            return read_numbers(member, header)
+    if axes != 2:
+        raise UsageError("holds no images", "--images takes a folder of images, or an array (images, height, width)")
+    table = Table(file, size)
+    allow(table.shape, 8)
+    return table.read()
+
+
+def _check_shape(header: Header, axes: int, allow: Allow) -> None:
+    if len(header.shape) != axes:
+        wanted = "a matrix has 2 axes" if axes == 2 else "images have 3 axes: image, height, width"
+        hint = "use --images for a stack of images" if len(header.shape) == 3 else None
+        raise InputError(f"holds an array of shape {header.shape}; {wanted}", hint)
+    if 0 in header.shape:
+        raise InputError(f"is empty: an array of shape {header.shape}")
+    allow(header.shape, header.dtype.itemsize)

@@ -1,0 +1,154 @@
+"""Tables of numbers as text: comma, semicolon, tab or space between cells, with or without a line of names."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+HEAD = 1 << 16  # bytes from which the kind of table is told
+
+
+class Table:
+    """A text file that holds a matrix.
+
+    Parameters
+    ----------
+    file : file
+        Open for reading.
+    size : int
+        Its bytes.
+
+    Raises
+    ------
+    InputError
+        It is empty, or not text.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        file.seek(0)
+        head = file.read(HEAD)
+        wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as spreadsheets save "Unicode text"
+        self._encoding = "utf-16" if wide else "utf-8-sig"
+        if not wide and b"\0" in head:
+            raise InputError("is no matrix: neither .npy or .npz nor a table of numbers in text")
+        text = head.decode(self._encoding, "replace")
+        first = next((line for line in io.StringIO(text) if _counts(line)), "")
+        if not first:
+            raise InputError("is empty", "a matrix needs at least one line of numbers")
+        self.delimiter = next((mark for mark in "\t;," if mark in first), None)
+        self._named = not all(_is_number(cell) for cell in self._cells(first))
+        sample = list(itertools.islice(io.StringIO(text), 1000))
+        lines = size * len(sample) / sum(len(line) * (2 if wide else 1) for line in sample)
+        self.shape = (round(lines) + 1, len(self._cells(first)))  # about
+
+    def read(self) -> NDArray[np.float64]:
+        """Return the numbers, (lines, columns).
+
+        Raises
+        ------
+        InputError
+            Lines differ in length, or a cell is no number; the first such line is named.
+        """
+        skip = 1 if self._named else 0
+        with self._lines() as lines, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file without numbers
+            kept = itertools.islice((line for line in lines if _counts(line)), skip, None)
+            try:
+                table = np.loadtxt(kept, np.float64, delimiter=self.delimiter, ndmin=2, quotechar='"')
+            except ValueError as error:
+                raise self._fault() from error
+        if table.size and table.shape[1] != self.shape[1]:
+            raise self._fault()
+        if not table.size:
+            raise InputError("holds no numbers, only a line of names")
+        return table
+
+    def _lines(self) -> io.TextIOWrapper:
+        self._file.seek(0)
+        raw = io.BufferedReader(_Kept(self._file))
+        return io.TextIOWrapper(raw, self._encoding, "replace", newline=None)
+
+    def _cells(self, line: str) -> list[str]:
+        line = line.split("#")[0].strip("\r\n")
+        if self.delimiter is None:
+            return line.split()
+        return next(csv.reader([line], delimiter=self.delimiter), [])
+
+    def _fault(self) -> InputError:
+        """Return what is wrong with the first line that cannot be read."""
+        width: int | None = None
+        with self._lines() as lines:
+            for number, line in enumerate(lines, 1):
+                if not _counts(line):
+                    continue
+                cells = self._cells(line)
+                if width is None and self._named:
+                    width = len(cells)
+                    continue
+                if width is not None and len(cells) != width:
+                    return InputError(f"line {number} has {_count(len(cells))} where the first has {width}")
+                width = len(cells)
+                for column, cell in enumerate(cells, 1):
+                    if not _is_number(cell):
+                        return _no_number(number, column, cell)
+        return InputError("holds a cell that is no number")
+
+
+class _Kept(io.RawIOBase):
+    """A file that stays open when what wraps it is closed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        piece = self._file.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+
+def _counts(line: str) -> bool:
+    """Whether a line is more than blank or a comment."""
+    return bool(line.split("#")[0].strip())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _no_number(line: int, column: int, cell: str) -> InputError:
+    where = f"line {line}, column {column}"
+    if not cell.strip():
+        return InputError(f"{where} is empty", "every cell must hold a number")
+    hint = "only the first line may hold names"
+    if _is_number(cell.strip().replace(",", ".", 1)):
+        hint = "write numbers with a point"
+    return InputError(f"{where}: {cell.strip()[:40]!r} is no number", hint)
+
+
+def _count(cells: int) -> str:
+    return "1 cell" if cells == 1 else f"{cells} cells"
+
+
+def lines_of(rows: NDArray[np.generic]) -> Iterator[str]:
+    """Yield a matrix as lines of CSV that give its numbers back exactly."""
+    for row in rows:
+        yield ",".join(map(str, row)) + "\n"

@@ -1,0 +1,72 @@
+"""Which model a mixture is fitted with, and what of the settings it takes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..nmf.divergences import as_divergence
+from ..nmf.factors import Matrix
+from ..nmf.fit import choose_solver
+from ..nmf.kernels.choose import ONCE
+from ..nmf.models import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
+from ..nmf.problem import Problem
+from ..registry import SOUND_STARTS
+from ..settings import Settings
+
+OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
+COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
+
+
+def require_model(settings: Settings) -> None:
+    """Refuse what no mixture could make possible.
+
+    Raises
+    ------
+    UsageError
+        The model lacks an option that was asked for, or options contradict each other.
+    """
+    asked = settings.asked(OWN)
+    require_options(settings.model, asked)
+    require_parts(settings.model, None if settings.levels else settings.components, settings.levels)
+    if has_levels(settings.model) and settings.channels == "independent":
+        message = "--channels independent would give each channel a tree of its own"
+        raise UsageError(message, f"use --channels joint with model {settings.model!r}")
+    if settings.start in SOUND_STARTS:
+        if settings.model != "nmf":
+            raise UsageError(f"start {settings.start!r} is for model 'nmf'", "leave out --start")
+        del asked["start"]
+    if settings.model == "nmf":
+        divergence = as_divergence(settings.divergence)
+        choose_solver(settings.solver, divergence, settings.start, bool(settings.sparsity or settings.smoothness))
+        Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
+    rehearse(settings.model, asked)
+
+
+def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any]:
+    """Return what a model is given beside X and the number of components; what was not asked for is left to it.
+
+    Parameters
+    ----------
+    settings : Settings
+    X : ndarray, shape (channels * bins, frames)
+    frequencies : ndarray, shape (bins,)
+        Hertz, for the starts that need it.
+    """
+    chosen = settings.asked((*OWN, *COMMON))
+    if settings.start in SOUND_STARTS:
+        rng = np.random.default_rng(settings.seed)
+        begin = SOUND_STARTS.load(chosen.pop("start"))(X.T, settings.components, rng, frequencies)
+        chosen |= {"W": begin.W, "Z": begin.Z}
+    if "compiled_from" in options_of(settings.model):
+        chosen["compiled_from"] = ONCE
+    return chosen
+
+
+def resolved(settings: Settings) -> dict[str, Any]:
+    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such."""
+    asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
+    return asdict(settings) | {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
