@@ -1,0 +1,24 @@
+"""A separation by any model can be kept, shown and rendered again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cli_harness import Cli, digests
+
+MODELS = (["--model", "deep", "--levels", "8,3"], ["--model", "nmfd", "-k", "3", "--template-frames", "4"])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model[1])
+def test_stems_of_any_model_are_rendered_again_byte_for_byte(cli: Cli, model: list[str]) -> None:
+    made = cli("split", "song.wav", *model, "--max-iter", "8", "-q", "--save-model", "--group", "pair=1-2", "-o", "a")
+    assert (made.code, made.err) == (0, "")
+    again = cli("render", "a/song.nmf.npz", "song.wav", "-q", "-o", "b")
+    assert (again.code, again.err) == (0, "")
+    stems = {name: digest for name, digest in digests(cli.folder / "b").items() if name.endswith(".wav")}
+    assert len(stems) == 2
+    assert stems.items() <= digests(cli.folder / "a").items()
+    about = json.loads(cli("inspect", "a/song.nmf.npz", "--json").out)
+    assert (about["kind"], about["settings"]["model"], len(about["components"])) == ("model", model[1], 3)
+    assert about["fit"][0].get("levels") == ([8, 3] if model[1] == "deep" else None)
