@@ -17,11 +17,11 @@ def test_stems_of_any_model_are_rendered_again_byte_for_byte(cli: Cli, sounds: P
     shutil.copy(sounds / "song.wav", cli.folder)
     made = cli("split", "song.wav", *model, "--max-iter", "8", "-q", "--save-model", "--group", "pair=1-2", "-o", "a")
     assert made.code == 0, made.err
-    again = cli("render", "a/song.nmf.npz", "song.wav", "-q", "-o", "b")
+    again = cli("render", "a/song/song.nmf.npz", "song.wav", "-q", "-o", "b")
     assert again.code == 0, again.err
     stems = {name: digest for name, digest in digests(cli.folder / "b").items() if name.endswith(".wav")}
     assert len(stems) == 2
     assert stems.items() <= digests(cli.folder / "a").items()
-    about = json.loads(cli("inspect", "a/song.nmf.npz", "--json").out)
+    about = json.loads(cli("inspect", "a/song/song.nmf.npz", "--json").out)
     assert (about["kind"], about["settings"]["model"], len(about["components"])) == ("model", model[1], 3)
     assert about["fit"][0].get("levels") == ([8, 3] if model[1] == "deep" else None)
