@@ -19,7 +19,7 @@ LAYERS = [
     {"signal", "nmf"},
     {"separation"},
     {"manifest", "budget"},
-    {"plan"},
+    {"plan", "training"},
     {"batch", "evaluation"},
     {"cli"},
 ]

@@ -24,7 +24,7 @@ GROUPS |= {"dictionaries": "Guidance"}
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @knobs(
     Settings,
-    components={"default": None, "show_default": False},
+    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5"},
 )
