@@ -65,7 +65,7 @@ def test_a_matrix_of_another_program_is_shown_too(cli: Cli) -> None:
         ("missing.npz", "missing.npz: no such file or directory; check the name"),
         ("snares", "snares: is not a file"),
         ("pipe", "pipe: is not a file"),  # which nobody writes to
-        ("kick.wav", "kick.wav: is no dictionary; give a file that nmfsep learn wrote"),
+        ("kick.wav", "kick.wav: is no dictionary or model; give a file that nmfsep learn or split --save-model wrote"),
     ],
 )
 def test_what_is_no_dictionary_exits_2(cli: Cli, workshop: Path, name: str, says: str) -> None:
