@@ -339,6 +339,6 @@ def test_what_only_a_dictionary_gives_a_meaning_is_refused_without(settings):
 
 @pytest.mark.parametrize("given", [{"free": 2}, {"adapt": 0.5}, {"sparsity": 1.0}])
 def test_a_solver_that_cannot_do_what_a_dictionary_needs_is_refused_before_any_work(given):
-    with pytest.raises(UsageError, match="solver 'hals' knows neither"):
+    with pytest.raises(UsageError, match="solver 'hals' knows no"):
         guided(guide("kick", "snare"), {"solver": "hals", "divergence": 2} | given)
     assert guided(guide("kick", "snare"), {"solver": "hals", "divergence": 2})
