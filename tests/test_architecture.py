@@ -19,7 +19,7 @@ LAYERS = [
     {"signal", "nmf"},
     {"separation"},
     {"manifest"},
-    {"plan"},
+    {"plan", "training"},
     {"batch", "evaluation"},
     {"cli"},
 ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import kl_div
 
 from ..divergences import Divergence
 from ..factors import Matrix
@@ -121,7 +120,8 @@ def entries(X: Matrix, V: Matrix, beta: float) -> Matrix:
     """Return d(x | v) of each entry, in float64; V is positive."""
     x, v = X.astype(np.float64), V.astype(np.float64)
     if beta == 1:
-        return np.asarray(kl_div(x, v))
+        logarithm = np.log(x / v, out=np.zeros_like(x), where=x > 0)  # x log x is 0 at 0
+        return np.asarray(x * logarithm - x + v)
     if beta == 0:
         return np.asarray(x / v - np.log(x / v) - 1)
     if beta == 2:
