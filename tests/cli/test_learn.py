@@ -116,6 +116,7 @@ USAGE = [
     (["kick=kick.wav", "-k", "lwo=3"], "-k names 'lwo', which is not learned; choose from kick"),
     (["kick=kick.wav", "-k", "1_000"], "not auto, a number, or such as"),
     (["kick=kick.wav", "--n-fft", "256", "--hop-length", "200"], "hop_length 200"),
+    (["kick=kick.wav", "-o", "-"], "a dictionary is not written to standard output; name a file with -o"),
     (["rest=silence.wav"], "'rest' holds nothing but silence; leave it out"),
     ([], "Missing argument"),
 ]
@@ -124,7 +125,7 @@ USAGE = [
 def test_usage_errors_exit_2_in_one_line_and_write_nothing(cli: Cli, workshop: Path, sounds: Path) -> None:
     shutil.copy(sounds / "silence.wav", workshop)
     before = files(cli.folder)
-    results = cli.many(*(["learn", *arguments, "-o", "new.npz"] for arguments, _ in USAGE), LEARN)
+    results = cli.many(*(["learn", "-o", "new.npz", *arguments] for arguments, _ in USAGE), LEARN)
     for (arguments, says), result in zip([*USAGE, ([], "'-o'")], results, strict=True):
         assert says in refused(result), arguments
     assert files(cli.folder) == before
