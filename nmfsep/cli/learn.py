@@ -97,6 +97,8 @@ def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dic
     from ..separation import dictionary
     from ..signal.publish import folder_is_writable
 
+    if str(target) == "-":
+        raise UsageError("a dictionary is not written to standard output", "name a file with -o")
     if not folder_is_writable(Path(os.path.abspath(target)).parent):
         raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
     if append:
