@@ -35,6 +35,10 @@ _PUBLIC = {
     "NMF": "nmf.estimator",
     "separate": "separation.pipeline",
     "Stems": "separation.pipeline",
+    "learn": "separation.pipeline",
+    "Dictionary": "separation.dictionary",
+    "read_dictionary": "separation.dictionary:read",
+    "write_dictionary": "separation.dictionary:write",
     "Settings": "settings",
     "NmfsepError": "errors",
 }
@@ -44,7 +48,8 @@ __all__ = [*_PUBLIC, "__version__"]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'nmfsep' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"nmfsep.{_PUBLIC[name]}"), name)
+    module, _, other = _PUBLIC[name].partition(":")
+    return getattr(importlib.import_module(f"nmfsep.{module}"), other or name)
 
 
 def __dir__() -> list[str]:

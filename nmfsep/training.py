@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .errors import InputError, UsageError
 from .manifest import file_sha256
 from .separation.learning import Sound
 from .signal.audio import Samples
+from .signal.rate import mono_at
 from .signal.read import Source
 
 SUFFIXES = {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".mp3"}
@@ -69,15 +68,10 @@ class Recording:
         """Read the sound, mixed down to one channel, at a rate in hertz; shape (samples,)."""
         with Source(self.path) as source:
             audio = source.read()
-        mono: Samples = audio.samples.mean(axis=0, dtype=np.float32)
-        if audio.sample_rate == sample_rate:
-            return mono
-        import soxr
-
-        converted: Samples = np.asarray(soxr.resample(mono, audio.sample_rate, sample_rate), np.float32)
-        if not len(converted):
-            raise InputError(f"is too short to be converted to {sample_rate} Hz", path=self.path)
-        return converted
+        try:
+            return mono_at(audio, sample_rate)
+        except InputError as error:
+            raise InputError(error.message, path=self.path) from error
 
 
 def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
@@ -110,12 +104,6 @@ def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
         if twice:
             raise UsageError(f"is given twice for {name!r}", "give each file once", twice[0])
     return found
-
-
-def common_rate(recordings: Sequence[Recording]) -> int:
-    """Return the sample rate of most files; of rates as common, the highest."""
-    counts = collections.Counter(recording.sample_rate for recording in recordings)
-    return max(counts, key=lambda rate: (counts[rate], rate))
 
 
 def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None:

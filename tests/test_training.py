@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, UsageError
-from nmfsep.training import Recording, common_rate, conversions, labelled, provenance, sounds
+from nmfsep.training import Recording, conversions, labelled, provenance, sounds
 
 RATE = 8000
 
@@ -188,14 +188,6 @@ def test_a_sound_too_short_for_another_rate_is_refused():
 
 def recordings(*forms):
     return [Recording(f"{i}.wav", rate, channels, 1.0, str(i)) for i, (rate, channels) in enumerate(forms)]
-
-
-@pytest.mark.parametrize(
-    ("rates", "rate"), [([8000], 8000), ([8000, 44100, 8000], 8000), ([8000, 44100], 44100), ([3, 2, 1, 1], 1)]
-)
-def test_the_common_rate_is_that_of_most_files_or_the_highest(rates, rate):
-    for order in (rates, rates[::-1]):
-        assert common_rate(recordings(*((r, 1) for r in order))) == rate
 
 
 @pytest.mark.parametrize(

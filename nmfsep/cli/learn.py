@@ -51,7 +51,8 @@ def command(
     one_thread_of_blas()
     settings = LearnSettings(**values)
     from ..separation import dictionary, learning
-    from ..training import Recording, common_rate, conversions, labelled, provenance, sounds
+    from ..signal.rate import common_rate
+    from ..training import Recording, conversions, labelled, provenance, sounds
 
     paths = labelled(os.fsdecode(argument) for argument in arguments)
     dictionary.check_labels(tuple(paths))
@@ -59,7 +60,7 @@ def command(
     before = _existing(target, append, force, [path for group in paths.values() for path in group])
     recordings = {label: [Recording.of(path) for path in group] for label, group in paths.items()}
     everything = [recording for group in recordings.values() for recording in group]
-    rate, stfts = settings.sample_rate or common_rate(everything), None
+    rate, stfts = settings.sample_rate or common_rate(recording.sample_rate for recording in everything), None
     if before is not None:
         settings = _as_before(before, settings, ctx)
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
@@ -95,6 +96,8 @@ def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dic
     from ..separation import dictionary
     from ..signal.publish import folder_is_writable
 
+    if str(target) == "-":
+        raise UsageError("a dictionary is not written to standard output", "name a file with -o")
     if not folder_is_writable(Path(os.path.abspath(target)).parent):
         raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
     if append:

@@ -252,6 +252,7 @@ class Archive:
             raise self.refusal("has a description that is no text")
         try:
             about = json.loads(str(text))
+            json.dumps(about, allow_nan=False)  # which loads lets pass, and which is no JSON to hand on
         except (ValueError, RecursionError) as error:
             raise self.refusal("has a description that is no JSON") from error
         if not isinstance(about, dict):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..nmf.factors import Factors
 from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
-from ..settings import Settings
+from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio, Samples
+from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
+from . import learning
 from .dictionary import Dictionary
 from .guided import Guide, analyse_guided
+from .learning import Sound
 from .modelling import options, require_model
 from .result import Separation
 from .spectra import magnitudes, views
@@ -79,6 +84,33 @@ def separate(
         separation = analyse_guided(audio, guide.settings({"components": components, **settings}), guide, callback)
     samples = np.concatenate(list(separation.render(audio)), axis=-1)
     return Stems(samples, separation.names, audio.sample_rate, separation.fits)
+
+
+def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dictionary:
+    """Learn templates of named sounds from recordings of them alone, for `separate`.
+
+    Parameters
+    ----------
+    sounds : mapping of str to Audio or sequence of Audio
+        By label. Of several rates the most frequent is taken, if `sample_rate` does not say another; channels are mixed
+        down.
+    **settings
+        Fields of LearnSettings.
+
+    Returns
+    -------
+    Dictionary
+    """
+    chosen = LearnSettings(**settings)
+    groups = {label: [group] if isinstance(group, Audio) else list(group) for label, group in sounds.items()}
+    if not all(groups.values()) or not groups:
+        raise UsageError("every label needs a sound to learn from")
+    rate = chosen.sample_rate or common_rate(audio.sample_rate for group in groups.values() for audio in group)
+
+    def sound(audio: Audio) -> Sound:
+        return Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: mono_at(audio, rate))
+
+    return learning.learn({label: [sound(audio) for audio in group] for label, group in groups.items()}, rate, chosen)
 
 
 def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) -> Separation:

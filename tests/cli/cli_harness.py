@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,22 @@ class Cli:
         path = f"{self.wrapper().parent}{os.pathsep}{os.environ['PATH']}"
         command = [shell, "-c", script]
         return self._run(command, {"PATH": path, **(env or {})}, None, None, subprocess.PIPE, others=True)
+
+    def many(self, *runs: Sequence[str | Path]) -> list[Result]:
+        """Run nmfsep once for each list of arguments, one after the other, which takes little more than one run."""
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, Path(__file__).with_name("forks.py"), folder]
+            arguments = json.dumps([list(map(os.fspath, run)) for run in runs]).encode()
+            done = subprocess.run(
+                command, cwd=self.folder, env=self.env(), input=arguments, capture_output=True, timeout=PATIENCE,
+                check=True,
+            )  # fmt: skip
+            assert done.stderr == b""
+            outputs = [
+                [Path(folder, f"{turn}.{end}").read_bytes() for end in ("out", "err")] for turn in range(len(runs))
+            ]
+        codes = map(int, done.stdout.split())
+        return [Result(code, out, well_said(err)) for code, (out, err) in zip(codes, outputs, strict=True)]
 
     def wrapper(self) -> Path:
         """Return an executable called nmfsep."""

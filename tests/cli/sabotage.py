@@ -79,7 +79,12 @@ def run(when: int) -> None:
         storm()
     else:
         sabotage(when, os.path.abspath("struck"))
-    main()
+    try:
+        main()
+    except SystemExit as end:  # the interpreter's own tidying up takes longest of all
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
 
 
 if __name__ == "__main__":

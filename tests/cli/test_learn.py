@@ -21,13 +21,6 @@ LEARN = ("learn", "kick=kick.wav", "snare=snares", "-k", "kick=3,snare=8")
 ALL = ["beat.wav", "kick.wav", "kit.npz", "snares/one.wav", "snares/two.wav"]
 
 
-def inspected(cli: Cli, path: str | Path) -> dict[str, Any]:
-    """Return what inspect --json says of a dictionary."""
-    result = cli("inspect", path, "--json")
-    assert (result.code, result.err) == (0, "")
-    return dict(json.loads(result.out))
-
-
 def counts(document: dict[str, Any]) -> dict[str, list[int]]:
     return {entry["label"]: entry["templates"] for entry in document["labels"]}
 
@@ -47,38 +40,30 @@ def test_writes_one_file_and_prints_its_path_only(cli: Cli, workshop: Path) -> N
     assert not list(cli.temp.iterdir())
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        LEARN,
-        ("learn", "kick=", "kick.wav", "snare=snares/two.wav", "./snares/one.wav", "-k", "8,kick=3", "--threads", "1"),
-        ("learn", "kick=[k]*.wav", "snare=copies", "-k", "kick=3,snare=8", "--threads", "3"),
-    ],
-    ids=" ".join,
-)
-def test_the_same_sounds_give_the_same_bytes(cli: Cli, workshop: Path, arguments: tuple[str, ...]) -> None:
-    # whatever the order of the files, the threads, or the folder they lie in
+def test_the_same_sounds_give_the_same_bytes(cli: Cli, workshop: Path) -> None:
+    # whatever the order of the files, the threads, or the folder they lie in; at once or one label after the other
     (cli.folder / "copies/more").mkdir(parents=True)
     shutil.copy(workshop / "snares/one.wav", workshop / "copies/more/one.wav")
     shutil.copy(workshop / "snares/two.wav", workshop / "copies/two.wav")
-    result = cli(*arguments, "-o", "again.npz", env={"PYTHONHASHSEED": "5", "LC_ALL": "C"})
-    assert result.code == 0
-    assert digests(["again.npz"], cli.folder) == digests(["kit.npz"], cli.folder)
-
-
-def test_appending_gives_the_bytes_of_learning_all_at_once(cli: Cli, workshop: Path) -> None:
-    assert cli("learn", "kick=kick.wav", "-k", "3", "-o", "one.npz").code == 0
-    result = cli("learn", "snare=snares", "-k", "8", "-o", "one.npz", "--append")
-    assert (result.code, result.paths, result.err) == (0, ["one.npz"], "")
-    assert digests(["one.npz"], cli.folder) == digests(["kit.npz"], cli.folder)
+    again = cli(*LEARN, "-o", "0.npz", env={"PYTHONHASHSEED": "5", "LC_ALL": "C", "TZ": "Asia/Tokyo"})
+    swapped = ("kick=", "kick.wav", "snare=snares/two.wav", "./snares/one.wav")
+    results = cli.many(
+        ("learn", *swapped, "-k", "8,kick=3", "--threads", "1", "-o", "1.npz"),
+        ("learn", "kick=[k]*.wav", "snare=copies", "-k", "kick=3,snare=8", "--threads", "3", "-o", "2.npz"),
+        ("learn", "kick=kick.wav", "-k", "3", "-o", "3.npz"),
+        ("learn", "snare=snares", "-k", "8", "-o", "3.npz", "--append"),
+    )
+    assert [result.err for result in (again, *results)] == [""] * 5
+    found = digests([f"{number}.npz" for number in range(4)], workshop)
+    assert found == 4 * digests(["kit.npz"], workshop)
 
 
 def test_what_was_learned_is_told_by_json_as_inspect_tells_it(cli: Cli, workshop: Path) -> None:
-    result = cli(*LEARN, "-o", "new.npz", "--json", "-v")
+    result, shown = cli.many([*LEARN, "-o", "new.npz", "--json", "-v"], ["inspect", "new.npz", "--json"])
     assert result.code == 0
     assert "nmfsep: snare: 8 and 8 templates of 2 files" in result.err
     document = json.loads(result.out)
-    assert document == inspected(cli, "new.npz")
+    assert document == json.loads(shown.out)
     assert counts(document) == {"kick": [3, 3], "snare": [8, 8]}
     assert document["labels"][1]["from"]["files"] == 2
     assert [entry["name"] for entry in document["labels"][0]["from"]["first"]] == ["kick.wav"]
@@ -86,8 +71,8 @@ def test_what_was_learned_is_told_by_json_as_inspect_tells_it(cli: Cli, workshop
 
 def test_templates_are_as_many_as_asked_for(cli: Cli, workshop: Path) -> None:
     options = ["-k", "5,snare=2", "--exemplars", "--n-fft", "256", "--divergence", "frobenius"]
-    cli("learn", "kick=kick.wav", "snare=snares", *options, "-o", "k.npz")
-    document = inspected(cli, "k.npz")
+    arguments = ("learn", "kick=kick.wav", "snare=snares", *options, "-o", "k.npz", "--json")
+    document = json.loads(cli(*arguments).out)
     assert counts(document) == {"kick": [5], "snare": [2]}
     assert document["views"][0]["n_fft"] == 256
     assert document["divergence"] == "frobenius"
@@ -95,8 +80,7 @@ def test_templates_are_as_many_as_asked_for(cli: Cli, workshop: Path) -> None:
 
 def test_options_come_from_variables_too(cli: Cli, workshop: Path) -> None:
     env = {"NMFSEP_COMPONENTS": "2", "NMFSEP_N_FFT": "128", "NMFSEP_DIVERGENCE": "is"}
-    assert cli("learn", "kick=kick.wav", "-o", "k.npz", env=dict(env)).code == 0
-    document = inspected(cli, "k.npz")
+    document = json.loads(cli("learn", "kick=kick.wav", "-o", "k.npz", "--json", env=dict(env)).out)
     assert counts(document) == {"kick": [2]}
     assert document["views"] == [{"n_fft": 128, "hop_length": 32, "window": "hann", "templates": 2}]
     assert document["divergence"] == "is"
@@ -105,17 +89,15 @@ def test_options_come_from_variables_too(cli: Cli, workshop: Path) -> None:
 def test_other_rates_and_channels_are_converted_and_said(cli: Cli, workshop: Path) -> None:
     samples, _ = sf.read(workshop / "kick.wav")
     sf.write(workshop / "fast.wav", np.c_[samples, samples], 2 * RATE, "PCM_24")
-    arguments = ("learn", "kick=kick.wav", "fast.wav", "snare=snares", "-k", "2", "-o", "k.npz")
-    result = cli(*arguments)
+    learn = ("learn", "kick=kick.wav", "fast.wav", "snare=snares", "-k", "2", "--n-fft", "256", "-o", "k.npz", "--json")
+    plain, quiet, faster = cli.many(learn, [*learn, "-q"], [*learn, "--sample-rate", "16000"])
     said = "1 of 4 files converted to 8000 Hz, 1 of 4 files mixed down to one channel"
-    assert (result.code, result.err) == (0, f"nmfsep: {said}\n")
-    document = inspected(cli, "k.npz")
+    assert (plain.code, plain.err, quiet.err) == (0, f"nmfsep: {said}\n", "")
+    document = json.loads(plain.out)
     assert document["sample_rate"] == RATE
     assert document["labels"][0]["from"]["sample_rates"] == [RATE, 2 * RATE]
-    assert cli(*arguments, "-q").err == ""
-    result = cli(*arguments, "--sample-rate", "16000")
-    assert "3 of 4 files converted to 16000 Hz" in result.err
-    assert inspected(cli, "k.npz")["sample_rate"] == 16000
+    assert "3 of 4 files converted to 16000 Hz" in faster.err
+    assert json.loads(faster.out)["sample_rate"] == 16000
 
 
 def test_a_cut_file_is_learned_from_with_a_warning(cli: Cli, workshop: Path) -> None:
@@ -134,80 +116,80 @@ USAGE = [
     (["kick=kick.wav", "-k", "lwo=3"], "-k names 'lwo', which is not learned; choose from kick"),
     (["kick=kick.wav", "-k", "1_000"], "not auto, a number, or such as"),
     (["kick=kick.wav", "--n-fft", "256", "--hop-length", "200"], "hop_length 200"),
+    (["kick=kick.wav", "-o", "-"], "a dictionary is not written to standard output; name a file with -o"),
     (["rest=silence.wav"], "'rest' holds nothing but silence; leave it out"),
     ([], "Missing argument"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "says"), USAGE, ids=[" ".join(arguments)[:40] for arguments, _ in USAGE])
-def test_usage_errors_exit_2_in_one_line_and_write_nothing(
-    cli: Cli, workshop: Path, sounds: Path, arguments: list[str], says: str
-) -> None:
+def test_usage_errors_exit_2_in_one_line_and_write_nothing(cli: Cli, workshop: Path, sounds: Path) -> None:
     shutil.copy(sounds / "silence.wav", workshop)
     before = files(cli.folder)
-    assert says in refused(cli("learn", *arguments, "-o", "new.npz"))
+    results = cli.many(*(["learn", "-o", "new.npz", *arguments] for arguments, _ in USAGE), LEARN)
+    for (arguments, says), result in zip([*USAGE, ([], "'-o'")], results, strict=True):
+        assert says in refused(result), arguments
     assert files(cli.folder) == before
 
 
-def test_the_output_must_be_named(cli: Cli, workshop: Path) -> None:
-    assert "'-o'" in refused(cli(*LEARN))
-
-
-@pytest.mark.parametrize("name", ["broken.wav", "nan.wav", "text.wav"])
-def test_a_file_that_is_no_sound_exits_1_by_name(cli: Cli, workshop: Path, sounds: Path, name: str) -> None:
+def test_a_file_that_is_no_sound_exits_1_by_name(cli: Cli, workshop: Path, sounds: Path) -> None:
     shutil.copy(sounds / "broken.wav", workshop)
     sf.write(workshop / "nan.wav", np.r_[np.ones(99), np.nan], RATE, "FLOAT")
     (workshop / "text.wav").write_text("This is no audio")
-    assert refused(cli("learn", "kick=kick.wav", name, "-o", "new.npz"), 1).startswith(f"nmfsep: {name}: ")
+    names = ("broken.wav", "nan.wav", "text.wav")
+    results = cli.many(*(["learn", "kick=kick.wav", name, "-o", "new.npz"] for name in names))
+    for name, result in zip(names, results, strict=True):
+        assert refused(result, 1).startswith(f"nmfsep: {name}: ")
     assert not (workshop / "new.npz").exists()
 
 
 def test_a_dictionary_in_place_is_replaced_and_nothing_else_without_force(cli: Cli, workshop: Path) -> None:
-    before = digests(["kit.npz"], workshop)
-    assert cli("learn", "kick=kick.wav", "-k", "2", "-o", "kit.npz").code == 0
-    assert digests(["kit.npz"], workshop) != before
     (workshop / "mine.npz").write_text("precious")
-    says = refused(cli("learn", "kick=kick.wav", "-k", "2", "-o", "mine.npz"))
-    assert says == "nmfsep: mine.npz: exists and is no dictionary; use --force to replace it, or another name with -o\n"
+    learn = ("learn", "kick=kick.wav", "-k", "2", "--json", "-o")
+    replaced, kept = cli.many([*learn, "kit.npz"], [*learn, "mine.npz"])
+    assert counts(json.loads(replaced.out)) == {"kick": [2, 2]}
+    says = "exists and is no dictionary; use --force to replace it, or another name with -o"
+    assert refused(kept) == f"nmfsep: mine.npz: {says}\n"
     assert (workshop / "mine.npz").read_text() == "precious"
-    assert cli("learn", "kick=kick.wav", "-k", "2", "-o", "mine.npz", "--force").code == 0
-    assert counts(inspected(cli, "mine.npz")) == {"kick": [2, 2]}
+    forced, shown = cli.many([*learn, "mine.npz", "--force"], ["inspect", "mine.npz"])
+    assert (forced.code, shown.code) == (0, 0)
 
 
-@pytest.mark.parametrize("link", [None, os.symlink, os.link])
-def test_a_sound_is_never_overwritten_by_whatever_name(cli: Cli, workshop: Path, link: Any) -> None:
-    target = "kick.wav"
-    if link is not None:
-        target = "other.npz"
-        link(workshop / "kick.wav", workshop / target)
+def test_a_sound_is_never_overwritten_by_whatever_name(cli: Cli, workshop: Path) -> None:
+    os.symlink("kick.wav", workshop / "symbolic.npz")
+    os.link(workshop / "kick.wav", workshop / "hard.npz")
     before = digests(["kick.wav"], workshop)
-    assert "is an input and would be overwritten" in refused(cli(*LEARN, "-o", target, "--force"))
+    for result in cli.many(*([*LEARN, "-o", name, "--force"] for name in ("kick.wav", "symbolic.npz", "hard.npz"))):
+        assert "is an input and would be overwritten" in refused(result)
     assert digests(["kick.wav"], workshop) == before
+    assert (workshop / "symbolic.npz").is_symlink()
 
 
-@pytest.mark.parametrize(
-    ("target", "says"), [("snares", "is a folder"), ("pipe", "is no regular file"), ("kick.wav/k.npz", "written to")]
-)
-def test_what_is_no_place_for_a_file_is_refused_even_by_force(cli: Cli, workshop: Path, target: str, says: str) -> None:
+def test_what_is_no_place_for_a_file_is_refused_even_by_force(cli: Cli, workshop: Path) -> None:
     os.mkfifo(workshop / "pipe")
-    assert says in refused(cli(*LEARN, "-o", target, "--force"))
+    places = {"snares": "is a folder", "pipe": "is no regular file", "kick.wav/k.npz": "cannot be written to"}
+    results = cli.many(*([*LEARN, "-o", place, "--force"] for place in places))
+    for says, result in zip(places.values(), results, strict=True):
+        assert says in refused(result)
     assert stat.S_ISFIFO(os.stat(workshop / "pipe").st_mode)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["kick=snares"], "kit.npz: has label 'kick' already; use another name"),
-        (["hat=snares", "-o", "missing.npz"], "missing.npz: no such file or directory; check the name"),
-        (["hat=snares", "-o", "beat.wav"], "beat.wav: is not a container of arrays"),
-        (["hat=snares", "--sample-rate", "16000"], "the dictionary has 8000, not --sample-rate 16000; leave out"),
-    ],
-)
-def test_what_cannot_be_appended_is_refused_and_the_dictionary_left(
-    cli: Cli, workshop: Path, arguments: list[str], says: str
-) -> None:
+APPENDING = [
+    (["kick=snares"], "kit.npz: has label 'kick' already; use another name"),
+    (["Kick=snares"], "would be one file on some systems"),
+    (["hat=snares", "-o", "missing.npz"], "missing.npz: no such file or directory; check the name"),
+    (["hat=snares", "-o", "beat.wav"], "beat.wav: is not a container of arrays"),
+    (["hat=snares", "--sample-rate", "16000"], "the dictionary has 8000, not --sample-rate 16000; leave out"),
+    (["hat=snares", "--n-fft", "1024"], "the dictionary has 512, not --n-fft 1024"),
+    (["hat=snares", "--window", "hamming"], "the dictionary has hann, not --window hamming"),
+    (["hat=snares", "--divergence", "is"], "the dictionary has kl, not --divergence is"),
+]
+
+
+def test_what_cannot_be_appended_is_refused_and_the_dictionary_left(cli: Cli, workshop: Path) -> None:
     before = digests(ALL, workshop)
-    assert says in refused(cli("learn", "-o", "kit.npz", "--append", "-k", "2", *arguments))
+    runs = [["learn", "-o", "kit.npz", "--append", "-k", "2", *arguments] for arguments, _ in APPENDING]
+    for (arguments, says), result in zip(APPENDING, cli.many(*runs), strict=True):
+        assert says in refused(result), arguments
     assert digests(ALL, workshop) == before
     assert files(cli.folder) == ALL
 
@@ -215,10 +197,11 @@ def test_what_cannot_be_appended_is_refused_and_the_dictionary_left(
 def test_appended_sounds_are_converted_to_what_the_dictionary_has(cli: Cli, workshop: Path) -> None:
     samples, _ = sf.read(workshop / "kick.wav")
     sf.write(workshop / "tom.wav", samples, 2 * RATE, "PCM_16")
-    before = inspected(cli, "kit.npz")
-    result = cli("learn", "tom=tom.wav", "-k", "4", "-o", "kit.npz", "--append")
-    assert result.err == "nmfsep: 1 of 1 files converted to 8000 Hz\n"
-    after = inspected(cli, "kit.npz")
+    learn = ("learn", "tom=tom.wav", "-k", "4", "-o", "kit.npz", "--append")
+    inspect = ("inspect", "kit.npz", "--json")
+    first, learned, second = cli.many(inspect, learn, inspect)
+    assert learned.err == "nmfsep: 1 of 1 files converted to 8000 Hz\n"
+    before, after = json.loads(first.out), json.loads(second.out)
     assert counts(after) == counts(before) | {"tom": [4, 4]}
     assert after["labels"][:2] == before["labels"]
 
@@ -298,15 +281,18 @@ def test_sounds_are_left_as_they_are(cli: Cli, workshop: Path) -> None:
 def test_odd_labels_go_all_the_way_to_stems(cli: Cli, workshop: Path) -> None:
     odd = [b"a b", b"\xff", b"a\nb", "鼓".encode() * 60, b"-k", b"{stem}", b"...", b"con", b"~", b"*", b"\x1b[31m"]
     arguments = [label + b"=kick.wav" for label in odd]
-    learned = cli("learn", "-k", "2", "--n-fft", "256", "-v", "-o", "odd.npz", "--", *arguments)
+    learned, shown, done, checked = cli.many(
+        ["learn", "-k", "2", "--n-fft", "256", "-v", "-o", "odd.npz", "--", *map(os.fsdecode, arguments)],
+        ["inspect", "odd.npz", "--json"],
+        ["split", "beat.wav", "-m", "odd.npz"],
+        ["check", "separated"],
+    )
     assert (learned.code, learned.err.count("\n")) == (0, len(odd))
     names = [os.fsdecode(label) for label in odd]
-    assert list(counts(inspected(cli, "odd.npz"))) == names
-    done = cli("split", "beat.wav", "-m", "odd.npz")
-    assert done.code == 0
+    assert list(counts(json.loads(shown.out))) == names
+    assert (done.code, checked.code) == (0, 0)
     assert done.out == b"".join(b"separated/beat/" + label + b".wav\n" for label in odd)
     assert_add_up([workshop / "separated/beat" / f"{name}.wav" for name in names], workshop / "beat.wav")
-    assert cli("check", "separated").code == 0
 
 
 def test_a_shells_own_pattern_needs_no_quotes(cli: Cli, workshop: Path) -> None:

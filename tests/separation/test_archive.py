@@ -377,6 +377,8 @@ DESCRIPTIONS = {
     "no JSON": (npy("{"), "no JSON"),
     "a list": (npy("[]"), "no JSON object"),
     "brackets": (npy("[" * 100_000), "no JSON"),
+    "NaN": (npy('{"x": NaN}'), "no JSON"),
+    "an infinite number": (npy('{"x": [1e999]}'), "no JSON"),
     "a huge number": (npy("1" * 5000), "no JSON"),
     "no characters": (lying(header(descr="<U2", shape="()"), b"\xff" * 8), "no JSON"),
     "too long": (npy("x" * (archive.TEXT + 1)), "no text"),

@@ -1,0 +1,36 @@
+"""Sounds of several rates and numbers of channels brought to one rate and one channel."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import InputError
+from .audio import Audio, Samples
+
+
+def common_rate(rates: Iterable[int]) -> int:
+    """Return the most frequent of some sample rates; of those as frequent, the highest."""
+    counts = collections.Counter(rates)
+    return max(counts, key=lambda rate: (counts[rate], rate))
+
+
+def mono_at(audio: Audio, sample_rate: int) -> Samples:
+    """Return a sound mixed down to one channel, at a rate in hertz; shape (samples,).
+
+    Raises
+    ------
+    InputError
+        It is so short that nothing is left of it.
+    """
+    mono: Samples = audio.samples.mean(axis=0, dtype=np.float32)
+    if audio.sample_rate == sample_rate:
+        return mono
+    import soxr
+
+    converted: Samples = np.asarray(soxr.resample(mono, audio.sample_rate, sample_rate), np.float32)
+    if not len(converted):
+        raise InputError(f"is too short to be converted to {sample_rate} Hz")
+    return converted

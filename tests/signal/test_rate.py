@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from nmfsep.errors import InputError
+from nmfsep.signal.audio import Audio
+from nmfsep.signal.rate import common_rate, mono_at
+
+
+@pytest.mark.parametrize(
+    ("rates", "rate"), [([8000], 8000), ([8000, 44100, 8000], 8000), ([8000, 44100], 44100), ([3, 2, 1, 1], 1)]
+)
+def test_the_common_rate_is_the_most_frequent_or_the_highest(rates, rate):
+    for order in (rates, rates[::-1]):
+        assert common_rate(order) == rate
+
+
+def test_channels_are_mixed_down():
+    np.testing.assert_array_equal(mono_at(Audio(np.array([[1.0, 0.5], [0.0, 0.5]]), 8000), 8000), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("rate", [4000, 11025, 44100])
+def test_a_tone_keeps_its_frequency_and_its_level(rate):
+    tone = np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)
+    converted = mono_at(Audio(tone, 8000), rate)
+    assert len(converted) == rate
+    assert np.argmax(np.abs(np.fft.rfft(converted))) == 500
+    assert np.sqrt(np.mean(converted**2)) == pytest.approx(np.sqrt(0.5), rel=0.01)
+
+
+def test_what_would_vanish_is_refused():
+    with pytest.raises(InputError, match="too short to be converted to 8 Hz"):
+        mono_at(Audio(np.ones(3), 44100), 8)
