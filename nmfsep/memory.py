@@ -15,6 +15,7 @@ PICTURES = 45 << 20  # matplotlib
 COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where it is not one
 DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
 SHARE = 0.75  # of what is free
+TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -49,16 +50,21 @@ def estimate_guided(
     """
     stacked = channels if settings.channels == "joint" else 1
     moved = bool(settings.free or settings.adapt)
+    stems = settings.components + (settings.residual is not None)
     held, peak, render = 0, 0, 0
     for n_fft, hop, templates in views:
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
-        spectrogram = 4 * frames * bins * stacked * (2 if moved else 1)
-        activations = 4 * k * frames * channels
-        peak = max(peak, held + spectrogram + 6 * activations + 4 * 8 * k * bins * (2 if moved else 1))
-        held += activations + 4 * 2 * k * bins
-        stems = settings.components + (settings.residual is not None)
-        block = max(32, min(256, (1 << 19) // (stems * channels * bins)))
-        render += 4 * (threads + 1) * stems * channels * block * (bins + 2 * hop)
+        spectrogram = 4 * frames * bins * stacked
+        transform = 4 * threads * stacked * min(256, frames) * (n_fft + 2 * bins)  # frames, and the same transformed
+        activations = 4 * k * frames * stacked
+        fit = 6 * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
+        if settings.free:  # what the dictionary leaves, and where the free templates start
+            fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
+        peak = max(peak, held + spectrogram + max(transform, fit))
+        held += 4 * k * frames * channels + 4 * 2 * k * bins
+        block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))
+        # for each stem its share and its sound, and the mixture's frames once
+        render += 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
     return BASE + 4 * channels * length + max(peak, held + render)
 
 

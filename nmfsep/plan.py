@@ -95,7 +95,7 @@ def stem_names(settings: Settings, guide: Guide | None = None) -> tuple[str, ...
     if settings.residual is None:
         return names
     if settings.residual in names:
-        raise UsageError(f"--residual {settings.residual} is the name of another stem")
+        raise UsageError(f"--residual {settings.residual} is the name of another stem", "give --residual=NAME")
     return (*names, settings.residual)
 
 

@@ -34,6 +34,8 @@ class Recording:
     channels : int
     seconds : float
     sha256 : str
+    warnings : tuple of str
+        What is odd about the file though it can be read.
     """
 
     path: str
@@ -41,6 +43,7 @@ class Recording:
     channels: int
     seconds: float
     sha256: str
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: str) -> Recording:
@@ -59,7 +62,8 @@ class Recording:
             raise UsageError("permission denied", path=path)
         with Source(path) as source:
             seconds = (source.frames or 0) / source.sample_rate
-            return cls(path, source.sample_rate, source.channels, seconds, file_sha256(path))
+            digest = file_sha256(path)
+            return cls(path, source.sample_rate, source.channels, seconds, digest, tuple(source.warnings))
 
     def load(self, sample_rate: int) -> Samples:
         """Read the sound, mixed down to one channel, at a rate in hertz; shape (samples,)."""

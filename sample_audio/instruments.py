@@ -216,6 +216,25 @@ def hihat(decay: float, rng: np.random.Generator) -> Signal:
     return _finish(_noise(6500, NYQUIST, decay, rng) * _decay(decay, decay), 0.001, 0.02)
 
 
+def rain(duration: float, rng: np.random.Generator) -> Signal:
+    """Rain on leaves: a steady rustle, and drops that fall near by at random.
+
+    Parameters
+    ----------
+    duration : float
+        Length in seconds.
+    rng : numpy.random.Generator
+        Source of the rustle and the drops.
+    """
+    rustle = _noise(900, 8000, duration, rng)
+    near = np.zeros_like(rustle)
+    for _ in range(rng.poisson(25 * duration)):
+        drop = _noise(rng.uniform(1500, 5000), 9000, 0.02, rng) * _decay(0.02, 0.02)
+        start = rng.integers(len(near) - len(drop))
+        near[start : start + len(drop)] += rng.exponential(3.0) * drop
+    return _finish(rustle + near, 0.05, 0.05)
+
+
 def voice(pitches: Signal, vowels: str, duration: float, rng: np.random.Generator) -> Signal:
     """Singing voice on one breath: the harmonics of the vocal folds, weighted by the resonances of the vocal tract.
 

@@ -1,4 +1,4 @@
-"""Compose the sample pieces and write each mixture together with its true stems.
+"""Compose the sample pieces and write each mixture together with its true stems, and the sounds of a drum kit.
 
 The stems are rounded to 16 bits before they are added, so that they add up to the mixture bit for bit.
 """
@@ -196,6 +196,27 @@ def voice() -> Stems:
     return stems
 
 
+def rain() -> Stems:
+    """Sing a phrase in the rain, mono; for the first second and a half it only rains."""
+    rng = generator(5)
+    stems = {name: silence(6.0) for name in ("voice", "rain")}
+    place(stems["rain"], 0.8 * ins.rain(6.0, rng), 0)
+    pitches = np.array([hertz(note) for note in ["E3", "G3", "A3", "G3", "E3", "D3", "E3"]])
+    place(stems["voice"], ins.voice(pitches, "aoeiuoa", 4.2, rng), 1.6)
+    return stems
+
+
+def kit() -> Stems:
+    """Strike each drum of the loop by itself, mono: sounds to learn from, of which none is in the loop."""
+    rng = generator(6)
+    stems = {name: silence(1.8) for name in ("kick", "snare", "hihat")}
+    play(stems["kick"], lambda: 0.9 * ins.kick(rng), "9.7.8", 0.35, rng)
+    play(stems["snare"], lambda: 0.9 * ins.snare(rng), "9.5.8", 0.35, rng)
+    play(stems["hihat"], lambda: 0.6 * ins.hihat(0.12, rng), "85.", 0.35, rng)
+    play(stems["hihat"], lambda: 0.6 * ins.hihat(0.5, rng), "...7.", 0.35, rng)
+    return stems
+
+
 def quantise(stems: Stems) -> dict[str, NDArray[np.int16]]:
     """Scale all stems alike so that their sum peaks at PEAK, and round them to 16 bits.
 
@@ -221,12 +242,24 @@ def write(name: str, stems: dict[str, NDArray[np.int16]], folder: Path) -> None:
         Where to write; made if need be.
     """
     mixture = np.sum(list(stems.values()), axis=0, dtype=np.int16)
-    files = {f"stems/{name}/{stem}.flac": signal for stem, signal in stems.items()}
-    for file, signal in {f"{name}.wav": mixture, **files}.items():
-        path = folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sf.write(path, signal, SAMPLE_RATE, subtype="PCM_16")
-        print(path)
+    save(folder / f"{name}.wav", mixture)
+    for stem, signal in stems.items():
+        save(folder / "stems" / name / f"{stem}.flac", signal)
+
+
+def save(path: Path, signal: NDArray[np.int16]) -> None:
+    """Write a signal and print its path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write; its folder is made if need be.
+    signal : numpy.ndarray
+        Samples.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, signal, SAMPLE_RATE, subtype="PCM_16")
+    print(path)
 
 
 def main() -> None:
@@ -234,8 +267,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the sample pieces and their stems.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="default: beside this file")
     folder = parser.parse_args().folder
-    for compose in (triad, drums, song, voice):
+    for compose in (triad, drums, song, voice, rain):
         write(compose.__name__, quantise(compose()), folder)
+    for name, signal in quantise(kit()).items():
+        save(folder / "kit" / f"{name}.wav", signal)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ LAYERS = [
     {"signal", "nmf"},
     {"separation"},
     {"manifest"},
-    {"plan", "plots"},
-    {"batch", "evaluation", "inspection", "matrices", "training"},
+    {"plan", "plots", "training"},
+    {"batch", "evaluation", "inspection", "matrices"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

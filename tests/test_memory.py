@@ -4,7 +4,7 @@ import pytest
 
 import nmfsep.memory as module
 from nmfsep.errors import UsageError
-from nmfsep.memory import available, estimate, matrix_estimate, parse_size, require, show_size
+from nmfsep.memory import available, estimate, estimate_guided, matrix_estimate, parse_size, require, show_size
 from nmfsep.registry import MODELS
 from nmfsep.settings import Settings
 
@@ -110,6 +110,39 @@ def test_three_quarters_of_what_is_free_may_be_taken(system):
     require("'x' needs", 3072 << 10, None, "")
     with pytest.raises(UsageError):
         require("'x' needs", (3072 << 10) + 1, None, "")
+
+
+VIEWS = ((512, 128, 60), (2048, 512, 20))
+
+
+def guided(channels=2, length=8000 * 600, threads=2, views=VIEWS, **settings):
+    return estimate_guided(Settings(**({"components": 2} | settings)), channels, length, threads, views)
+
+
+@pytest.mark.parametrize(
+    "larger",
+    [
+        {"channels": 3},
+        {"length": 8000 * 1200},
+        {"views": ((512, 128, 120), (2048, 512, 20))},
+        {"views": ((512, 64, 60), (2048, 512, 20))},
+        {"views": (VIEWS[0], *VIEWS)},
+        {"free": 10},
+    ],
+)
+def test_whatever_is_larger_takes_more_with_a_dictionary_too(larger):
+    assert guided(**larger) > guided()
+
+
+@pytest.mark.parametrize("mode", ["independent", "mid"])
+def test_channels_apart_take_less_with_a_dictionary_too(mode):
+    settings = Settings(components=2, channels=mode)
+    assert estimate_guided(settings, 8, 8000 * 600, 2, VIEWS) < guided(channels=8)
+
+
+def test_a_dictionarys_spectrogram_and_the_sound_are_counted_in_full():
+    sound, spectrogram = 4 * 2 * 8000 * 600, 4 * 2 * (8000 * 600 // 128) * 257
+    assert sound + spectrogram < guided() < 3 * (sound + spectrogram) + (1 << 28)
 
 
 @pytest.fixture

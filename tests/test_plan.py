@@ -10,7 +10,10 @@ import soundfile as sf
 from nmfsep.batch import run
 from nmfsep.errors import UsageError
 from nmfsep.plan import plan, stem_names
+from nmfsep.separation.dictionary import Dictionary, View
+from nmfsep.separation.guided import Guide
 from nmfsep.settings import OutputSettings, Settings
+from nmfsep.signal.stft import STFT
 
 TWO = Settings(components=2, n_fft=256, max_iter=2, threads=1)
 
@@ -279,3 +282,63 @@ def test_an_error_of_the_system_is_told_in_its_words(monkeypatch):
     monkeypatch.setattr(os, "stat", stat)
     with pytest.raises(UsageError, match=r"^input/output error$"):
         of()
+
+
+def guide(*labels, name="kit.npz"):
+    view = View(STFT(256), np.ones((129, len(labels)), np.float32), np.arange(len(labels)))
+    return Guide((Dictionary((view,), labels, 8000),), (name,), ("0" * 64,))
+
+
+def guided(kit, given=None, **output):
+    return plan(("song.wav",), kit.settings(given or {}), OutputSettings(**output), kit)
+
+
+def test_stems_are_called_by_the_labels_of_a_dictionary():
+    (job,) = guided(guide("kick", "snare"))
+    assert job.names == ("kick", "snare")
+    assert job.targets == (Path("separated/song/kick.wav"), Path("separated/song/snare.wav"))
+    (job,) = guided(guide("kick", "snare"), {"free": 3}, only=("snare", "residual"))
+    assert (job.names, job.selected) == (("kick", "snare", "residual"), (1, 2))
+
+
+@pytest.mark.parametrize("label", ["...", "{stem}", "a\nb", "\udcff", "鼓" * 66, "-k", "~"])
+def test_odd_labels_stay_in_the_folder_and_fit_into_it(label):
+    (job,) = guided(guide("kick", label))
+    target = job.targets[1]
+    assert target.parent == Path("separated/song")
+    assert len(os.fsencode(target.name)) <= 255
+
+
+def test_a_label_as_long_as_may_be_is_cut_to_a_name_that_fits():
+    (job,) = guided(guide("x" * 200, "鼓" * 200))
+    assert [len(os.fsencode(path.name)) <= 255 for path in job.targets] == [True, True]
+    assert job.targets[1].name.endswith(".wav")
+
+
+def test_a_label_named_like_the_residual_is_refused_with_what_to_do():
+    with pytest.raises(UsageError, match="another stem; give --residual=NAME"):
+        guided(guide("kick", "residual"), {"free": 3})
+    assert guided(guide("kick", "residual"), {"free": 3, "residual": "rest"})[0].names[-1] == "rest"
+    with pytest.raises(UsageError, match="would be written for"):
+        guided(guide("kick", "Residual"), {"free": 3})
+
+
+def test_a_dictionary_is_not_overwritten_by_a_stem():
+    os.makedirs("separated/song")
+    Path("separated/song/kick.wav").write_bytes(b"a dictionary")
+    kit = guide("kick", "snare", name="separated/song/kick.wav")
+    with pytest.raises(UsageError, match="is an input and would be overwritten"):
+        guided(kit, force=True)
+
+
+@pytest.mark.parametrize("settings", [Settings(free=2), Settings(adapt=0.5)])
+def test_what_only_a_dictionary_gives_a_meaning_is_refused_without(settings):
+    with pytest.raises(UsageError, match="with a dictionary only; give one with -m"):
+        of(settings=settings)
+
+
+@pytest.mark.parametrize("given", [{"free": 2}, {"adapt": 0.5}, {"sparsity": 1.0}])
+def test_a_solver_that_cannot_do_what_a_dictionary_needs_is_refused_before_any_work(given):
+    with pytest.raises(UsageError, match="solver 'hals' knows no"):
+        guided(guide("kick", "snare"), {"solver": "hals", "divergence": 2} | given)
+    assert guided(guide("kick", "snare"), {"solver": "hals", "divergence": 2})

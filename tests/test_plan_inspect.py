@@ -5,9 +5,12 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, OutputError, UsageError
-from nmfsep.plan import inspect, plan
+from nmfsep.plan import inspect, memory_needed, plan
+from nmfsep.separation.dictionary import Dictionary, View
+from nmfsep.separation.guided import Guide
 from nmfsep.settings import OutputSettings, Settings
 from nmfsep.signal.read import Source
+from nmfsep.signal.stft import STFT
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +69,33 @@ def test_a_stretch_after_the_end_is_found_before_any_work():
 def test_a_container_that_cannot_hold_the_stems_is_found_before_any_work():
     with pytest.raises(UsageError, match="flac cannot hold FLOAT"):
         look(format="flac", subtype="FLOAT")
+
+
+def guide(templates=2, rate=8000):
+    view = View(STFT(256), np.ones((129, templates), np.float32), np.arange(templates) % 2)
+    return Guide((Dictionary((view,), ("kick", "snare"), rate),), ("kit.npz",), ("0" * 64,))
+
+
+def look_guided(guide, limit=None, **given):
+    settings = guide.settings(given)
+    (job,) = plan(["song.wav"], settings, OutputSettings(), guide)
+    with Source("song.wav") as source:
+        return inspect(job, source, settings, OutputSettings(), limit, guide)
+
+
+def test_the_memory_of_a_dictionary_counts():
+    assert look_guided(guide(), limit=1 << 40)
+    with pytest.raises(UsageError, match=r"'song' needs about \d+ MB of memory and may take 1 MB"):
+        look_guided(guide(), limit=1 << 20)
+    with Source("song.wav") as source:
+        few, many = (
+            memory_needed(source, kit.settings({}), OutputSettings(), kit) for kit in (guide(), guide(100_000))
+        )
+    assert many > few + 100_000 * 129 * 4
+
+
+def test_a_dictionary_that_cannot_be_converted_is_found_before_any_work():
+    with pytest.raises(UsageError, match="too different to convert") as caught:
+        look_guided(guide(), n_fft=8192)
+    assert caught.value.path == "kit.npz"
+    assert look_guided(guide(rate=16000))

@@ -4,11 +4,11 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import FactorizeSettings, OutputSettings, Settings
+from nmfsep.settings import FactorizeSettings, LearnSettings, OutputSettings, Settings
 from nmfsep.settings.choices import WINDOWS
 from nmfsep.signal.stft import STFT
 
-KINDS = (Settings, OutputSettings, FactorizeSettings)
+KINDS = (Settings, OutputSettings, FactorizeSettings, LearnSettings)
 KNOBS = [knob for kind in KINDS for knob in dataclasses.fields(kind)]
 NAMED = [
     (Settings, "divergence"),
@@ -21,6 +21,8 @@ NAMED = [
     (OutputSettings, "clip_mode"),
     (FactorizeSettings, "model"),
     (FactorizeSettings, "free"),
+    (LearnSettings, "divergence"),
+    (LearnSettings, "window"),
 ]
 BOUNDED = [
     (kind, knob.name, knob.metadata["low"], knob.metadata["high"])
@@ -132,7 +134,7 @@ def test_every_window_offered_can_be_inverted(window, hop):
     assert STFT(64, hop, Settings(window=window).window).window == window
 
 
-@pytest.mark.parametrize("kind", [Settings, OutputSettings])
+@pytest.mark.parametrize("kind", KINDS)
 def test_settings_cannot_be_changed_or_given_by_position(kind):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(kind(), dataclasses.fields(kind)[0].name, 3)
@@ -155,3 +157,34 @@ def test_unknown_knobs_are_refused():
 def test_a_power_that_the_mask_would_ignore_is_refused(mask):
     with pytest.raises(UsageError, match="no power"):
         Settings(components=2, mask=mask, mask_power=2.0)
+
+
+@pytest.mark.parametrize(
+    ("components", "counts"),
+    [
+        ("auto", {}),
+        ("8", {None: 8}),
+        ("kick=4,snare=8", {"kick": 4, "snare": 8}),
+        ("3,kick=4", {None: 3, "kick": 4}),
+        ("a=b=4", {"a=b": 4}),
+        ("naïve=1", {"naïve": 1}),
+        ("999999", {None: 999_999}),
+    ],
+)
+def test_templates_are_counted_for_all_labels_or_each(components, counts):
+    assert LearnSettings(components=components).counts() == counts
+
+
+@pytest.mark.parametrize(
+    "components",
+    ["", "0", "-1", "kick=0", "kick=", "=4", "kick", "4,5", "kick=4,kick=5", "4.5", "1_000", "４", "kick=4,", "nan",
+     " 4", "4\n", "1000000", "auto,kick=4"],
+)  # fmt: skip
+def test_numbers_of_templates_that_are_none_are_refused(components):
+    with pytest.raises(UsageError, match="components"):
+        LearnSettings(components=components)
+
+
+def test_a_hop_alone_says_nothing_of_learning():
+    with pytest.raises(UsageError, match="--hop-length needs --n-fft"):
+        LearnSettings(hop_length=64)

@@ -64,8 +64,12 @@ def command(
         settings = _as_before(before, settings, ctx)
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
-    if (said := conversions(everything, rate)) and not quiet:
-        console.say(said)
+    if not quiet:
+        for recording in everything:
+            for warning in recording.warnings:
+                console.say(f"{console.quote(recording.path)}: warning: {warning}")
+        if said := conversions(everything, rate):
+            console.say(said)
     learned = learning.learn(
         {label: sounds(group, rate) for label, group in recordings.items()},
         rate,
@@ -91,17 +95,19 @@ def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dic
     from ..separation import dictionary
     from ..signal.publish import folder_is_writable
 
+    if not folder_is_writable(Path(os.path.abspath(target)).parent):
+        raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
     if append:
         return dictionary.read(target)
     if target.is_dir():
         raise UsageError("is a folder", "name the file with -o", target)
+    if target.exists() and not target.is_file():
+        raise UsageError("is no regular file", "name another with -o", target)
     for path in inputs:
         if target.exists() and os.path.exists(os.fsencode(path)) and os.path.samefile(target, os.fsencode(path)):
             raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
     if os.path.lexists(target) and not force and not dictionary.is_dictionary(target):
         raise UsageError("exists and is no dictionary", "use --force to replace it, or another name with -o", target)
-    if not folder_is_writable(Path(os.path.abspath(target)).parent):
-        raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
     return None
 
 

@@ -33,7 +33,11 @@ class Split(Command):
 
 @click.command("split", cls=Split, epilog="Example: nmfsep split song.wav -k 4 -o stems")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
-@knobs(Settings, components={"default": None, "show_default": False}, residual={"metavar": "[=NAME]"})
+@knobs(
+    Settings,
+    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
+    residual={"metavar": "[=NAME]"},
+)
 @click.option(
     "-m",
     "--dictionary",
@@ -41,6 +45,7 @@ class Split(Command):
     multiple=True,
     metavar="FILE",
     type=click.Path(),
+    envvar="NMFSEP_DICTIONARY",
     help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
 )
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})

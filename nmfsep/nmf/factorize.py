@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
 from .kernels.choose import LARGE
 from .kernels.workers import Workers
-from .prepare import as_matrix, check_count, prepare, raise_floor
+from .prepare import as_matrix, check_count, check_mask, check_weights, prepare, raise_floor
 from .problem import Anchor, Problem
 from .solvers.base import Solver
 
@@ -32,7 +32,8 @@ def factorize(
     start: str = "auto",
     W: ArrayLike | None = None,
     Z: ArrayLike | None = None,
-    fixed: Collection[str] = (),
+    fixed: Collection[str] | Mapping[str, ArrayLike] = (),
+    weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
@@ -66,8 +67,11 @@ def factorize(
     Z : array_like, shape (k, frames), optional
         The exact start, in the units of X; what is not given comes from `start`, or, where the other is given, starts
         constant at the level of X.
-    fixed : collection of {"W", "Z"}, default ()
-        Factors, given, that are held.
+    fixed : collection of {"W", "Z"}, or mapping of these to array_like of bool, default ()
+        Factors, given, that are held; or a mask for each, true at the entries that are held.
+    weights : array_like, shape (bins, frames), optional
+        How much each entry of X counts in the loss: 0 where it is missing, and may be NaN. Needs a solver of
+        multiplicative updates.
     anchor : Anchor, optional
         What holds some columns of a given W, or pulls them back, with weights in the units of X.
     max_iter : int, default 200
@@ -119,15 +123,23 @@ def factorize(
     for what, count in (("k", k), ("restarts", restarts), ("loss_every", 10 if loss_every is None else loss_every)):
         check_count(what, count)
     measure = as_divergence(divergence)
-    penalized = bool(sparsity or smoothness or anchor)
+    masks = dict(fixed) if isinstance(fixed, Mapping) else {}
+    if not set(fixed) <= {"W", "Z"}:
+        raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(set(fixed) - {'W', 'Z'})}")
+    penalized = bool(sparsity or smoothness or anchor or masks) or weights is not None
     if restarts > 1 and (fixed or anchor):
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
+    if anchor is not None and W is None:
+        raise UsageError("an anchor holds columns of W, which is not given")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads) as workers:
         given = as_matrix(X)
+        if weights is not None:
+            weights = check_weights(weights, given.shape)
+            given = np.where(weights > 0, given, given.dtype.type(0))
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = both_given and not (smoothness or anchor) and restarts == 1 and given.flags.c_contiguous
+        turned = both_given and not penalized and restarts == 1 and given.flags.c_contiguous
         rows = given if turned else given.T
         Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
         Xt = raise_floor(Xt, measure.beta)
@@ -136,9 +148,21 @@ def factorize(
             if which in fixed and factor is None:
                 raise UsageError(f"{which} is to be held fixed but is not given")
         if anchor is not None:
+            if anchor.templates.shape != (k, Xt.shape[1]):
+                raise UsageError(f"the anchor has shape {anchor.templates.shape}, not {(k, Xt.shape[1])}")
             weight = anchor.weight / float(unit) ** measure.beta
             anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
-        problem = Problem(measure, frozenset(fixed), sparsity, smoothness, level, anchor=anchor)
+        shapes = {"W": (given.shape[0], k), "Z": (k, given.shape[1])}
+        problem = Problem(
+            measure,
+            frozenset(fixed) - set(masks),
+            sparsity,
+            smoothness,
+            level,
+            anchor=anchor,
+            weights=None if weights is None else np.ascontiguousarray(weights.T, Xt.dtype),
+            held={name: check_mask(name, mask, shapes[name]) for name, mask in masks.items()},
+        )
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
@@ -157,9 +181,9 @@ def factorize(
     result = result.in_units(unit, measure.beta)
     return replace(
         result,
-        factors=result.factors if problem.fixed or anchor else result.factors.normalize(),
+        factors=result.factors if fixed or anchor else result.factors.normalize(),
         solver=name,
-        warnings=_warnings(begin, silent),
+        warnings=_warnings(begin, silent, bool(fixed or anchor)),
     )
 
 
@@ -213,9 +237,11 @@ def _race(
     return best.factors
 
 
-def _warnings(begin: Factors, silent: bool) -> tuple[str, ...]:
+def _warnings(begin: Factors, silent: bool, held: bool) -> tuple[str, ...]:
     if silent:
         return ("everything is zero, so there is nothing to tell apart",)
+    if held:  # components that are given need not be learned, so there may be any number
+        return ()
     k, rank = begin.components, min(len(begin.W), begin.Z.shape[1])
     if k > rank:
         rest = "" if begin.Z.any(axis=1).all() else "; the others are silent"

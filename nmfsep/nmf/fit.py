@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from . import penalties
 from .divergences import Divergence
 from .factors import Factors, Matrix
 from .kernels.choose import LARGE, choose
+from .kernels.weighted import Weighted
 from .kernels.workers import Workers
 from .problem import Problem
 from .solvers.base import Solver, State
@@ -115,7 +117,9 @@ def choose_solver(
             "use start nndsvda, or solver hals",
         )
     if penalized and not solver.penalties:
-        raise UsageError(f"solver {name!r} knows neither sparsity nor smoothness nor anchors", "use solver mue")
+        raise UsageError(
+            f"solver {name!r} knows no sparsity, smoothness, anchors, weights or held entries", "use solver mue"
+        )
     return name, solver
 
 
@@ -154,7 +158,10 @@ def fit(
     """
     began = time.monotonic()
     frames, bins = Xt.shape
-    kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
+    if problem.weights is not None:
+        kernels: Any = Weighted(problem.weights)
+    else:
+        kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)
     solver.start(Xt, state, problem)
 

@@ -1,4 +1,4 @@
-"""What may be asked of the factors beside a small loss: sparsity and smoothness, both with updates that only descend.
+"""What may be asked of the factors beside a small loss: sparsity, smoothness, held entries; all updates only descend.
 
 Sparsity adds sparsity * sum_k ‖w_k‖_q ‖z_k‖₁, which does not depend on how the scale is split between W and Z. q is 1
 (Marmin, Goulart & Févotte, "Majorization-minimization for sparse nonnegative matrix factorization with the
@@ -9,6 +9,9 @@ Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates
 the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
 Févotte, "Smooth nonnegative matrix factorization for unsupervised audiovisual document structuring", IEEE TMM 15(2),
 2013).
+
+Single entries are held by not moving them: the majoriser is a sum over entries, so that moving only some of them
+descends as well.
 """
 
 from __future__ import annotations
@@ -40,17 +43,26 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
 
     Zt are the activations that the update starts from, all of them, since smoothness couples neighbours.
     """
-    if not (problem.sparsity or problem.smoothness):
+    held = problem.held.get("Z")
+    if problem.smoothness:
+        return _smooth(Wt, Zt, problem)
+    if not problem.sparsity and held is None:
         return None
     eps = Wt.dtype.type(EPS)
-    if problem.sparsity:
-        extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
+    extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
 
-        def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
-            z *= (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
-            keep_positive(z)
+    def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+        factor = (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
+        if held is not None:
+            factor[held[first : first + len(z)]] = 1
+        z *= factor
+        keep_positive(z)
 
-        return sparse
+    return sparse
+
+
+def _smooth(Wt: Matrix, Zt: Matrix, problem: Problem) -> Rule:
+    eps = Wt.dtype.type(EPS)
     old, eta = Zt.copy(), Wt.dtype.type(_stiffness(Zt, problem))
 
     def smooth(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
@@ -77,6 +89,8 @@ def update_templates(
 ) -> None:
     """Set `out` to the update of the templates Wt; N and D are the statistics of mm_statistics, N is overwritten."""
     eps = N.dtype.type(EPS)
+    held_entries = problem.held.get("W")
+    kept = None if held_entries is None else Wt[held_entries]  # now, since `out` may be Wt
     if problem.anchor is not None:  # as though frames equal to the templates themselves had been added
         negative, positive = problem.divergence.ratios(problem.anchor.templates, Wt + eps, np.empty_like(Wt))
         N += problem.anchor.pull * negative
@@ -99,6 +113,8 @@ def update_templates(
     if problem.anchor is not None:
         held = problem.anchor.held
         out[held] = problem.anchor.templates[held]
+    if held_entries is not None:
+        out[held_entries] = kept
 
 
 def _norms(Wt: Matrix, problem: Problem) -> Matrix:

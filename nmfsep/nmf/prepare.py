@@ -34,6 +34,25 @@ def check_count(what: str, count: Any) -> None:
         raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
 
 
+def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the weights of the entries of a matrix as an array, or raise UsageError if they cannot be."""
+    array = np.asarray(weights)
+    if array.shape != shape or array.dtype.kind not in "fiub":
+        raise UsageError(f"weights must be real numbers of shape {shape}, not {array.dtype} of shape {array.shape}")
+    if not np.isfinite(array).all() or array.min() < 0:
+        raise UsageError("weights hold negative, NaN or infinite entries")
+    return array
+
+
+def check_mask(name: str, mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the transpose of a mask of the entries of a factor, or raise UsageError if it is none."""
+    array = np.asarray(mask)
+    if array.shape != shape or array.dtype != bool:
+        found = f"{array.dtype} of shape {array.shape}"
+        raise UsageError(f"fixed entries of {name} must be a mask of bool of shape {shape}, not {found}")
+    return np.ascontiguousarray(array.T)
+
+
 def prepare(
     rows: NDArray[Any], workers: Workers, keep_level: bool = False, signed: bool = False
 ) -> tuple[Matrix, Any, bool]:

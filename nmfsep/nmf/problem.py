@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,10 +26,21 @@ class Anchor:
         W⁰, transposed.
     weight : ndarray, shape (components,)
         0 leaves a template free, infinity holds it.
+
+    Raises
+    ------
+    UsageError
+        Templates or weights are not that.
     """
 
     templates: Matrix
     weight: Matrix
+
+    def __post_init__(self) -> None:
+        if self.templates.ndim != 2 or not (np.isfinite(self.templates).all() and self.templates.min(initial=0) >= 0):
+            raise UsageError("an anchor's templates must be a matrix, finite and non-negative")
+        if self.weight.shape != self.templates.shape[:1] or not (self.weight >= 0).all():
+            raise UsageError(f"an anchor's weight must be {len(self.templates)} numbers that are not negative")
 
     @property
     def held(self) -> Matrix:
@@ -61,6 +73,10 @@ class Problem:
         Factors that may be negative, for solvers in SIGNED_SOLVERS.
     anchor : Anchor, optional
         What holds some of the templates, or pulls them back.
+    weights : ndarray, shape (frames, bins), optional
+        How much each entry of the transposed X counts.
+    held : mapping of "W" or "Z" to ndarray of bool, shapes (components, bins) and (frames, components)
+        Entries of the transposed factors that are held as they are.
     """
 
     divergence: Divergence = kullback_leibler
@@ -70,6 +86,8 @@ class Problem:
     level: float = 1.0
     free: frozenset[str] = frozenset()
     anchor: Anchor | None = None
+    weights: Matrix | None = None
+    held: Mapping[str, Matrix] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
@@ -79,7 +97,7 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
-        if self.smoothness and (self.fixed or self.anchor):
+        if self.smoothness and (self.fixed or self.anchor or self.held):
             raise UsageError("smoothness scales both factors, so neither can be held fixed", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")

@@ -14,6 +14,7 @@ import operator
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,8 @@ LARGEST = 1 << 30  # bytes of all members, unpacked
 PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
 HEADER = 4096  # bytes of a member's header
 TEXT = 1 << 20  # characters of the description
-DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, NotImplementedError, RuntimeError)
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -56,8 +58,13 @@ def write(path: Path, schema: str, version: int, about: Mapping[str, Any], array
     ------
     OutputError
         The file cannot be written.
+    UsageError
+        It would be larger than what is read.
     """
     text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
+    size = 4 * len(text) + sum(array.nbytes + HEADER for array in arrays.values())
+    if len(text) > TEXT or size > LARGEST or len(arrays) >= MEMBERS:
+        raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", path)
     members = {META: np.array(text)} | {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     packed = io.BytesIO()
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
@@ -134,8 +141,9 @@ class Archive:
     def require(self, schema: str, version: int) -> None:
         """Raise UsageError unless the contents are of that schema, in that version or an older one."""
         if self.schema != schema:
-            what = f"holds {self.schema!r}" if self.schema else "does not say what it holds"
-            raise self.refusal(f"{what}, not {schema!r}")
+            if self.schema is None:
+                raise self.refusal(f"does not say that it holds {schema!r}", "give a file that nmfsep wrote")
+            raise self.refusal(f"holds {self.schema[:40]!r}, not {schema!r}")
         found = self.about.get("version")
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise self.refusal(f"has no version that makes sense: {str(found)[:40]!r}")
@@ -210,6 +218,8 @@ class Archive:
         if name not in self._members:
             raise self.refusal(f"has no {name}")
         entry = self._members[name]
+        if entry.compress_type not in PACKINGS:
+            raise self.refusal(f"has {name} packed in a way that is not read", "save it with numpy.savez")
         try:
             with self._zip.open(entry) as stream:
                 form, by_column, shape, size = _header(stream)
@@ -219,13 +229,10 @@ class Archive:
                     raise self.refusal(f"{name} must be real numbers, not {str(form)[:40]}")
                 if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != there:
                     raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
-                data = stream.read()
-                values = np.frombuffer(data, dtype)
-        except (*DAMAGED, KeyError, MemoryError, RecursionError, SyntaxError, TypeError, OSError) as error:
+                values = np.frombuffer(stream.read(), dtype)
+            return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
+        except (*DAMAGED, ArithmeticError, LookupError, MemoryError, OSError, SyntaxError, TypeError) as error:
             raise self.refusal(f"has a damaged {name}") from error
-        if len(data) != there:
-            raise self.refusal(f"has a damaged {name}")
-        return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
 
 
 def _header(stream: IO[bytes]) -> tuple[Any, bool, tuple[int, ...], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,10 @@ def check_labels(labels: Sequence[str]) -> None:
             raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
     seen: dict[str, str] = {}
     for label in labels:
-        if label.casefold() in seen:
-            raise UsageError(f"labels {seen[label.casefold()]!r} and {label!r} would be one file on some systems")
-        seen[label.casefold()] = label
+        name = unicodedata.normalize("NFC", label).casefold()
+        if name in seen:
+            raise UsageError(f"labels {seen[name]!r} and {label!r} would be one file on some systems", "rename one")
+        seen[name] = label
 
 
 def unit(W: Matrix) -> Matrix:
@@ -245,7 +247,10 @@ def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]
         raise UsageError(f"{name} has {W.shape[1]} templates, of which {len(owners)} have a label")
     if not W.any(axis=0).all():
         raise UsageError(f"{name} has a template that is zero")
-    return View(stft, unit(W), owners)
+    norms = np.linalg.norm(W.astype(np.float64), axis=0)
+    # our own are as they should be, and stay as they are, so that a dictionary read and written again is the same bytes
+    done = W.min() > 0 and np.abs(norms - 1).max() < 1e-4
+    return View(stft, W if done else unit(W), owners)
 
 
 def _is_provenance(entry: Any) -> bool:

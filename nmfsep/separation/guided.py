@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -29,7 +29,7 @@ from .spectra import magnitudes, views
 from .stems import Model
 
 # Where a dictionary is given, other defaults are better: measured on mixtures of drums, notes, music and speech.
-MASK_POWER, SPARSITY, ITERATIONS = 2.0, 1.0, 40
+MASK_POWER, SPARSITY, ADAPT, ITERATIONS = 2.0, 1.0, 0.1, 40
 RESIDUAL = "residual"
 
 
@@ -97,10 +97,13 @@ class Guide:
         """
         if given.get("components") not in (None, len(self.labels)):
             raise UsageError("the dictionary says what stems there are, so -k is not heeded", "leave out -k")
-        if given.get("model", "nmf") != "nmf" or given.get("levels"):
-            raise UsageError("with a dictionary the model is nmf", "leave out --model and --levels")
+        if given.get("model", "nmf") != "nmf" or set(given) & {"levels", "level", "template_frames"}:
+            hint = "leave out --model, --levels, --level and --template-frames"
+            raise UsageError("with a dictionary the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
             raise UsageError("templates come from the dictionary, so --start and --restarts mean nothing")
+        if given.get("smoothness"):
+            raise UsageError("smoothness means nothing with a dictionary", "leave out --smoothness, or try --sparsity")
         first = self.dictionaries[0]
         window = first.views[0].stft.window
         if given.get("window", window) != window:
@@ -117,8 +120,9 @@ class Guide:
             chosen["components"] = len(self.labels)
         if chosen.get("mask", "ratio") == "ratio":
             chosen.setdefault("mask_power", MASK_POWER)
-        if as_divergence(chosen["divergence"]).beta == 1 and not chosen.get("smoothness"):
+        if as_divergence(chosen["divergence"]).beta == 1:
             chosen.setdefault("sparsity", SPARSITY)
+            chosen.setdefault("adapt", ADAPT)
         if free and chosen.get("residual") is None:
             chosen["residual"] = RESIDUAL
         n_fft = given.get("n_fft")
@@ -193,13 +197,17 @@ def analyse_guided(audio: Audio, settings: Settings, guide: Guide, callback: Cal
     layers: list[Layer] = []
     fits: list[Fit] = []
     parts = views(audio.samples, settings.channels)
-    runs = len(parts) * len(dictionary.views)
+    phases = 2 if settings.free or settings.adapt else 1
+    runs = len(parts) * len(dictionary.views) * phases
     if settings.time_limit is not None:
         settings = replace(settings, time_limit=settings.time_limit / runs)
+
+    def told(phase: int) -> Callback | None:
+        return _continued(callback, phases * len(fits) + phase, runs, settings.max_iter)
+
     for view in dictionary.views:
         factors: list[Factors] = []
         for samples in parts:
-            told = _continued(callback, len(fits), runs, settings.max_iter)
             found, fit = _solve(samples, view, settings, told)
             factors += found
             fits.append(fit)
@@ -214,7 +222,9 @@ def analyse_guided(audio: Audio, settings: Settings, guide: Guide, callback: Cal
     )  # fmt: skip
 
 
-def _solve(samples: Samples, view: View, settings: Settings, callback: Callback | None) -> tuple[list[Factors], Fit]:
+def _solve(
+    samples: Samples, view: View, settings: Settings, told: Callable[[int], Callback | None]
+) -> tuple[list[Factors], Fit]:
     """Return the factors of each channel, and the last fit."""
     X, scale = magnitudes(samples, view.stft, settings.threads)
     channels = len(samples)
@@ -230,12 +240,11 @@ def _solve(samples: Samples, view: View, settings: Settings, callback: Callback 
         "tol": settings.tol,
         "time_limit": settings.time_limit,
         "threads": settings.threads,
-        "callback": callback,
         "compiled_from": ONCE,
     }
-    fit = factorize(Xt.T, W.shape[1], W=W, fixed={"W"}, **options)
+    fit = factorize(Xt.T, W.shape[1], W=W, fixed={"W"}, callback=told(0), **options)
     if settings.free or settings.adapt:
-        fit = _moved(Xt, fit.factors, settings, options)
+        fit = _moved(Xt, fit.factors, settings, options | {"callback": told(1)})
     templates, Z = fit.factors.W, fit.factors.Z
     if view.known < view.stft.bins:
         free = np.repeat(templates[-1:, view.W.shape[1] :], view.stft.bins - view.known, axis=0)
@@ -250,7 +259,9 @@ def _moved(Xt: Matrix, known: Factors, settings: Settings, options: dict[str, An
     leash = np.inf if settings.adapt == 0 else (1 - settings.adapt) / settings.adapt * Z.sum(axis=1)
     weight = np.broadcast_to(leash, W.shape[1:]).astype(np.float64)
     if settings.free:
-        left = np.maximum(Xt - (W @ Z).T, 0)
+        left = Z.T @ W.T
+        np.subtract(Xt, left, out=left)
+        np.maximum(left, 0, out=left)
         start = STARTS.load("nndsvda")(left, settings.free, np.random.default_rng(settings.seed))
         norms = np.linalg.norm(start.W, axis=0)
         W = np.concatenate([W, unit(start.W)], axis=1)

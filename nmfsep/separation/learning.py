@@ -193,9 +193,9 @@ def _refine(W: Matrix, files: Sequence[Sound], stft: STFT, settings: LearnSettin
 def _parts(
     Wt: Matrix, files: Sequence[Sound], stft: STFT, problem: Problem, workers: Workers
 ) -> Iterator[tuple[str, Statistics]]:
-    for file in files:
+    for number, file in enumerate(files):  # in the order of their keys, of which some may be equal
         for start, block in _frames(file.load(), stft):
-            yield f"{file.key}:{start:012}", statistics(block, Wt, problem, STEPS, workers)
+            yield f"{number:012}:{start:012}", statistics(block, Wt, problem, STEPS, workers)
 
 
 def _sparsity(settings: LearnSettings) -> float:

@@ -22,7 +22,7 @@ class LearnSettings:
     """
 
     components: str = knob(
-        "auto", "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 100, by how varied it is."
+        "auto", "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 300, by how varied it is."
     )
     exemplars: bool = knob(False, "Take frames of the sounds themselves as templates; auto is then up to 300.")
     divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)

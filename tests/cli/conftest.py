@@ -38,6 +38,30 @@ def stems_of_song(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return cli.folder / "separated"
 
 
+@pytest.fixture(scope="session")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of sounds, a mixture of such, and kit.npz, learned from the sounds; nobody writes to it."""
+    cli = Cli(tmp_path_factory.mktemp("lessons"))
+    rng = np.random.default_rng(2)
+    t = np.arange(LENGTH) / RATE
+    envelope = np.exp(-12 * (t % 0.25))
+    kick, hiss = np.sin(2 * np.pi * 180 * t) * envelope, rng.standard_normal((3, LENGTH)) * np.exp(-9 * (t % 0.3))
+    (cli.folder / "snares").mkdir()
+    for name, sound in {"kick": 0.5 * kick, "snares/one": 0.1 * hiss[0], "snares/two": 0.2 * hiss[1]}.items():
+        sf.write(cli.folder / f"{name}.wav", sound, RATE, "PCM_16")
+    sf.write(cli.folder / "beat.wav", 0.3 * kick[::-1] + 0.08 * hiss[2], RATE, "PCM_16")
+    result = cli("learn", "kick=kick.wav", "snare=snares", "-k", "kick=3,snare=8", "-o", "kit.npz")
+    assert (result.code, result.err) == (0, "")
+    cli.temp.rmdir()
+    return cli.folder
+
+
+@pytest.fixture
+def workshop(lessons: Path, tmp_path: Path) -> Path:
+    """Return tmp_path with a copy of all lessons in it."""
+    return Path(shutil.copytree(lessons, tmp_path, dirs_exist_ok=True))
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """Return a runner of nmfsep in tmp_path."""

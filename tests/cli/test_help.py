@@ -42,9 +42,13 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["check", "--help"],
         ["evaluate", "--help"],
         ["factorize", "--help"],
+        ["learn", "--help"],
+        ["inspect", "--help"],
         ["completion", "zsh"],
         ["spilt"],
         ["split", "song.wav", "-k", "0"],
+        ["learn", "kick=song.wav", "-k", "0", "-o", "kit.npz"],
+        ["inspect", "song.wav"],
     ],
     ids=" ".join,
 )
@@ -67,16 +71,16 @@ def examples(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_the_help_has_an_example_that_works(cli: Cli, song: Path, stems_of_song: Path, command: str | None) -> None:
+def test_the_help_has_an_example_that_works(
+    cli: Cli, song: Path, stems_of_song: Path, lessons: Path, command: str | None
+) -> None:
+    if command in ("learn", "inspect"):
+        shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
     for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
         shutil.copytree(stems_of_song, cli.folder / folder)
     if command == "evaluate":  # whose true stems lie in one folder
         for stem in (cli.folder / "stems/song").iterdir():
             stem.rename(cli.folder / "stems" / stem.name)
-    if command == "learn":
-        (cli.folder / "snares").mkdir()
-        for sound in ("kick.wav", "snares/one.wav"):
-            shutil.copy(song, cli.folder / sound)
     (cli.folder / "table.csv").write_text("a,b,c,d\n1,2,0,1\n2,1,3,0\n0,1,1,5\n")
     result = cli(*([command] if command else []), "--help")
     assert (result.code, result.err) == (0, "")
@@ -134,6 +138,8 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("evaluate --or", ["--oracle"]),
         ("fac", ["factorize"]),
         ("factorize --tran", ["--transpose"]),
+        ("learn --ap", ["--append"]),
+        ("split --ad", ["--adapt"]),
     ],
 )
 def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:

@@ -88,7 +88,7 @@ def test_penalties_do_not_depend_on_the_level(penalty, unit):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"divergence": 2, "solver": "hals", "sparsity": 1}, "neither sparsity nor smoothness"),
+        ({"divergence": 2, "solver": "hals", "sparsity": 1}, "knows no sparsity, smoothness"),
         ({"divergence": 2, "smoothness": 1}, "kl only"),
         ({"sparsity": -1}, "negative"),
         ({"sparsity": 1, "smoothness": 1}, "together"),

@@ -1,0 +1,125 @@
+"""What inspect shows of a dictionary, and what is made to harm whoever reads a dictionary."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_harness import RATE, Cli, files
+
+
+def test_the_table_shows_labels_templates_frames_and_sources(cli: Cli, workshop: Path) -> None:
+    result = cli("inspect", "kit.npz")
+    assert (result.code, result.err) == (0, "")
+    first, second, blank, *rows = result.out.decode().splitlines()
+    assert first == "dictionary of 2 labels, 8000 Hz, divergence kl"
+    assert second == "frames of 512 (hop 128, hann) and 2048 (hop 512, hann) samples"
+    assert blank == ""
+    assert [row.split() for row in rows] == [
+        ["label", "templates", "files", "seconds", "learned", "from"],
+        ["kick", "3", "3", "1", "0.75", "kick.wav"],
+        ["snare", "8", "8", "2", "1.5", *rows[2].split()[5:]],
+    ]
+    assert sorted(rows[2].split()[5:]) in (["one.wav", "two.wav,"], ["one.wav,", "two.wav"])
+    assert rows[1].index("kick.wav") == rows[0].index("learned from")
+
+
+def test_json_shows_all_of_it(cli: Cli, workshop: Path) -> None:
+    document = json.loads(cli("inspect", "kit.npz", "--json").out)
+    assert (document["path"], document["kind"], document["sample_rate"]) == ("kit.npz", "dictionary", RATE)
+    assert [view["n_fft"] for view in document["views"]] == [512, 2048]
+    assert [entry["label"] for entry in document["labels"]] == ["kick", "snare"]
+    source = document["labels"][1]["from"]
+    assert (source["files"], source["seconds"], source["channels"]) == (2, 1.5, [1])
+    assert all(len(entry["sha256"]) == 64 for entry in source["first"])
+
+
+def test_names_cannot_drive_the_terminal(cli: Cli, workshop: Path) -> None:
+    name = os.fsdecode(b"\x1b[31mk\n\xff.wav")
+    os.rename(workshop / "kick.wav", workshop / name)
+    label = "\x1b]0;owned\x07\u202e"
+    assert cli("learn", f"{label}={name}", "-k", "2", "-o", "odd.npz").code == 0
+    out = cli("inspect", "odd.npz").out
+    assert not [byte for byte in out if byte < 32 and byte != 10]
+    assert "\u202e" not in out.decode()
+    assert len(out.splitlines()) == 5
+    assert json.loads(cli("inspect", "odd.npz", "--json").out)["labels"][0]["label"] == label
+
+
+def test_a_matrix_of_another_program_is_shown_too(cli: Cli) -> None:
+    np.savez(cli.folder / "w.npz", W=np.ones((129, 2)), n_fft=256, hop=64, sr=RATE, format=1)
+    result = cli("inspect", "w.npz")
+    assert result.code == 0
+    assert result.out.decode().splitlines()[-1].split() == ["template-2", "1", "?", "?", "?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("missing.npz", "missing.npz: no such file or directory; check the name"),
+        ("snares", "snares: holds no separation of nmfsep; give an audio file, or the folder that split wrote to"),
+        ("pipe", "pipe: how many stems is not said; give -k"),  # which nobody writes to
+        ("kick.wav", "kick.wav: how many stems is not said; give -k"),
+    ],
+)
+def test_what_is_no_dictionary_exits_2(cli: Cli, workshop: Path, name: str, says: str) -> None:
+    os.mkfifo(workshop / "pipe")
+    result = cli("inspect", name)
+    assert (result.code, result.out, result.err) == (2, b"", f"nmfsep: {says}\n")
+
+
+class Bomb:
+    """Unpickling it makes a folder."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("ran",)
+
+
+def member(array: object) -> bytes:
+    body = io.BytesIO()
+    np.lib.format.write_array(body, np.asarray(array), allow_pickle=True)
+    return body.getvalue()
+
+
+@pytest.fixture
+def hostile(workshop: Path) -> list[str]:
+    """Write dictionaries of which each must be refused, one of each kind; return their names."""
+    plain = {name: member(value) for name, value in {"n_fft": 256, "hop": 64, "sr": RATE, "format": 1}.items()}
+    bomb = np.empty(1, dtype=object)
+    bomb[0] = Bomb()
+    head = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (129, 32768), }".ljust(
+        118
+    )
+    cases = {
+        "pickle": {"W": member(bomb)},
+        "bomb": {"W": head + bytes(129 << 18)},
+        "future": {"W": member(np.ones((129, 2))), "format": member(999)},
+    }
+    for name, members in cases.items():
+        with zipfile.ZipFile(workshop / f"{name}.npz", "w", zipfile.ZIP_DEFLATED) as file:
+            for key, data in (plain | members).items():
+                file.writestr(f"{key}.npy", data)
+    whole = (workshop / "kit.npz").read_bytes()
+    for name, data in {"cut": whole[: len(whole) // 2], "empty": b"", "named": pickle.dumps(Bomb())}.items():
+        (workshop / f"{name}.npz").write_bytes(data)
+    return ["pickle.npz", "bomb.npz", "future.npz", "cut.npz", "empty.npz", "named.npz"]
+
+
+@pytest.mark.parametrize("command", ["inspect", "split -q beat.wav -m", "learn hat=kick.wav -k 2 --append -o"])
+def test_hostile_dictionaries_are_refused_in_one_line_before_any_work(
+    cli: Cli, hostile: list[str], command: str
+) -> None:
+    before = {name: os.stat(cli.folder / name).st_mtime_ns for name in files(cli.folder)}
+    result = cli.shell("".join(f"nmfsep {command} {name}; echo $?; " for name in hostile))
+    assert result.paths == ["2"] * len(hostile)
+    lines = result.err.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [["nmfsep", name] for name in hostile]
+    assert "zip bomb" in lines[1]
+    assert "upgrade nmfsep" in lines[2]
+    assert {name: os.stat(cli.folder / name).st_mtime_ns for name in files(cli.folder)} == before
