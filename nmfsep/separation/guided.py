@@ -104,8 +104,9 @@ class Guide:
         """
         if given.get("components") not in (None, len(self.labels)):
             raise UsageError("the dictionary says what stems there are, so -k is not heeded", "leave out -k")
-        if given.get("model", "nmf") != "nmf" or given.get("levels"):
-            raise UsageError("with a dictionary the model is nmf", "leave out --model and --levels")
+        if given.get("model", "nmf") != "nmf" or set(given) & {"levels", "level", "template_frames"}:
+            hint = "leave out --model, --levels, --level and --template-frames"
+            raise UsageError("with a dictionary the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
             raise UsageError("templates come from the dictionary, so --start and --restarts mean nothing")
         if given.get("smoothness"):

@@ -65,14 +65,15 @@ def test_a_matrix_of_another_program_is_shown_too(cli: Cli) -> None:
 
 
 def test_what_is_no_dictionary_exits_2(cli: Cli, workshop: Path) -> None:
+    os.mkfifo(workshop / "pipe")  # which nobody writes to
     says = {
+        "pipe": "how many stems is not said; give -k",
         "missing.npz": "no such file or directory; check the name",
         "snares": "holds no separation of nmfsep; give an audio file, or the folder that split wrote to",
         "kick.wav": "how many stems is not said; give -k",
     }
     for name, result in zip(says, cli.many(*(["inspect", name] for name in says)), strict=True):
-        assert (result.code, result.out, result.err) == (2, b"", f"nmfsep: {name}: {says[name]}
-")
+        assert (result.code, result.out, result.err) == (2, b"", f"nmfsep: {name}: {says[name]}\n")
 
 
 class Bomb:

@@ -328,6 +328,10 @@ def test_defaults_heed_divergence_and_mask(one):
 
 REFUSED = [
     ({"components": 3}, "so -k is not heeded; leave out -k"),
+    ({"model": "nmfd"}, "the model is nmf; leave out --model"),
+    ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),
+    ({"level": 1}, "the model is nmf"),
+    ({"template_frames": 4}, "the model is nmf"),
     ({"start": "random"}, "--start and --restarts mean nothing"),
     ({"restarts": 3}, "--start and --restarts mean nothing"),
     ({"smoothness": 1.0}, "smoothness means nothing with a dictionary"),
