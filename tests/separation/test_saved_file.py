@@ -290,7 +290,7 @@ BAD_DESCRIPTIONS = {
     "setting kind": ({"settings": {"components": "3"}}, "a setting components that makes no sense: '3'"),
     "setting true": ({"settings": {"components": 3, "seed": True}}, "a setting seed that makes no sense"),
     "setting range": ({"settings": {"components": 3, "mask_power": 1e9}}, "mask_power must be at least"),
-    "setting nan": ({"settings": {"components": 3, "mask_power": float("nan")}}, "must be a finite number"),
+    "setting nan": ({"settings": {"components": 3, "mask_power": float("nan")}}, "a description that is no JSON"),
     "setting name": ({"settings": {"components": 3, "mask": "ration"}}, "did you mean 'ratio'"),
     "components": ({"settings": {"components": 4}}, "component 4 has no template"),
     "many components": ({"settings": {"components": 10**6}}, "component 4 has no template"),
