@@ -19,9 +19,9 @@ def test_stems_of_any_model_are_rendered_again_byte_for_byte(cli: Cli, sounds: P
     assert made.code == 0, made.err
     again = cli("render", "a/song/song.nmf.npz", "song.wav", "-q", "-o", "b")
     assert again.code == 0, again.err
-    stems = {name: digest for name, digest in digests(cli.folder / "b").items() if name.endswith(".wav")}
+    stems = sorted(path.name for path in (cli.folder / "b/song").glob("*.wav"))
     assert len(stems) == 2
-    assert stems.items() <= digests(cli.folder / "a").items()
+    assert digests(stems, cli.folder / "b/song") == digests(stems, cli.folder / "a/song")
     about = json.loads(cli("inspect", "a/song/song.nmf.npz", "--json").out)
     assert (about["kind"], about["settings"]["model"], len(about["components"])) == ("model", model[1], 3)
     assert about["fit"][0].get("levels") == ([8, 3] if model[1] == "deep" else None)
