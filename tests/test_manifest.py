@@ -307,7 +307,7 @@ def test_the_mixture_of_a_model_is_found_by_the_manifest_beside_it(tmp_path):
     assert mixture_beside(str(track.parent / "song.nmf.npz")) is None
 
 
-@pytest.mark.parametrize("model", [None, "../song.nmf.npz", "/tmp/song.nmf.npz"])
+@pytest.mark.parametrize("model", [None, "../song.nmf.npz", "/elsewhere/song.nmf.npz"])
 def test_no_model_is_vouched_for_outside_the_folder_or_without_an_entry(tmp_path, model):
     track = separate(tmp_path, save_model=True)
     edit(track, lambda manifest: manifest.update(model=model and manifest["model"] | {"file": model}))
