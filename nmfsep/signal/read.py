@@ -98,7 +98,8 @@ class Source:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        with contextlib.suppress(OSError):  # a buffer that libsndfile moved under cannot find back; nothing was written
+            self._open.close()
 
     @property
     def frames(self) -> int | None:

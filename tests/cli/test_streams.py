@@ -89,6 +89,23 @@ def test_an_empty_pipe_is_an_error_that_names_standard_input(cli: Cli) -> None:
     assert files(cli.folder) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--max-memory", "10M"], 2, "may take 10 MB"),
+        (["--subtype", "FLOATY"], 2, "cannot hold FLOATY"),
+        (["--offset", "100"], 1, "before --offset 100"),
+    ],
+)
+def test_standard_input_is_refused_before_its_end_by_what_is_wrong_with_it(
+    cli: Cli, song: Path, options: list[str], code: int, says: str
+) -> None:
+    result = cli("split", "-", "-k", "2", *options, stdin=song.read_bytes())
+    assert (result.code, result.out, result.err.count("\n")) == (code, b"", 1)
+    assert result.err.startswith("nmfsep: standard input: ")
+    assert says in result.err
+
+
 def test_standard_input_is_left_alone_unless_asked_for(cli: Cli, song: Path) -> None:
     result = cli.shell("printf 'left\\nover\\n' | { nmfsep split song.wav -k 2 >/dev/null; cat; }")
     assert (result.code, result.out) == (0, b"left\nover\n")
