@@ -146,13 +146,13 @@ def hals_pass(
     workers: Workers,
     plain: Matrix | None = None,
     momentum: float = 0.0,
+    sweep: Callable[[Matrix, Matrix, Matrix, int], None] = sweep,
 ) -> tuple[Matrix, Matrix]:
     """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt.
 
     G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
-    that was not: the products are those of the Z ahead.
+    that was not: the products are those of the Z ahead. `sweep` is what sweeps.
     """
-    W = np.ascontiguousarray(Wt.T)
 
     def part(span: range) -> tuple[Matrix, Matrix]:
         A, B = np.zeros_like(Wt), np.zeros_like(G)
@@ -161,7 +161,7 @@ def hals_pass(
             x, z = Xt[a:b], Zt[a:b]
             if sweeps:
                 rows = np.ascontiguousarray(z.T)
-                sweep(np.ascontiguousarray((x @ W).T), G, rows, sweeps)
+                sweep(Wt @ x.T, G, rows, sweeps)
                 z[:] = rows.T
             if plain is not None:
                 move_ahead(z, plain[a:b], momentum)

@@ -10,8 +10,7 @@ from . import blocked, reference
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
 LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
 ONCE = 1 << 23  # and in one that fits once: loading takes half a second
-THIN = 24  # components from which BLAS is as fast as the compiled loops
-THINNEST = 12  # and for beta 2, where there are no divisions to save passes for
+THIN = 24  # components from which BLAS is as fast as the compiled loops, where there are divisions
 
 
 def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> ModuleType:
@@ -24,8 +23,8 @@ def choose(bins: int, frames: int, components: int, measure: Divergence, compile
         return reference
     if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
         compiled_from *= 8
-    thin = THINNEST if measure.beta == 2 else THIN
-    if bins * frames >= compiled_from and components < thin and measure.beta in (0, 1, 2) and _numba():
+    suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)
+    if bins * frames >= compiled_from and suits and _numba():
         from . import compiled
 
         return compiled

@@ -1,6 +1,7 @@
 """The kernels for Kullback-Leibler, Itakura-Saito and least squares, compiled: four frames by four components together.
 
-With few components the products are too thin for BLAS, and a fused loop over X is several times faster. The compiled
+With few components the products are too thin for BLAS, and a fused loop over X is several times faster; for least
+squares, whose products are the only work on X, it is the sweeps over the rows of small factors that are. The compiled
 code runs without the interpreter's lock on the threads of Workers, so that no second pool of threads competes with
 BLAS. All other cases, and all where numba cannot be loaded, are left to `blocked`.
 """
@@ -119,6 +120,16 @@ def _run(
     return blocked.total(parts)
 
 
+def sweep(P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
+    """Coordinate descent in place on rows of H >= 0 for ||X - A H||², P = Aᵀ X and G = Aᵀ A."""
+    if H.dtype != REAL or not H.flags.c_contiguous:
+        return reference.sweep(P, G, H, sweeps)
+    from .loops import sweep_rows
+
+    sweep_rows(np.ascontiguousarray(P), np.ascontiguousarray(G), H, sweeps)
+    return None
+
+
 def hals_pass(
     Xt: Matrix,
     Wt: Matrix,
@@ -134,27 +145,7 @@ def hals_pass(
     G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
     that was not: the products are those of the Z ahead.
     """
-    if Xt.dtype != REAL or len(Xt) < LANES:
-        return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum)
-    from .loops import hals_frames
-
-    k, fours = len(Wt), len(Xt) // LANES * LANES
-    W, Z, square = _pad(Wt, 0), _pad(Zt, 1), _pad(_pad(G, 0), 1)
-    before = np.empty((0, len(W)), REAL) if plain is None else _pad(plain, 1)
-
-    def part(span: range) -> tuple[Matrix, Matrix]:
-        A, B = np.zeros_like(W), np.zeros_like(square)
-        hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, REAL(momentum), A, B)
-        return A[:k], B[:k, :k]
-
-    parts = workers.map(part, spans(fours, SPAN))
-    for padded, own in ((Z, Zt), (before, plain)):
-        if own is not None and padded is not own:
-            own[:fours] = padded[:fours, :k]
-    if fours < len(Xt):
-        rest = None if plain is None else plain[fours:]
-        parts.append(reference.hals_pass(Xt[fours:], Wt, G, Zt[fours:], sweeps, workers, rest, momentum))
-    return blocked.total(parts)
+    return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum, sweep)
 
 
 def _able(Xt: Matrix, measure: Divergence) -> bool:

@@ -11,6 +11,7 @@ outer = nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
 # typed, since numba makes float64 of a float32 and a Python number
 ZERO, ONE, LN2 = np.float32(0), np.float32(1), np.float32(np.log(2))
 C3, C5, C7, C9 = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7), np.float32(1 / 9)
+BLOCK = 256  # columns that are swept together and stay in the first cache
 MANTISSA_LOW = np.int32(0x3F400000)  # the bits of 0.75
 MANTISSA_MASK = np.int32(0x7FFFFF)
 
@@ -157,37 +158,31 @@ def is_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
 
 
 @outer
-def hals_frames(X, W, G, Z, plain, start, stop, sweeps, momentum, A, B):  # type: ignore[no-untyped-def]
-    """Do hals_pass on frames start to stop; the products are added to A (components, bins) and B (components twice).
-
-    Arrays are as above; plain has the shape of Z, or none of its frames where nothing is to be moved ahead.
-    """
-    K = W.shape[0]
-    p = np.empty((4, K), X.dtype)
-    for t in range(start, stop, 4):
-        x = X[t : t + 4]
-        z = Z[t : t + 4]
-        if sweeps:
-            _project(x, W, p)
-            for i in range(4):
-                for _ in range(sweeps):
-                    for k in range(K):
-                        if G[k, k] > ZERO:
-                            rest = p[i, k]
-                            for j in range(K):
-                                rest -= G[k, j] * z[i, j]
-                            z[i, k] = max(z[i, k] + rest / G[k, k], ZERO)
-        if len(plain):
-            for i in range(4):
-                for k in range(K):
-                    here = z[i, k]
-                    z[i, k] = max(here + momentum * (here - plain[t + i, k]), ZERO)
-                    plain[t + i, k] = here
-        _accumulate(z, x, A)
-        for i in range(4):
+def sweep_rows(P, G, H, sweeps):  # type: ignore[no-untyped-def]
+    """Do sweep, for all columns of a block before those of the next; P and H (components, columns) are C-contiguous."""
+    K, columns = H.shape
+    rest = np.empty(BLOCK, H.dtype)
+    for a in range(0, columns, BLOCK):
+        b = min(a + BLOCK, columns)
+        r = rest[: b - a]
+        for _ in range(sweeps):
             for k in range(K):
-                for j in range(K):
-                    B[k, j] += z[i, k] * z[i, j]
+                if G[k, k] > ZERO:
+                    p, h = P[k, a:b], H[k, a:b]
+                    for f in range(b - a):
+                        r[f] = p[f]
+                    for j in range(0, K // 4 * 4, 4):
+                        g0, g1, g2, g3 = G[k, j], G[k, j + 1], G[k, j + 2], G[k, j + 3]
+                        h0, h1, h2, h3 = H[j, a:b], H[j + 1, a:b], H[j + 2, a:b], H[j + 3, a:b]
+                        for f in range(b - a):
+                            r[f] -= g0 * h0[f] + g1 * h1[f] + g2 * h2[f] + g3 * h3[f]
+                    for j in range(K // 4 * 4, K):
+                        g0, h0 = G[k, j], H[j, a:b]
+                        for f in range(b - a):
+                            r[f] -= g0 * h0[f]
+                    scale = ONE / G[k, k]
+                    for f in range(b - a):
+                        h[f] = max(h[f] + r[f] * scale, ZERO)
 
 
 @inline

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..divergences.beta import sum_of_squares
 from ..factors import Matrix
-from ..kernels.reference import move_ahead, sweep
+from ..kernels.reference import move_ahead
 from ..problem import Problem
 from .base import State
 from .hals import W_SWEEPS, Z_SWEEPS
@@ -83,7 +83,7 @@ class EHALS:
         )
         W = memory.ahead.copy()
         if free_W:
-            sweep(P, G, W, W_SWEEPS)
+            state.kernels.sweep(P, G, W, W_SWEEPS)
         own = W @ W.T
         error = _error(memory.energy, P, G, W, own)
         dead = _dead(G, own)

@@ -8,7 +8,6 @@ multiplicative updates and hierarchical ALS algorithms for nonnegative matrix fa
 from __future__ import annotations
 
 from ..factors import Matrix
-from ..kernels.reference import sweep
 from ..problem import Problem
 from .base import State
 
@@ -32,7 +31,7 @@ class HALS:
         sweeps = 0 if "Z" in problem.fixed else Z_SWEEPS
         P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, sweeps, state.workers)
         if "W" not in problem.fixed:
-            sweep(P, G, state.Wt, W_SWEEPS)
+            state.kernels.sweep(P, G, state.Wt, W_SWEEPS)
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Take the loss as it is."""
