@@ -19,6 +19,7 @@ lint: .venv/tested
 bench: .venv/tested
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -W default --benchmark-group-by=group --benchmark-columns=median,min,rounds
 	$(BIN)/python tests/benchmarks/table.py
+	$(BIN)/python tests/benchmarks/growth.py
 
 sample-audio: .venv/installed
 	$(BIN)/python sample_audio/make.py
