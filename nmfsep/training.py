@@ -6,8 +6,9 @@ import collections
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .errors import InputError, UsageError
@@ -18,6 +19,7 @@ from .signal.rate import mono_at
 from .signal.read import Source
 
 SUFFIXES = {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".mp3"}
+PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
 NAMED = 20  # files named in a dictionary, of each label
 
 
@@ -64,10 +66,10 @@ class Recording:
             digest = file_sha256(path)
             return cls(path, source.sample_rate, source.channels, seconds, digest, tuple(source.warnings))
 
-    def load(self, sample_rate: int) -> Samples:
-        """Read the sound, mixed down to one channel, at a rate in hertz; shape (samples,)."""
+    def load(self, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> Samples:
+        """Read the sound, or a stretch of it in seconds, as one channel at a rate in hertz; shape (samples,)."""
         with Source(self.path) as source:
-            audio = source.read()
+            audio = source.read(offset, duration)
         try:
             return mono_at(audio, sample_rate)
         except InputError as error:
@@ -116,12 +118,17 @@ def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None
 
 
 def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
-    """Return the sounds of recordings, to be read when they are needed."""
+    """Return the sounds of recordings, to be read when they are needed; of long ones, piece by piece."""
 
-    def loader(recording: Recording) -> Sound:
-        return Sound(recording.sha256, lambda: recording.load(sample_rate))
+    def loaders(recording: Recording) -> Iterator[Sound]:
+        # where the header promises more than there is, only reading tells how much that is
+        pieces = 1 if recording.warnings else max(1, round(recording.seconds / PIECE))
+        yield Sound(recording.sha256, partial(recording.load, sample_rate, 0.0, None if pieces == 1 else PIECE))
+        for piece in range(1, pieces):
+            duration = PIECE if piece < pieces - 1 else None
+            yield Sound(f"{recording.sha256}:{piece:06}", partial(recording.load, sample_rate, piece * PIECE, duration))
 
-    return [loader(recording) for recording in recordings]
+    return [sound for recording in recordings for sound in loaders(recording)]
 
 
 def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Finding the sounds to learn from."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,6 +214,18 @@ def test_sounds_are_known_by_their_contents_and_read_when_needed():
     with pytest.raises(InputError) as caught:
         first.load()
     assert caught.value.path == "a.wav"
+
+
+def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
+    monkeypatch.setattr("nmfsep.training.PIECE", 0.1)
+    recording = Recording.of(make("a.wav"))
+    pieces = sounds([recording], RATE)
+    assert len(pieces) == len({piece.key for piece in pieces}) == 2
+    np.testing.assert_array_equal(np.concatenate([piece.load() for piece in pieces]), recording.load(RATE))
+    cut = Path("a.wav").read_bytes()[:-2000]
+    Path("a.wav").write_bytes(cut)
+    (piece,) = sounds([Recording.of("a.wav")], RATE)
+    assert len(piece.load()) == len(recording.load(RATE)) == 1000
 
 
 def test_where_templates_came_from_does_not_depend_on_the_order_or_the_folder():

@@ -28,6 +28,7 @@ GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 @click.option("--append", is_flag=True, help="Add the labels to the dictionary that is there.")
 @click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace a file that is no dictionary.")
 @click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say what was learned.")
+@click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar.")
 @reporting
 @click.pass_context
 def command(
@@ -38,6 +39,7 @@ def command(
     append: bool,
     force: bool,
     verbose: bool,
+    no_progress: bool,
     as_json: bool,
     quiet: bool,
     debug: bool,
@@ -71,13 +73,16 @@ def command(
                 console.say(f"{console.quote(recording.path)}: warning: {warning}")
         if said := conversions(everything, rate):
             console.say(said)
-    learned = learning.learn(
-        {label: sounds(group, rate) for label, group in recordings.items()},
-        rate,
-        settings,
-        stfts=stfts,
-        provenance=[provenance(label, group) for label, group in recordings.items()],
-    )
+    stfts = stfts or learning.frames_for(rate, settings)
+    with console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance:
+        learned = learning.learn(
+            {label: sounds(group, rate) for label, group in recordings.items()},
+            rate,
+            settings,
+            stfts=stfts,
+            provenance=[provenance(label, group) for label, group in recordings.items()],
+            progress=None if advance is None else lambda done: advance(done, 0.0),
+        )
     result = learned if before is None else before.append(learned)
     dictionary.write(result, target)
     if verbose:

@@ -53,7 +53,7 @@ def learn(
     *,
     stfts: Sequence[STFT] | None = None,
     provenance: Sequence[dict[str, Any]] = (),
-    progress: Callable[[str], object] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Dictionary:
     """Learn templates for each label.
 
@@ -71,7 +71,7 @@ def learn(
     provenance : sequence of dict, optional
         What is known of each label's sounds, kept with the dictionary.
     progress : callable, optional
-        Called with each label before it is learned.
+        Called with the number of fits that are done after each of them: one a label and length of frames.
 
     Returns
     -------
@@ -92,10 +92,12 @@ def learn(
     parts = []
     with Workers(settings.threads) as workers:
         for index, (label, files) in enumerate(sounds.items()):
-            if progress is not None:
-                progress(label)
             wanted = counts.get(label, counts.get(None))
-            views = _learn_label(label, sorted(files, key=lambda sound: sound.key), stfts, wanted, settings, workers)
+            views = []
+            for view in _views(label, sorted(files, key=lambda sound: sound.key), stfts, wanted, settings, workers):
+                views.append(view)
+                if progress is not None:
+                    progress(index * len(stfts) + len(views))
             about = tuple(provenance[index : index + 1])
             parts.append(Dictionary(tuple(views), (label,), sample_rate, settings.divergence, provenance=about))
     return reduce(Dictionary.append, parts)
@@ -109,21 +111,20 @@ def frames_for(sample_rate: int, settings: LearnSettings) -> list[STFT]:
     return [STFT(n_fft, 0, settings.window) for n_fft in lengths]
 
 
-def _learn_label(
+def _views(
     label: str,
     files: Sequence[Sound],
     stfts: Sequence[STFT],
     wanted: int | None,
     settings: LearnSettings,
     workers: Workers,
-) -> list[View]:
+) -> Iterator[View]:
     samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in stfts]
     for file in files:
         sound = file.load()
         for stft, sample in zip(stfts, samples, strict=True):
             for start, block in _frames(sound, stft):
                 sample.add(file.key, start, block)
-    views = []
     for stft, sample in zip(stfts, samples, strict=True):
         X = sample.frames()
         if not len(X):
@@ -137,8 +138,7 @@ def _learn_label(
                 del X
                 W = _refine(W, files, stft, settings, workers)
         W = W[W.any(axis=1)]
-        views.append(View(stft, unit(W.T), np.zeros(len(W), np.intp)))
-    return views
+        yield View(stft, unit(W.T), np.zeros(len(W), np.intp))
 
 
 def _frames(sound: Samples, stft: STFT) -> Iterator[tuple[int, Matrix]]:

@@ -40,6 +40,14 @@ def test_a_terminal_sees_a_bar_and_stdout_does_not(cli: Cli, song: Path) -> None
     assert out == b"separated/song/component-1.wav\nseparated/song/component-2.wav\n"
 
 
+def test_learning_has_a_bar_too(cli: Cli, song: Path) -> None:
+    code, shown, out = on_terminal(cli, "stderr", "learn", "song=song.wav", "-k", "2", "-o", "kit.npz")
+    assert (code, out) == (0, b"kit.npz\n")
+    assert b"learn" in shown
+    assert b"100%" in shown
+    assert on_terminal(cli, "stderr", "learn", "song=song.wav", "-o", "kit.npz", "--no-progress")[:2] == (0, b"")
+
+
 @pytest.mark.parametrize("option", ["--no-progress", "-q"])
 def test_the_bar_can_be_turned_off(cli: Cli, song: Path, option: str) -> None:
     code, shown, _ = on_terminal(cli, "stderr", *SPLIT, option)
