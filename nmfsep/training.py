@@ -123,10 +123,13 @@ def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
     def loaders(recording: Recording) -> Iterator[Sound]:
         # where the header promises more than there is, only reading tells how much that is
         pieces = 1 if recording.warnings else max(1, round(recording.seconds / PIECE))
-        yield Sound(recording.sha256, partial(recording.load, sample_rate, 0.0, None if pieces == 1 else PIECE))
+        seconds = recording.seconds / pieces
+        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else PIECE)
+        yield Sound(recording.sha256, first, seconds)
         for piece in range(1, pieces):
             duration = PIECE if piece < pieces - 1 else None
-            yield Sound(f"{recording.sha256}:{piece:06}", partial(recording.load, sample_rate, piece * PIECE, duration))
+            load = partial(recording.load, sample_rate, piece * PIECE, duration)
+            yield Sound(f"{recording.sha256}:{piece:06}", load, seconds)
 
     return [sound for recording in recordings for sound in loaders(recording)]
 

@@ -4,8 +4,8 @@ What an update of W needs of X and Z adds up over frames, so that each matrix ca
 and on any machine, and the sums give the step that all of them together would:
 
 - `statistics`, the map: one matrix and W to a `Statistics` whose size does not depend on the number of frames,
-- `total`, the reduction: the sum, in float64 and in the order of the keys, so that the same W comes out bit for bit
-  however the work was divided,
+- `total`, the reduction: the sum, in float64 and in one order, so that the same W comes out bit for bit however the
+  work was divided,
 - `update`, the step: W and the sum to the next W.
 
 With exact activations this is majorisation-minimisation, and the loss over all matrices never rises (Lefèvre, Bach &
@@ -53,6 +53,12 @@ class Statistics:
     loss: float
     frames: int
 
+    @classmethod
+    def nothing(cls, Wt: Matrix, problem: Problem) -> Statistics:
+        """Return the statistics of no frames."""
+        columns = 1 if problem.divergence.beta == 1 else Wt.shape[1]
+        return cls(np.zeros(Wt.shape), np.zeros((len(Wt), columns)), np.zeros(len(Wt)), 0.0, 0)
+
     def __add__(self, other: Statistics) -> Statistics:
         """Return the statistics of both."""
         return Statistics(
@@ -94,27 +100,34 @@ def statistics(Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Wo
     )  # fmt: skip
 
 
-def total(parts: Iterable[tuple[str, Statistics]]) -> Statistics:
-    """Return the sum of statistics, of which only two are held at a time.
+def total(parts: Iterable[Statistics]) -> Statistics:
+    """Return the sum of statistics, of which few are held at a time.
+
+    A sum of floating-point numbers depends on the order they are added in, so there is only one: neighbours first, then
+    the sums of neighbours, as in a tree. Whoever adds up any part of that tree gets the same bits.
 
     Parameters
     ----------
-    parts : iterable of (str, Statistics)
-        At least one, each with its key, in the order of the keys: a sum of floating-point numbers depends on the order
-        they are added in, so there is only one.
+    parts : iterable of Statistics
+        At least one.
 
     Raises
     ------
     ValueError
-        The keys are out of order, or there are none.
+        There are none.
     """
-    result, last = None, ""
-    for key, part in parts:
-        if key < last:
-            raise ValueError("statistics must come in the order of their keys")
-        result, last = part if result is None else result + part, key
-    if result is None:
+    sums: list[tuple[int, Statistics]] = []  # of 2**height parts each, the tallest first
+    for part in parts:
+        height = 0
+        while sums and sums[-1][0] == height:
+            part = sums.pop()[1] + part
+            height += 1
+        sums.append((height, part))
+    if not sums:
         raise ValueError("there are no statistics to add up")
+    result = sums.pop()[1]
+    while sums:
+        result = sums.pop()[1] + result
     return result
 
 

@@ -20,6 +20,7 @@ from ..settings import LearnSettings
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT
 from .dictionary import Dictionary, View, check_labels, unit
+from .executor import Executor, Here
 from .sampling import Sample, richness
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves
@@ -40,10 +41,13 @@ class Sound:
         Hash of its contents: decides its place, so that names and order of files do not.
     load : callable
         Returns its samples at the common rate, shape (samples,), float32.
+    seconds : float, optional
+        About how long it is, if that is known.
     """
 
     key: str
     load: Callable[[], Samples]
+    seconds: float = 0.0
 
 
 def learn(
@@ -54,6 +58,7 @@ def learn(
     stfts: Sequence[STFT] | None = None,
     provenance: Sequence[dict[str, Any]] = (),
     progress: Callable[[int], object] | None = None,
+    executor: Executor | None = None,
 ) -> Dictionary:
     """Learn templates for each label.
 
@@ -72,6 +77,8 @@ def learn(
         What is known of each label's sounds, kept with the dictionary.
     progress : callable, optional
         Called with the number of fits that are done after each of them: one a label and length of frames.
+    executor : Executor, optional
+        Where each sound is looked at; here, if not given. Never changes the result.
 
     Returns
     -------
@@ -94,7 +101,8 @@ def learn(
         for index, (label, files) in enumerate(sounds.items()):
             wanted = counts.get(label, counts.get(None))
             views = []
-            for view in _views(label, sorted(files, key=lambda sound: sound.key), stfts, wanted, settings, workers):
+            ordered = sorted(files, key=lambda sound: sound.key)
+            for view in _views(label, ordered, stfts, wanted, settings, workers, executor or Here()):
                 views.append(view)
                 if progress is not None:
                     progress(index * len(stfts) + len(views))
@@ -118,13 +126,13 @@ def _views(
     wanted: int | None,
     settings: LearnSettings,
     workers: Workers,
+    executor: Executor,
 ) -> Iterator[View]:
     samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in stfts]
-    for file in files:
-        sound = file.load()
-        for stft, sample in zip(stfts, samples, strict=True):
-            for start, block in _frames(sound, stft):
-                sample.add(file.key, start, block)
+    shares = _shares(files)
+    for drawn in executor.map(_draw, list(zip(files, shares, strict=True)), (stfts, KEPT)):
+        for sample, part in zip(samples, drawn, strict=True):
+            sample.merge(part)
     for stft, sample in zip(stfts, samples, strict=True):
         X = sample.frames()
         if not len(X):
@@ -136,9 +144,35 @@ def _views(
             W = _fit(X, min(count, len(X)), settings, workers)
             if sample.left_out:
                 del X
-                W = _refine(W, files, stft, settings, workers)
+                W = _refine(W, files, stft, settings, executor)
         W = W[W.any(axis=1)]
         yield View(stft, unit(W.T), np.zeros(len(W), np.intp))
+
+
+def _shares(files: Sequence[Sound]) -> list[float]:
+    """Return the largest share of all frames that each sound may have: its share of the time, if that is known."""
+    seconds = sum(file.seconds for file in files)
+    return [file.seconds / seconds if all(other.seconds for other in files) else 1.0 for file in files]
+
+
+def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int]) -> list[Sample]:
+    """Return a sample of the frames of a sound for each of some STFTs, no larger than it can have use for.
+
+    Of all frames those with the lowest numbers are kept in the end, of which a share has about its part: six standard
+    deviations more are enough.
+    """
+    (file, share), (stfts, kept) = item, common
+    sound = file.load()
+    samples = []
+    for stft in stfts:
+        whole = max(1, kept // stft.bins)
+        part = min(whole, round(whole * share + 6 * np.sqrt(whole * share)) + 6)
+        sample = Sample(stft.bins, part)
+        for start, block in _frames(sound, stft):
+            sample.add(file.key, start, block)
+        sample.frames()
+        samples.append(sample)
+    return samples
 
 
 def _frames(sound: Samples, stft: STFT) -> Iterator[tuple[int, Matrix]]:
@@ -181,21 +215,21 @@ def _fit(X: Matrix, count: int, settings: LearnSettings, workers: Workers) -> Ma
     return fit.factors.W.T
 
 
-def _refine(W: Matrix, files: Sequence[Sound], stft: STFT, settings: LearnSettings, workers: Workers) -> Matrix:
+def _refine(W: Matrix, files: Sequence[Sound], stft: STFT, settings: LearnSettings, executor: Executor) -> Matrix:
     """Return templates after passes over all frames, of which only sums are kept."""
     problem = Problem(as_divergence(settings.divergence), sparsity=_sparsity(settings))
     Wt = np.ascontiguousarray(W)
     for _ in range(PASSES):
-        Wt = update(Wt, total(_parts(Wt, files, stft, problem, workers)), problem)
+        Wt = update(Wt, executor.total(_sums, files, (Wt, stft, problem, settings.threads)), problem)
     return Wt
 
 
-def _parts(
-    Wt: Matrix, files: Sequence[Sound], stft: STFT, problem: Problem, workers: Workers
-) -> Iterator[tuple[str, Statistics]]:
-    for number, file in enumerate(files):  # in the order of their keys, of which some may be equal
-        for start, block in _frames(file.load(), stft):
-            yield f"{number:012}:{start:012}", statistics(block, Wt, problem, STEPS, workers)
+def _sums(file: Sound, common: tuple[Matrix, STFT, Problem, int | None]) -> Statistics:
+    """Return the statistics of a sound."""
+    Wt, stft, problem, threads = common
+    with Workers(threads) as workers:
+        parts = [statistics(block, Wt, problem, STEPS, workers) for _, block in _frames(file.load(), stft)]
+    return total(parts) if parts else Statistics.nothing(Wt, problem)
 
 
 def _sparsity(settings: LearnSettings) -> float:

@@ -41,6 +41,14 @@ class Sample:
         if len(self._numbers) >= 2 * self.size:
             self._shrink()
 
+    def merge(self, other: Sample) -> None:
+        """Add the sample of other sounds."""
+        self.left_out += other.left_out
+        self._numbers = np.concatenate([self._numbers, other._numbers])
+        self._frames += other._frames
+        if len(self._numbers) >= 2 * self.size:
+            self._shrink()
+
     def frames(self) -> Matrix:
         """Return the sample, (frames, bins), in the order of its numbers."""
         self._shrink()

@@ -45,7 +45,7 @@ def test_the_sum_over_parts_is_the_statistics_of_the_whole(problem, workers):
     whole = statistics(Xt, Wt, problem, 10, workers)
     cuts = [0, 1, 20, 61, FRAMES]
     parts = [statistics(Xt[a:b], Wt, problem, 10, workers) for a, b in itertools.pairwise(cuts)]
-    summed = total((str(index), part) for index, part in enumerate(parts))
+    summed = total(parts)
     assert_equal(summed, whole, 1e-10)
     assert whole.frames == FRAMES
 
@@ -72,7 +72,7 @@ def test_the_loss_over_passes_never_rises(problem, workers):
     losses = []
     for _ in range(6):
         parts = [statistics(Xt[half], Wt, problem, 200, workers) for half in (slice(20), slice(20, None))]
-        sums = total((str(index), part) for index, part in enumerate(parts))
+        sums = total(parts)
         losses.append(sums.loss)
         Wt = update(Wt, sums, problem)
     assert np.diff(losses).max() <= 1e-4 * losses[0]
@@ -154,11 +154,19 @@ def part(value):
 
 def test_a_total_has_one_order_only():
     # in double precision, a sum depends on it
-    keyed = [("a", part(0.1)), ("b", part(0.2)), ("b", part(0.3)), ("c", part(1e16))]
-    assert total(keyed).loss == ((0.1 + 0.2) + 0.3) + 1e16
-    assert total(keyed).frames == 4
-    with pytest.raises(ValueError, match="order of their keys"):
-        total(keyed[::-1])
+    values = [0.1, 0.2, 0.3, 1e16, 0.4]
+    assert total(map(part, values)).loss == ((0.1 + 0.2) + (0.3 + 1e16)) + 0.4
+    assert total(map(part, values)).frames == 5
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_a_total_can_be_had_level_by_level(count):
+    values = np.random.default_rng(0).random(count).tolist()
+    level = [part(value) for value in values]
+    while len(level) > 1:
+        pairs = [a + b for a, b in zip(level[::2], level[1::2], strict=False)]
+        level = pairs + level[len(level) // 2 * 2 :]
+    assert total(map(part, values)).loss == level[0].loss
 
 
 def test_a_total_of_nothing_is_refused():
@@ -166,7 +174,17 @@ def test_a_total_of_nothing_is_refused():
         total([])
 
 
-def test_a_total_takes_its_parts_one_at_a_time():
+@pytest.mark.parametrize("beta", [1, 2])
+def test_nothing_adds_nothing(beta, workers):
+    Xt, Wt = data()
+    problem = Problem(Beta(beta))
+    found = statistics(Xt, Wt, problem, 2, workers)
+    both = found + Statistics.nothing(Wt, problem)
+    for name in Statistics.__slots__:
+        np.testing.assert_array_equal(getattr(both, name), getattr(found, name))
+
+
+def test_a_total_holds_few_of_its_parts():
     alive = []
 
     class Watched(Statistics):
@@ -174,11 +192,11 @@ def test_a_total_takes_its_parts_one_at_a_time():
             alive.remove(id(self))
 
     def parts():
-        for index in range(50):
+        for _ in range(64):
             assert len(alive) <= 2
             made = Watched(*(getattr(part(1.0), field) for field in Statistics.__slots__))
             alive.append(id(made))
-            yield f"{index:03}", made
+            yield made
             del made
 
-    assert total(parts()).frames == 50
+    assert total(parts()).frames == 64
