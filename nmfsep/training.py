@@ -14,10 +14,10 @@ from .errors import InputError, UsageError
 from .manifest import file_sha256
 from .separation.learning import Sound
 from .signal.audio import Samples
+from .signal.formats import SUFFIXES
 from .signal.rate import mono_at
 from .signal.read import Source
 
-SUFFIXES = {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".mp3"}
 NAMED = 20  # files named in a dictionary, of each label
 
 
