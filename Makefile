@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint bench sample-audio lecture clean
+.PHONY: demo test lint bench bench-scale sample-audio lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -20,6 +20,9 @@ bench: .venv/tested
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -W default --benchmark-group-by=group --benchmark-columns=median,min,rounds
 	$(BIN)/python tests/benchmarks/table.py
 	$(BIN)/python tests/benchmarks/growth.py
+
+bench-scale: .venv/tested
+	$(BIN)/python tests/benchmarks/scale.py
 
 sample-audio: .venv/installed
 	$(BIN)/python sample_audio/make.py

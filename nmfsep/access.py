@@ -23,15 +23,36 @@ def require_readable(path: str) -> None:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
     if stat.S_ISDIR(mode):
-        raise UsageError("is a folder", path=path)
+        raise UsageError("is a folder", "name its files, or use -r where the command has it", path)
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise UsageError("is a device, not a file", path=path)
     if not os.access(os.fsencode(path), os.R_OK):
         raise UsageError("permission denied", path=path)
 
 
+def identities(paths: Sequence[str]) -> set[tuple[int, int]]:
+    """Return what tells files apart whatever names they have, of those that exist."""
+    found = set()
+    for path in paths:
+        if path != "-" and (identity := _identity(path)):
+            found.add(identity)
+    return found
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(os.fsencode(path))
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def require_free(
-    targets: Sequence[Path], manifest: Path, inputs: Sequence[str], force: bool, kept: Path | None = None
+    targets: Sequence[Path],
+    manifest: Path,
+    inputs: Sequence[str] | set[tuple[int, int]],
+    force: bool,
+    kept: Path | None = None,
 ) -> None:
     """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written.
 
@@ -41,7 +62,7 @@ def require_free(
         The files to be written.
     manifest : Path
         What will vouch for them.
-    inputs : sequence of str
+    inputs : sequence of str, or their identities
         Files that must not be touched.
     force : bool
         Whether what another program wrote may be replaced.
@@ -52,15 +73,15 @@ def require_free(
     ------
     UsageError
     """
+    protected = inputs if isinstance(inputs, set) else identities(inputs)
     mine = written_by_us(manifest)
     if kept is not None and kept not in targets:
         mine.discard(kept)
     written = (*targets, manifest)
     existing = [path for path in written if os.path.lexists(path)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
-        for source in inputs:
-            if source != "-" and os.path.exists(path) and os.path.samefile(path, os.fsencode(source)):
-                raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
+        if _identity(path) in protected:
+            raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
         if os.path.isdir(path):
             raise UsageError("is a folder where a file should go", "choose another folder with -o", path)
     if existing and not force:

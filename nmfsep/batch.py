@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .nmf.fit import Callback
 from .plan import Job, inspect
+from .resume import promised
 from .separation import saved_file
 from .separation.guided import analyse_guided
 from .separation.modelling import resolved
@@ -42,6 +44,7 @@ def run(
     known: Known | None = None,
     *,
     limit: int | None = None,
+    threads: int | None = None,
     progress: Callback | None = None,
 ) -> Manifest:
     """Separate one track and write its stems.
@@ -55,6 +58,8 @@ def run(
         The dictionaries to separate with, or the factorization to render.
     limit : int, optional
         Bytes of memory that may be taken.
+    threads : int, optional
+        Threads to take where the settings do not say; all cores if not given.
     progress : callable, optional
         Called as progress(iteration, loss).
 
@@ -71,11 +76,12 @@ def run(
         A stem cannot be written; none was then.
     """
     clock = _Clock()
+    here = settings if settings.threads else replace(settings, threads=threads)
     with Source(job.path) as source:
-        form = inspect(job, source, settings, output, limit, known)
+        form = inspect(job, source, here, output, limit, known)
         audio = source.read(output.offset, output.duration)
         clock.lap("read")
-        separation = _separation(audio, settings, known, progress)
+        separation = _separation(audio, here, known, progress)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = _Track(job, source, form, audio, separation, output, gain, known)
@@ -245,6 +251,7 @@ class _Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(settings),
+            "output": promised(self.output),
             "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,

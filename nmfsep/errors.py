@@ -50,6 +50,12 @@ class OutputError(NmfsepError):
     exit_code = 3
 
 
+class BugError(NmfsepError):
+    """The program is wrong, not what it was given."""
+
+    exit_code = 70
+
+
 class MismatchError(NmfsepError):
     """What lies on disk is not what its manifest says."""
 

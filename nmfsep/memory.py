@@ -142,10 +142,15 @@ def require(what: str, need: int, limit: int | None, hint: str) -> None:
     hint : str
         What to try.
     """
-    free = available()
-    most = limit if limit is not None else free if free is None else round(free * SHARE)
+    most = allowance(limit)
     if most is not None and need > most:
         raise UsageError(f"{what} about {show_size(need)} of memory and may take {show_size(most)}", hint)
+
+
+def allowance(limit: int | None) -> int | None:
+    """Return the bytes that may be taken: the limit, else SHARE of what is free, None where nobody says."""
+    free = available() if limit is None else None
+    return limit if free is None else round(free * SHARE)
 
 
 def available() -> int | None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import memory
-from .access import require_free, require_readable, require_space
+from .access import identities, require_free, require_readable, require_space
 from .budget import length_of, memory_needed, model_size
 from .errors import UsageError
+from .inputs import Input
 from .manifest import vouched_model
 from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
 from .registry import suggestion
+from .resume import promises
 from .separation.grouping import arrange
 from .separation.guided import Guide
 from .separation.modelling import require_model
@@ -46,6 +48,8 @@ class Job:
         Where the factorization is kept, if it is to be.
     kept : Path or None
         The model in place that is rendered from, which stays.
+    promised : bool
+        Whether the manifest in place promises these very stems of an input that has not been looked at yet.
     """
 
     path: str
@@ -56,10 +60,22 @@ class Job:
     manifest: Path | None
     model: Path | None = None
     kept: Path | None = None
+    promised: bool = False
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All files that will be written."""
+        return (*self.targets, *filter(None, (self.model, self.manifest)))
 
 
-def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, known: Known | None = None) -> list[Job]:
-    """Return the jobs of a run.
+def plan(
+    inputs: Sequence[str | Input],
+    settings: Settings,
+    output: OutputSettings,
+    known: Known | None = None,
+    resume: bool = False,
+) -> list[Job]:
+    """Return the jobs of a run; with `resume`, what is there from an earlier one is not looked at closely.
 
     Raises
     ------
@@ -67,33 +83,46 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
         An input is missing, two outputs would have one name, an output would overwrite an input or a file of another
         program, or the output folder cannot be written to.
     """
+    entries = [Input(entry) if isinstance(entry, str) else entry for entry in inputs]
+    paths = [entry.path for entry in entries]
     try:
         os.getcwd()
     except OSError as error:
-        if not all(os.path.isabs(path) for path in (*inputs, output.out) if path != "-"):
+        if not all(os.path.isabs(path) for path in (*paths, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
     check_template(output.filename)
     check_model(settings, known)
     names = stem_names(settings, known)
     selected = _selected(names, output.only)
     if output.out == "-":
-        if len(inputs) != 1:
+        if len(paths) != 1:
             raise UsageError("-o - takes one input", "name a folder with -o to separate several")
         if output.save_model:
             raise UsageError("--save-model needs a folder for the model", "name one with -o")
         if FORMATS[output.format].container != "WAV":
             raise UsageError("-o - writes WAV only", "leave out --format")
-    if list(inputs).count("-") > 1:
+    if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    for path in inputs:
-        require_readable(path)
-    jobs = [_job(path, names, selected, settings, output, known) for path in inputs]
+    for entry in entries:
+        if not entry.found:
+            require_readable(entry.path)
+    jobs = [_job(entry, names, selected, settings, output, known) for entry in entries]
     _require_distinct(jobs)
-    for job in jobs:
-        if job.manifest is not None:
-            targets = (*job.targets, *filter(None, (job.model,)))
-            require_free(targets, job.manifest, (*inputs, *_files(known)), output.force, job.kept)
+    promise = promises(settings, output, known) if resume else None
+    protected = identities((*paths, *files_of(known)))
+    for number, job in enumerate(jobs):
+        if promise is not None and job.manifest is not None and promise.kept(job.manifest, job.targets, job.model):
+            jobs[number] = replace(job, promised=True)
+        else:
+            require_room(job, protected, output)
     return jobs
+
+
+def require_room(job: Job, protected: set[tuple[int, int]], output: OutputSettings) -> None:
+    """Raise UsageError where a job would write over files that it must not touch; `protected` identifies more such."""
+    if job.manifest is not None:
+        targets = (*job.targets, *filter(None, (job.model,)))
+        require_free(targets, job.manifest, protected, output.force, job.kept)
 
 
 def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:
@@ -148,7 +177,7 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
         choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 
-def _files(known: Known | None) -> tuple[str, ...]:
+def files_of(known: Known | None) -> tuple[str, ...]:
     """Return the files that were read before the inputs."""
     if known is None:
         return ()
@@ -156,14 +185,14 @@ def _files(known: Known | None) -> tuple[str, ...]:
 
 
 def _job(
-    path: str,
+    entry: Input,
     names: tuple[str, ...],
     selected: tuple[int, ...],
     settings: Settings,
     output: OutputSettings,
     known: Known | None,
 ) -> Job:
-    track = track_name(path)
+    path, track = entry.path, track_name(entry.path)
     if output.out == "-":
         return Job(path, track, names, selected, (), None)
     targets = []
@@ -177,7 +206,7 @@ def _job(
             "k": str(settings.components),
             "seed": str(settings.seed),
         }
-        targets.append(Path(output.out) / expand(output.filename, fields))
+        targets.append(Path(output.out) / entry.below / expand(output.filename, fields))
     folder = Path(os.path.commonpath([target.parent for target in targets]))
     manifest, kept = folder / manifest_name(track), None
     if isinstance(known, Saved):

@@ -15,10 +15,10 @@ from .errors import InputError, UsageError
 from .manifest import file_sha256
 from .separation.learning import Sound
 from .signal.audio import Samples
+from .signal.formats import SUFFIXES
 from .signal.rate import mono_at
 from .signal.read import Source
 
-SUFFIXES = {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".mp3"}
 PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
 NAMED = 20  # files named in a dictionary, of each label
 

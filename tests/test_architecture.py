@@ -15,13 +15,14 @@ LAYERS = [
     {"errors"},
     {"registry"},
     {"settings"},
-    {"naming", "memory"},
+    {"naming", "memory", "processes"},
     {"signal", "nmf"},
     {"separation"},
     {"manifest", "budget"},
-    {"access", "plots"},
+    {"access", "inputs", "plots", "resume"},
     {"plan"},
     {"batch", "evaluation", "inspection", "matrices", "training"},
+    {"tasks", "depfile"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -71,6 +71,11 @@ def print_json(document: Any) -> None:
     print_bytes(json.dumps(document, indent=1).encode() + b"\n")
 
 
+def print_json_line(document: Any) -> None:
+    """Write one JSON document to stdout, in one line."""
+    print_bytes(json.dumps(document).encode() + b"\n")
+
+
 def print_bytes(data: bytes) -> None:
     """Write to stdout and flush, so that an error shows here and not at exit."""
     write_all(sys.stdout.buffer, data)

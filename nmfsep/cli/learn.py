@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..settings import LearnSettings
 from . import console
 from .findings import KnownTemplates
+from .gathering import lists, named
 from .options import GROUPS, Command, knobs, one_thread_of_blas, reporting
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 
 
 @click.command("learn", cls=Command, epilog="Example: nmfsep learn kick=kick.wav snare=snares/ -o kit.npz")
-@click.argument("arguments", nargs=-1, required=True, metavar="NAME=FILE...", type=click.Path())
+@click.argument("arguments", nargs=-1, required=False, metavar="NAME=FILE...", type=click.Path())
+@lists
 @knobs(LearnSettings)
 @click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(), help="Dictionary to write (.npz).")
 @click.option("--append", is_flag=True, help="Add the labels to the dictionary that is there.")
@@ -35,6 +37,8 @@ def command(
     ctx: click.Context,
     /,
     arguments: tuple[str, ...],
+    files_from: str | None,
+    null: bool,
     out: str,
     append: bool,
     force: bool,
@@ -56,7 +60,7 @@ def command(
     from ..signal.rate import common_rate
     from ..training import Recording, conversions, labelled, provenance, sounds
 
-    paths = labelled(os.fsdecode(argument) for argument in arguments)
+    paths = labelled(named(ctx, arguments, files_from, null))
     dictionary.check_labels(tuple(paths))
     target = Path(os.fsdecode(out))
     before = _existing(target, append, force, [path for group in paths.values() for path in group])

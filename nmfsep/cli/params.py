@@ -32,6 +32,16 @@ class Whole(click.ParamType[int]):
         return int(value)
 
 
+class Jobs(Whole):
+    """A number of processes; auto is 0."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        return 0 if value == "auto" else super().convert(value, param, ctx)
+
+
 class Wholes(click.ParamType[tuple[int, ...]]):
     """Whole numbers with commas between them."""
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, NmfsepError, OutputError, UsageError
+from ..errors import UsageError
 from ..settings import OutputSettings, Settings
 from . import console
+from .dependencies import Rules
+from .gathering import gathered, lists, named
+from .many import Telling, batch, files_bar, outcomes, processes, survey
 from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
-from .writing import Writing, dry, dry_run, formats, output_settings, report
+from .writing import Writing, dry, dry_run, formats, output_settings
 
 if TYPE_CHECKING:
     from ..separation.guided import Guide
@@ -21,7 +24,9 @@ GROUPS |= {"dictionaries": "Guidance"}
 
 
 @click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
+@click.argument("inputs", nargs=-1, required=False, metavar="INPUT...", type=click.Path())
+@lists
+@batch
 @knobs(
     Settings,
     components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
@@ -40,7 +45,6 @@ GROUPS |= {"dictionaries": "Guidance"}
 )
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
-@click.option("--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails.")
 @dry
 @max_memory
 @progressing
@@ -53,7 +57,14 @@ def command(
     dictionaries: tuple[str, ...],
     flac: bool,
     short: str | None,
+    recursive: bool,
+    count: int,
+    files_from: str | None,
+    null: bool,
+    skip_existing: bool,
     fail_fast: bool,
+    depfile: str | None,
+    print_outputs: bool,
     only_look: bool,
     limit: int | None,
     as_json: bool,
@@ -65,53 +76,65 @@ def command(
 ) -> int:
     """Separate each INPUT into stems that add up to it.
 
-    INPUT is an audio file, or - for standard input. The stems are written below the output folder, with the input's
-    rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
-    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. With a dictionary, W is known
-    and the stems are its labels.
+    INPUT is an audio file, - for standard input, or with -r a folder. The stems are written below the output
+    folder, with the input's rate, channels and sample format, and their paths printed. Each is one component of X ≈
+    W Z, the factorization of the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
+    With a dictionary, W is known and the stems are its labels.
     """
     one_thread_of_blas()
     output = output_settings(values, flac, short)
+    _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing)
+    names = named(ctx, inputs, files_from, null)
     guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
-    from ..plan import plan
+    entries = gathered(names, recursive, quiet)
+    pool, threads = (None, None) if only_look else processes(count, len(entries), settings.threads)
+    with contextlib.ExitStack() as stack:
+        if pool is not None:
+            stack.enter_context(pool)
+        from ..plan import plan
 
-    jobs = plan([os.fsdecode(path) for path in inputs], settings, output, guide)
+        jobs = plan(entries, settings, output, guide, skip_existing)
+        if print_outputs:
+            for job in jobs:
+                console.print_paths(job.outputs)
+            return 0
+        if only_look:
+            return dry_run(jobs, settings, output, guide, limit, as_json)
+        rules = Rules(depfile, jobs, guide)
+        from .. import memory
+        from ..tasks import Work
+
+        work = Work(
+            settings=settings, output=output, known=guide, limit=limit if pool is None else memory.allowance(limit),
+            threads=threads, debug=debug,
+        )  # fmt: skip
+        sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
+        bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
+        tell = Telling(bar, as_json, quiet, verbose)
+        for number, outcome in outcomes(jobs, work, pool, sizes, bar):
+            tell(number, jobs[number], outcome)
+            rules.note(number, outcome)
+            if fail_fast and outcome.error is not None:
+                break
+    tell.end(len(jobs), len(pool.retried) if pool is not None else 0)
+    rules.write()
+    return tell.code
+
+
+def _require_sense(
+    output: OutputSettings, only_look: bool, as_json: bool, print_outputs: bool, depfile: str | None, resume: bool
+) -> None:
+    """Refuse options that contradict each other."""
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
-    if only_look:
-        return dry_run(jobs, settings, output, guide, limit, as_json)
-    from ..batch import run
-
-    if len(jobs) > 1:
-        _require_fit(jobs, settings, output, guide, limit)
-    steps = settings.max_iter * (len(settings.levels) + 1 if settings.levels else 1)
-    done: list[dict[str, Any]] = []
-    failed: list[NmfsepError] = []
-    for job in jobs:
-        try:
-            with console.progress_bar(job.track, steps, not (quiet or no_progress)) as progress:
-                manifest = run(job, settings, output, guide, limit=limit, progress=progress)
-        except MemoryError:
-            failed.append(InputError("memory does not suffice", "use --duration or fewer components", job.path))
-        except NmfsepError as error:
-            if error.path is None:
-                error.path = job.path
-            failed.append(error)
-        else:
-            done.append(manifest)
-            report(job, manifest, quiet, verbose)
-            if not as_json:
-                console.print_paths(job.targets)
-            continue
-        console.say(console.describe(failed[-1]))
-        if fail_fast:
-            break
-    if as_json:
-        errors = [{"path": str(e.path), "message": str(e), "exit": e.exit_code} for e in failed]
-        console.print_json({"tracks": done, "errors": errors})
-    if len(jobs) > 1 and failed:
-        console.say(f"{len(done)} of {len(jobs)} inputs done, {len(failed)} failed")
-    return max((error.exit_code for error in failed), default=0)
+    if output.out == "-" and (depfile or resume or print_outputs):
+        raise UsageError("-o - leaves no files for --depfile, --skip-existing or --print-outputs to speak of")
+    if print_outputs and not only_look:
+        raise UsageError("--print-outputs goes with --dry-run", "add -n")
+    if print_outputs and as_json:
+        raise UsageError("--print-outputs and --json both say what standard output holds", "leave out one")
+    if depfile and only_look:
+        raise UsageError("--dry-run writes nothing, so --depfile means nothing", "leave out one")
 
 
 def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
@@ -125,16 +148,3 @@ def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tupl
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
         del given["components"]  # meant for runs without a dictionary
     return guide, guide.settings(given)
-
-
-def _require_fit(
-    jobs: list[Any], settings: Settings, output: OutputSettings, guide: Guide | None, limit: int | None
-) -> None:
-    """Check what can be known of every input before the first is touched; a broken one fails when its turn comes."""
-    from ..plan import inspect
-    from ..signal.read import Source
-
-    for job in jobs:
-        if os.path.isfile(os.fsencode(job.path)):  # a pipe can be read only once
-            with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                inspect(job, source, settings, output, limit, guide)

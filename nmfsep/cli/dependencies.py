@@ -1,0 +1,71 @@
+"""The option --depfile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..plan import Job
+    from ..separation.saved import Known
+    from ..tasks import Outcome
+
+
+class Rules:
+    """The dependencies of a run for make, if they are wanted.
+
+    Parameters
+    ----------
+    name : str, optional
+        The file to write.
+    jobs : sequence of Job
+    known : Guide, optional
+        The dictionaries, on which all outputs depend.
+
+    Raises
+    ------
+    UsageError
+        The file is an input or output of the run or cannot be written, or a name cannot be in a makefile.
+    """
+
+    def __init__(self, name: str | None, jobs: Sequence[Job], known: Known | None) -> None:
+        from ..access import identities, require_readable
+        from ..naming import collision_key
+        from ..plan import files_of
+        from ..signal.publish import folder_is_writable
+
+        self._path = None if name is None else Path(os.fsdecode(name))
+        self._jobs, self._shared, self._made = jobs, files_of(known), set[int]()
+        if self._path is None:
+            return
+        if os.path.lexists(self._path):
+            require_readable(str(self._path))
+        taken = {collision_key(path) for job in jobs for path in job.outputs}
+        sources = identities([*(job.path for job in jobs), *self._shared])
+        if collision_key(self._path) in taken or identities([str(self._path)]) & sources:
+            raise UsageError("is an input or output of this run", "choose another name for --depfile", self._path)
+        if not folder_is_writable(self._path.absolute().parent):
+            raise UsageError("cannot be written to", "choose another folder for --depfile", self._path.parent)
+        for job in jobs:
+            self._rule(job)
+
+    def note(self, number: int, outcome: Outcome) -> None:
+        """Take note of a job whose files are there."""
+        if outcome.error is None:
+            self._made.add(number)
+
+    def write(self) -> None:
+        """Write the rules of all jobs whose files are there, in the order of inputs."""
+        from ..depfile import write
+
+        if self._path is not None:
+            write(self._path, [self._rule(job) for number, job in enumerate(self._jobs) if number in self._made])
+
+    def _rule(self, job: Job) -> bytes:
+        from ..depfile import rule
+
+        return rule(job.outputs, (*([] if job.path == "-" else [job.path]), *self._shared))

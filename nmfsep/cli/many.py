@@ -1,0 +1,194 @@
+"""The loop over many inputs, in this process or in several, and what is told of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import InputError, NmfsepError, OutputError
+from ..processes import Lost, Processes
+from . import console, progress
+from .options import GROUPS
+from .params import Jobs
+from .progress import Files
+from .writing import report
+
+if TYPE_CHECKING:
+    from ..plan import Job
+    from ..tasks import Outcome, Work
+
+F = TypeVar("F", bound=Callable[..., Any])
+GROUPS |= {"recursive": "Input", "depfile": "Output"}
+
+
+def batch(function: F) -> F:
+    """Add the options of a run over many files."""
+    for option in (
+        click.option(
+            "-r", "--recursive", is_flag=True, envvar="NMFSEP_RECURSIVE",
+            help="Take the sounds in and below an INPUT that is a folder; the folders below it are kept in the output.",
+        ),
+        click.option(
+            "-j", "--jobs", "count", type=Jobs(0, 1024), default=1, show_default=True, envvar="NMFSEP_JOBS",
+            help="Files at a time, each in a process of its own; auto or 0: as many as there are cores. The longest "
+            "begin first, and paths are printed as files are done, in the order of inputs with 1 only. No result "
+            "changes. What would not fit into --max-memory waits.",
+        ),
+        click.option(
+            "--skip-existing", is_flag=True, envvar="NMFSEP_SKIP_EXISTING",
+            help="Leave out inputs whose stems are there, by their manifest: same input, options and version.",
+        ),
+        click.option(
+            "--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails."
+        ),
+        click.option(
+            "--depfile", metavar="FILE", type=click.Path(), envvar="NMFSEP_DEPFILE",
+            help="Write which outputs come from which inputs, for make.",
+        ),
+        click.option(
+            "--print-outputs", is_flag=True,
+            help="With --dry-run: print all files that would be written, one a line, without a look at the inputs.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def processes(count: int, inputs: int, threads: int | None) -> tuple[Processes | None, int | None]:
+    """Return what works on several files at a time, None where one process does, and the threads of each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(count or cores, inputs)
+    if count < 2:
+        return None, threads
+    return Processes(count, ["nmfsep.tasks"]), threads or max(1, cores // count)
+
+
+def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
+    """Return for each file the bytes that it takes and its size in samples, 0 where that cannot be known.
+
+    What can be known of every input is checked here, before the first is touched; a broken one fails when its turn
+    comes.
+    """
+    from ..budget import length_of, memory_needed
+    from ..plan import inspect
+    from ..signal.read import Source
+
+    settings = replace(work.settings, threads=work.threads)
+    found = []
+    for job in jobs:
+        need = size = 0
+        if is_regular(job):  # a pipe can be read only once
+            with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
+                inspect(job, source, settings, work.output, work.limit, work.known)
+                size = (length_of(source, work.output) or 0) * source.channels
+                need = memory_needed(source, settings, work.output, work.known)
+        found.append((need, size))
+    return found
+
+
+def is_regular(job: Job) -> bool:
+    """Whether an input is a file that any process can open."""
+    return job.path != "-" and os.path.isfile(os.fsencode(job.path))
+
+
+def outcomes(
+    jobs: Sequence[Job], work: Work, pool: Processes | None, sizes: Sequence[tuple[int, int]], files: Files
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield the number of each job with what has become of it, as it is done."""
+    from ..tasks import Outcome, separate
+
+    levels = work.settings.levels
+    steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
+    here = [number for number, job in enumerate(jobs) if pool is None or not is_regular(job)]
+
+    def follow(number: int, step: int, loss: float) -> None:
+        files.part(number, step / steps)
+
+    for number in here:  # nobody else has our standard input
+        yield number, separate(jobs[number], work, functools.partial(follow, number))
+    if pool is None:
+        return
+    there = sorted(set(range(len(jobs))) - set(here), key=lambda number: (-sizes[number][1], number))
+    function = functools.partial(separate, work=work)
+    chosen, needs = [jobs[number] for number in there], [sizes[number][0] for number in there]
+    for number, outcome in pool.run(function, chosen, needs, work.limit):
+        if isinstance(outcome, Lost):
+            outcome = Outcome(error=InputError(*lost(outcome), path=chosen[number].path))
+        yield there[number], outcome
+
+
+def lost(end: Lost) -> tuple[str, str]:
+    """Say of a file that it took two processes with it, and what to try."""
+    how = f"was killed by signal {-end.code}" if end.code and end.code < 0 else f"ended with exit code {end.code}"
+    return f"the process that worked on it {how}, twice", "it may take more memory than there is"
+
+
+class Telling:
+    """Tells of each file as it is done, and of all at the end.
+
+    Parameters
+    ----------
+    files : Files
+        The count of files.
+    as_json, quiet, verbose : bool
+        What the user wants to read.
+    """
+
+    def __init__(self, files: Files, as_json: bool, quiet: bool, verbose: bool) -> None:
+        self.files, self.as_json, self.quiet, self.verbose = files, as_json, quiet, verbose
+        self.code = 0
+
+    def __call__(self, number: int, job: Job, outcome: Outcome) -> None:
+        """Tell of one file."""
+        with self.files.aside():
+            if outcome.error is not None:
+                self.code = max(self.code, outcome.error.exit_code)
+                console.say(console.describe(outcome.error))
+            elif outcome.manifest is not None and not outcome.skipped:
+                report(job, outcome.manifest, self.quiet, self.verbose)
+            elif self.verbose:
+                console.say(f"{console.quote(job.path)}: was done before, skipped")
+            if self.as_json:
+                console.print_json_line(document(job, outcome))
+            elif outcome.error is None:
+                console.print_paths(job.targets)
+        self.files.end(number, outcome.status)
+
+    def end(self, total: int, retried: int) -> None:
+        """Tell of all, where not all went as it should."""
+        counts = self.files.counts
+        if retried and not self.quiet:
+            console.say(f"{retried} inputs were begun again, since the process that worked on them had died")
+        parts = [f"{counts['done']} of {total} inputs done"]
+        parts += [f"{counts['skipped']} skipped, done before"] if counts["skipped"] else []
+        parts += [f"{counts['failed']} failed"] if counts["failed"] else []
+        parts += [f"{self.files.left} not begun"] if self.files.left else []
+        if (counts["failed"] and total > 1) or (counts["skipped"] and not self.quiet):
+            console.say(", ".join(parts))
+
+
+def files_bar(
+    jobs: Sequence[Job], sizes: Sequence[tuple[int, int]], shown: bool
+) -> contextlib.AbstractContextManager[Files]:
+    """Return what counts the files, with a bar where one is to be seen; `sizes` as `survey` has them."""
+    label = jobs[0].track if len(jobs) == 1 else f"{len(jobs)} files"
+    return progress.files_bar(label, [max(1, size) for _, size in sizes], shown)
+
+
+def document(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """Return what is said of a file in JSON."""
+    error = outcome.error
+    errors = [] if error is None else [_failure(error, job)]
+    tracks = [] if outcome.manifest is None else [outcome.manifest]
+    return {"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors}
+
+
+def _failure(error: NmfsepError, job: Job) -> dict[str, Any]:
+    path = job.path if error.path is None else os.fsdecode(error.path)
+    return {"path": path, "message": str(error), "exit": error.exit_code}

@@ -1,0 +1,71 @@
+"""Which inputs a run has."""
+
+import json
+import os
+
+import pytest
+
+from nmfsep.depfile import rule
+from nmfsep.errors import UsageError
+from nmfsep.inputs import Input, gather, listed
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def touch(*names):
+    for name in names:
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        with open(name, "w"):
+            pass
+
+
+def test_folders_give_what_is_in_and_below_them_in_order(here):
+    touch("f/b.wav", "f/a.FLAC", "f/z/c.mp3", "f/z/y/d.ogg", "f/notes.txt", "f/.x.wav", "f/.git/e.wav")
+    inputs, (folder,) = gather(["f", "other.wav"], recursive=True)
+    assert inputs == [
+        Input("f/a.FLAC", "", True), Input("f/b.wav", "", True), Input("f/z/c.mp3", "z", True),
+        Input("f/z/y/d.ogg", "z/y", True), Input("other.wav"),
+    ]  # fmt: skip
+    assert (folder.others, folder.products) == (1, 0)
+
+
+def test_links_to_folders_are_not_followed(here):
+    touch("f/a.wav")
+    os.symlink("..", "f/loop")
+    assert len(gather(["f"], recursive=True)[0]) == 1
+
+
+def test_what_a_manifest_vouches_for_is_no_input(here):
+    touch("f/a.wav", "f/out/a/component-1.wav", "f/out/a/mine.wav")
+    entry = {"name": "component-1", "file": "component-1.wav", "bytes": 0, "sha256": ""}
+    manifest = {"schema": 1, "complete": True, "kind": "x", "files": [entry]}
+    with open("f/out/a/a.nmfsep.json", "w") as file:
+        json.dump(manifest, file)
+    inputs, (folder,) = gather(["f/"], recursive=True)
+    assert [entry.path for entry in inputs] == ["f/a.wav", "f/out/a/mine.wav"]
+    assert (folder.others, folder.products) == (0, 1)
+
+
+def test_without_recursion_a_folder_is_a_name_as_any(here):
+    touch("f/a.wav")
+    assert gather(["f"], recursive=False) == ([Input("f")], [])
+
+
+def test_lists_of_lines_and_of_nul_ended_names(here):
+    (here / "list").write_bytes(b"a b.wav\n\ncaf\xe9.wav\nlast.wav")
+    assert listed("list") == ["a b.wav", os.fsdecode(b"caf\xe9.wav"), "last.wav"]
+    (here / "nul").write_bytes(b"a\nb.wav\0c.wav\0")
+    assert listed("nul", null=True) == ["a\nb.wav", "c.wav"]
+    with pytest.raises(UsageError, match="use -0"):
+        listed("nul")
+
+
+def test_names_are_spelt_as_make_reads_them():
+    assert rule(["a b/x#1.wav", "c$d.wav"], ["e:f.wav", "g%.wav"]) == b"a\\ b/x\\#1.wav c$$d.wav: e\\:f.wav g\\%.wav\n"
+    with pytest.raises(UsageError, match="line break"):
+        rule(["a"], ["b\nc"])
