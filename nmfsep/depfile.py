@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def rule(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.Pa
     UsageError
         A name has a line break, which make has no spelling for.
     """
-    left, right = (b" ".join(map(_escaped, names)) for names in (outputs, inputs))
+    left = b" ".join(_escaped(name, rb" \t#:%") for name in outputs)
+    right = b" ".join(_escaped(name, rb" \t#:") for name in inputs)
     return left + b": " + right + b"\n"
 
 
@@ -34,11 +36,9 @@ def write(path: Path, rules: Sequence[bytes]) -> None:
         publish_one(file)
 
 
-def _escaped(name: str | os.PathLike[str]) -> bytes:
+def _escaped(name: str | os.PathLike[str], special: bytes) -> bytes:
     raw = os.fsencode(name)
     if b"\n" in raw:
         raise UsageError("has a line break in its name, which no makefile can hold", "leave out --depfile", name)
-    for char in (b"\\", b" ", b"\t", b"#", b":", b"%"):
-        # make takes a backslash for itself unless one of the others follows
-        raw = raw.replace(char, b"\\" + char) if char != b"\\" else raw
-    return raw.replace(b"$", b"$$")
+    # make takes a backslash for itself unless one of these follows
+    return re.sub(b"([%s])" % special, rb"\\\1", raw).replace(b"$", b"$$")

@@ -66,6 +66,7 @@ def test_lists_of_lines_and_of_nul_ended_names(here):
 
 
 def test_names_are_spelt_as_make_reads_them():
-    assert rule(["a b/x#1.wav", "c$d.wav"], ["e:f.wav", "g%.wav"]) == b"a\\ b/x\\#1.wav c$$d.wav: e\\:f.wav g\\%.wav\n"
+    found = rule(["a b/x#1.wav", "c$d%.wav"], ["e:f.wav", "g%.wav"])
+    assert found == b"a\\ b/x\\#1.wav c$$d\\%.wav: e\\:f.wav g%.wav\n"
     with pytest.raises(UsageError, match="line break"):
         rule(["a"], ["b\nc"])
