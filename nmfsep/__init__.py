@@ -39,6 +39,9 @@ _PUBLIC = {
     "Dictionary": "separation.dictionary",
     "read_dictionary": "separation.dictionary:read",
     "write_dictionary": "separation.dictionary:write",
+    "statistics": "separation.mapreduce",
+    "update": "separation.mapreduce",
+    "Statistics": "nmf.statistics",
     "Settings": "settings",
     "NmfsepError": "errors",
 }

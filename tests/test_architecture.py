@@ -16,6 +16,7 @@ LAYERS = [
     {"registry"},
     {"settings"},
     {"naming", "memory", "processes"},
+    {"cluster"},
     {"signal", "nmf"},
     {"separation"},
     {"manifest", "budget"},

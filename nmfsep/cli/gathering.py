@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -63,6 +64,11 @@ def named(ctx: click.Context, paths: Sequence[str], files_from: str | None, null
     if files_from == "-" and "-" in names:
         raise UsageError("standard input can be read only once")
     return names
+
+
+def absolute(inputs: Sequence[Input]) -> list[Input]:
+    """Return the inputs under names that do not depend on the working folder."""
+    return [entry if entry.path == "-" else replace(entry, path=os.path.abspath(entry.path)) for entry in inputs]
 
 
 def gathered(names: Sequence[str], recursive: bool, quiet: bool) -> list[Input]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from ..settings import LearnSettings
 from . import console
 from .findings import KnownTemplates
 from .gathering import lists, named
+from .many import processes, scheduler
 from .options import GROUPS, Command, knobs, one_thread_of_blas, reporting
+from .params import Jobs
 
 if TYPE_CHECKING:
     from ..separation.dictionary import Dictionary
@@ -26,6 +29,17 @@ GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 @click.argument("arguments", nargs=-1, required=False, metavar="NAME=FILE...", type=click.Path())
 @lists
 @knobs(LearnSettings)
+@click.option(
+    "-j",
+    "--jobs",
+    "count",
+    type=Jobs(0, 1024),
+    default=1,
+    show_default=True,
+    envvar="NMFSEP_JOBS",
+    help="Sounds at a time, each in a process of its own; auto or 0: as many as there are cores. Changes no bit.",
+)
+@scheduler
 @click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(), help="Dictionary to write (.npz).")
 @click.option("--append", is_flag=True, help="Add the labels to the dictionary that is there.")
 @click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace a file that is no dictionary.")
@@ -39,6 +53,8 @@ def command(
     arguments: tuple[str, ...],
     files_from: str | None,
     null: bool,
+    count: int,
+    scheduler: str | None,
     out: str,
     append: bool,
     force: bool,
@@ -56,7 +72,9 @@ def command(
     """
     one_thread_of_blas()
     settings = LearnSettings(**values)
+    from ..cluster import Cluster
     from ..separation import dictionary, learning
+    from ..separation.executor import Pooled
     from ..signal.rate import common_rate
     from ..training import Recording, conversions, labelled, provenance, sounds
 
@@ -64,6 +82,8 @@ def command(
     dictionary.check_labels(tuple(paths))
     target = Path(os.fsdecode(out))
     before = _existing(target, append, force, [path for group in paths.values() for path in group])
+    if scheduler is not None:  # workers have working folders of their own
+        paths = {label: [os.path.abspath(path) for path in group] for label, group in paths.items()}
     recordings = {label: [Recording.of(path) for path in group] for label, group in paths.items()}
     everything = [recording for group in recordings.values() for recording in group]
     rate, stfts = settings.sample_rate or common_rate(recording.sample_rate for recording in everything), None
@@ -78,13 +98,18 @@ def command(
         if said := conversions(everything, rate):
             console.say(said)
     stfts = stfts or learning.frames_for(rate, settings)
-    with console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance:
+    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.training"])
+    with (
+        pool or contextlib.nullcontext(),
+        console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,
+    ):
         learned = learning.learn(
             {label: sounds(group, rate) for label, group in recordings.items()},
             rate,
             settings,
             stfts=stfts,
             provenance=[provenance(label, group) for label, group in recordings.items()],
+            executor=pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else None,
             progress=None if advance is None else lambda done: advance(done, 0.0),
         )
     result = learned if before is None else before.append(learned)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import InputError, NmfsepError, OutputError
+from ..cluster import Cluster
+from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..processes import Lost, Processes
 from . import console, progress
 from .options import GROUPS
@@ -27,6 +28,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 GROUPS |= {"recursive": "Input", "depfile": "Output"}
 
 
+def scheduler(function: F) -> F:
+    """Add --scheduler."""
+    text = "Work at the workers of a Dask scheduler (extra 'cluster'), which see the same files under the same names."
+    return click.option("--scheduler", metavar="ADDRESS", envvar="NMFSEP_SCHEDULER", help=text)(function)
+
+
 def batch(function: F) -> F:
     """Add the options of a run over many files."""
     for option in (
@@ -40,6 +47,7 @@ def batch(function: F) -> F:
             "begin first, and paths are printed as files are done, in the order of inputs with 1 only. No result "
             "changes. What would not fit into --max-memory waits.",
         ),
+        scheduler,
         click.option(
             "--skip-existing", is_flag=True, envvar="NMFSEP_SKIP_EXISTING",
             help="Leave out inputs whose stems are there, by their manifest: same input, options and version.",
@@ -60,13 +68,25 @@ def batch(function: F) -> F:
     return function
 
 
-def processes(count: int, inputs: int, threads: int | None) -> tuple[Processes | None, int | None]:
-    """Return what works on several files at a time, None where one process does, and the threads of each."""
+def processes(
+    count: int, inputs: int, threads: int | None, scheduler: str | None = None, modules: Sequence[str] = ()
+) -> tuple[Processes | Cluster | None, int | None]:
+    """Return what works on several files at a time, None where one process does, and the threads of each.
+
+    Raises
+    ------
+    UsageError
+        Both processes and a scheduler are asked for.
+    """
+    if scheduler is not None:
+        if count != 1:
+            raise UsageError("-j is of this machine; a scheduler has its own workers", "leave out -j or --scheduler")
+        return Cluster(scheduler), threads or 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(count or cores, inputs)
     if count < 2:
         return None, threads
-    return Processes(count, ["nmfsep.tasks"]), threads or max(1, cores // count)
+    return Processes(count, modules), threads or max(1, cores // count)
 
 
 def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
@@ -98,7 +118,7 @@ def is_regular(job: Job) -> bool:
 
 
 def outcomes(
-    jobs: Sequence[Job], work: Work, pool: Processes | None, sizes: Sequence[tuple[int, int]], files: Files
+    jobs: Sequence[Job], work: Work, pool: Processes | Cluster | None, sizes: Sequence[tuple[int, int]], files: Files
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of each job with what has become of it, as it is done."""
     from ..tasks import Outcome, separate
@@ -125,8 +145,11 @@ def outcomes(
 
 def lost(end: Lost) -> tuple[str, str]:
     """Say of a file that it took two processes with it, and what to try."""
-    how = f"was killed by signal {-end.code}" if end.code and end.code < 0 else f"ended with exit code {end.code}"
-    return f"the process that worked on it {how}, twice", "it may take more memory than there is"
+    hint = "it may take more memory than there is"
+    if end.code is None:
+        return "several workers died while they worked on it", hint
+    how = f"was killed by signal {-end.code}" if end.code < 0 else f"ended with exit code {end.code}"
+    return f"the process that worked on it {how}, twice", hint
 
 
 class Telling:

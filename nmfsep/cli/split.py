@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from ..errors import UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .dependencies import Rules
-from .gathering import gathered, lists, named
+from .gathering import absolute, gathered, lists, named
 from .many import Telling, batch, files_bar, outcomes, processes, survey
 from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings
@@ -59,6 +60,7 @@ def command(
     short: str | None,
     recursive: bool,
     count: int,
+    scheduler: str | None,
     files_from: str | None,
     null: bool,
     skip_existing: bool,
@@ -83,11 +85,15 @@ def command(
     """
     one_thread_of_blas()
     output = output_settings(values, flac, short)
-    _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing)
+    _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing, scheduler)
     names = named(ctx, inputs, files_from, null)
     guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
     entries = gathered(names, recursive, quiet)
-    pool, threads = (None, None) if only_look else processes(count, len(entries), settings.threads)
+    pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"])
+    if only_look:
+        pool = None
+    if scheduler is not None:  # workers have working folders of their own
+        entries, output = absolute(entries), replace(output, out=os.path.abspath(output.out))
     with contextlib.ExitStack() as stack:
         if pool is not None:
             stack.enter_context(pool)
@@ -104,10 +110,9 @@ def command(
         from .. import memory
         from ..tasks import Work
 
-        work = Work(
-            settings=settings, output=output, known=guide, limit=limit if pool is None else memory.allowance(limit),
-            threads=threads, debug=debug,
-        )  # fmt: skip
+        if pool is not None and scheduler is None:  # each would take what is free for its own
+            limit = memory.allowance(limit)
+        work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
         sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
         bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
         tell = Telling(bar, as_json, quiet, verbose)
@@ -122,13 +127,21 @@ def command(
 
 
 def _require_sense(
-    output: OutputSettings, only_look: bool, as_json: bool, print_outputs: bool, depfile: str | None, resume: bool
+    output: OutputSettings,
+    only_look: bool,
+    as_json: bool,
+    print_outputs: bool,
+    depfile: str | None,
+    resume: bool,
+    scheduler: str | None,
 ) -> None:
     """Refuse options that contradict each other."""
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
     if output.out == "-" and (depfile or resume or print_outputs):
         raise UsageError("-o - leaves no files for --depfile, --skip-existing or --print-outputs to speak of")
+    if output.out == "-" and scheduler:
+        raise UsageError("-o - writes to this machine, --scheduler has others work", "leave out one")
     if print_outputs and not only_look:
         raise UsageError("--print-outputs goes with --dry-run", "add -n")
     if print_outputs and as_json:

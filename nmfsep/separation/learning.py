@@ -220,11 +220,13 @@ def _refine(W: Matrix, files: Sequence[Sound], stft: STFT, settings: LearnSettin
     problem = Problem(as_divergence(settings.divergence), sparsity=_sparsity(settings))
     Wt = np.ascontiguousarray(W)
     for _ in range(PASSES):
-        Wt = update(Wt, executor.total(_sums, files, (Wt, stft, problem, settings.threads)), problem)
+        Wt = update(
+            Wt, executor.total(sums_of, files, (Wt, stft, problem, executor.threads or settings.threads)), problem
+        )
     return Wt
 
 
-def _sums(file: Sound, common: tuple[Matrix, STFT, Problem, int | None]) -> Statistics:
+def sums_of(file: Sound, common: tuple[Matrix, STFT, Problem, int | None]) -> Statistics:
     """Return the statistics of a sound."""
     Wt, stft, problem, threads = common
     with Workers(threads) as workers:
