@@ -159,12 +159,14 @@ class Telling:
     ----------
     files : Files
         The count of files.
+    many : bool
+        Whether JSON says which file it is about; the document of a single one has no need to.
     as_json, quiet, verbose : bool
         What the user wants to read.
     """
 
-    def __init__(self, files: Files, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.files, self.as_json, self.quiet, self.verbose = files, as_json, quiet, verbose
+    def __init__(self, files: Files, many: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
+        self.files, self.many, self.as_json, self.quiet, self.verbose = files, many, as_json, quiet, verbose
         self.code = 0
 
     def __call__(self, number: int, job: Job, outcome: Outcome) -> None:
@@ -178,7 +180,7 @@ class Telling:
             elif self.verbose:
                 console.say(f"{console.quote(job.path)}: was done before, skipped")
             if self.as_json:
-                console.print_json_line(document(job, outcome))
+                console.print_json_line(document(job, outcome, self.many))
             elif outcome.error is None:
                 console.print_paths(job.targets)
         self.files.end(number, outcome.status)
@@ -204,12 +206,13 @@ def files_bar(
     return progress.files_bar(label, [max(1, size) for _, size in sizes], shown)
 
 
-def document(job: Job, outcome: Outcome) -> dict[str, Any]:
+def document(job: Job, outcome: Outcome, many: bool) -> dict[str, Any]:
     """Return what is said of a file in JSON."""
     error = outcome.error
     errors = [] if error is None else [_failure(error, job)]
     tracks = [] if outcome.manifest is None else [outcome.manifest]
-    return {"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors}
+    about = {"path": job.path, "status": outcome.status} if many else {}
+    return about | {"tracks": tracks, "errors": errors}
 
 
 def _failure(error: NmfsepError, job: Job) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def command(
         work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
         sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
         bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
-        tell = Telling(bar, as_json, quiet, verbose)
+        many = len(jobs) > 1 or recursive or files_from is not None or skip_existing
+        tell = Telling(bar, many, as_json, quiet, verbose)
         for number, outcome in outcomes(jobs, work, pool, sizes, bar):
             tell(number, jobs[number], outcome)
             rules.note(number, outcome)
