@@ -10,12 +10,13 @@ from pathlib import Path
 from .errors import InputError, OutputError, UsageError
 from .manifest import is_manifest, written_by_us
 from .memory import show_size
+from .signal.open import is_url
 from .signal.publish import folder_is_writable
 
 
 def require_readable(path: str) -> None:
     """Raise UsageError unless a path names a file or pipe that can be opened, or is "-" for standard input."""
-    if path == "-":
+    if path == "-" or is_url(path):
         return
     try:
         mode = os.stat(os.fsencode(path)).st_mode

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import operator
+import socket
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -55,10 +57,11 @@ class Cluster:
         for name in ("distributed", "tornado"):  # what goes wrong is told in one line, by us
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
+            self._knock()
             self._client = Client(self.address, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:  # a kind of address that is unknown is a ValueError
+        except (OSError, ValueError) as error:
             message = f"no scheduler answers at {self.address!r}"
-            raise UsageError(message, "start one with: dask scheduler") from error
+            raise UsageError(message, "give one like tcp://head:8786; dask scheduler starts it") from error
         try:
             self._client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
@@ -73,6 +76,13 @@ class Cluster:
     ) -> None:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing left to be told
             self._client.close(timeout=PATIENCE)
+
+    def _knock(self) -> None:
+        """Raise OSError or ValueError where nobody listens, which Dask would find out only after a long time."""
+        parts = urllib.parse.urlsplit(self.address)
+        if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
+            raise ValueError(f"{self.address!r} is not such as tcp://head:8786")
+        socket.create_connection((parts.hostname, parts.port), PATIENCE).close()
 
     def run(
         self,

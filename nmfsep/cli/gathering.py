@@ -68,7 +68,12 @@ def named(ctx: click.Context, paths: Sequence[str], files_from: str | None, null
 
 def absolute(inputs: Sequence[Input]) -> list[Input]:
     """Return the inputs under names that do not depend on the working folder."""
-    return [entry if entry.path == "-" else replace(entry, path=os.path.abspath(entry.path)) for entry in inputs]
+    from ..signal.open import is_url
+
+    return [
+        entry if entry.path == "-" or is_url(entry.path) else replace(entry, path=os.path.abspath(entry.path))
+        for entry in inputs
+    ]
 
 
 def gathered(names: Sequence[str], recursive: bool, quiet: bool) -> list[Input]:

@@ -121,11 +121,12 @@ def outcomes(
     jobs: Sequence[Job], work: Work, pool: Processes | Cluster | None, sizes: Sequence[tuple[int, int]], files: Files
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of each job with what has become of it, as it is done."""
+    from ..signal.open import is_url
     from ..tasks import Outcome, separate
 
     levels = work.settings.levels
     steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
-    here = [number for number, job in enumerate(jobs) if pool is None or not is_regular(job)]
+    here = [number for number, job in enumerate(jobs) if pool is None or not (is_regular(job) or is_url(job.path))]
 
     def follow(number: int, step: int, loss: float) -> None:
         files.part(number, step / steps)

@@ -85,7 +85,7 @@ def test_process_substitution_is_an_input(cli: Cli, song: Path) -> None:
 
 def test_an_empty_pipe_is_an_error_that_names_standard_input(cli: Cli) -> None:
     result = cli("split", "-", "-k", "2", stdin=b"")
-    assert (result.code, result.err) == (1, "nmfsep: standard input: no bytes came through the pipe\n")
+    assert (result.code, result.err) == (1, "nmfsep: standard input: no bytes came through\n")
     assert files(cli.folder) == []
 
 

@@ -1,0 +1,109 @@
+"""Work at the workers of a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from cli_harness import PATIENCE, RATE, ROOT, Cli, digests, files
+
+pytest.importorskip("distributed")
+QUICK = ("-k", "2", "--max-iter", "5", "--n-fft", "512")
+Cluster = tuple[str, list[int]]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Yield the address of a scheduler and the process numbers of its two workers, which run in another folder."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("cluster.py")], cwd=tmp_path_factory.mktemp("cluster"), env=env,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin and process.stdout
+    address, pids = json.loads(process.stdout.readline())
+    yield address, pids
+    process.communicate(timeout=PATIENCE)
+
+
+def test_stems_are_the_same_bytes_and_a_bad_file_fails_alone(cli: Cli, song: Path, broken: Path, cluster: Cluster):
+    names = ["a.wav", "b.wav", "c.wav"]
+    for name in names:
+        shutil.copy(song, cli.folder / name)
+    here = cli("split", *names, *QUICK, "-o", "here")
+    there = cli("split", *names, "broken.wav", *QUICK, "-o", "there", "--scheduler", cluster[0])
+    assert (here.code, there.code) == (0, 1)
+    assert there.err.splitlines()[0].startswith(f"nmfsep: {cli.folder}/broken.wav: ")
+    assert there.err.splitlines()[1:] == ["nmfsep: 3 of 4 inputs done, 1 failed"]
+    assert sorted(there.paths) == sorted(str(cli.folder / path.replace("here", "there", 1)) for path in here.paths)
+    sounds = [name for name in files(cli.folder / "here") if name.endswith(".wav")]
+    assert digests(sounds, cli.folder / "here") == digests(sounds, cli.folder / "there")
+    assert cli("check", "there").code == 0
+
+
+def test_a_dictionary_is_the_same_bytes(cli: Cli, workshop: Path, cluster: Cluster):
+    learn = ("learn", "kick=kick.wav", "snare=snares", "-k", "kick=3,snare=8", "-o")
+    for options in (("there.npz", "--scheduler", cluster[0]), ("processes.npz", "-j", "2")):
+        result = cli(*learn, *options)
+        assert (result.code, result.err) == (0, "")
+        assert (workshop / options[0]).read_bytes() == (workshop / "kit.npz").read_bytes()
+
+
+@pytest.mark.slow
+def test_learning_outlives_a_worker_that_is_killed(cli: Cli, cluster: Cluster):
+    rng = np.random.default_rng(0)
+    t = np.arange(7 * RATE) / RATE
+    (cli.folder / "in").mkdir()
+    for number in range(200):  # more than is kept in memory, so that passes over all files follow
+        sound = np.sin(2 * np.pi * rng.uniform(100, 900) * t) * np.exp(-4 * (t % 0.5)) + 0.05 * rng.standard_normal(
+            len(t)
+        )
+        sf.write(cli.folder / f"in/{number:03}.wav", 0.3 * sound, RATE, "PCM_16")
+    learn = ("learn", "all=in", "-k", "20", "-v", "-o")
+    assert cli(*learn, "here.npz").code == 0
+    process = cli.start(*learn, "there.npz", "--scheduler", cluster[0])
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(8)
+    os.kill(cluster[1][0], signal.SIGKILL)
+    out, err = process.communicate(timeout=10 * PATIENCE)
+    assert (process.returncode, out) == (0, b"there.npz\n"), err
+    assert b"of 200 files" in err
+    assert (cli.folder / "there.npz").read_bytes() == (cli.folder / "here.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--scheduler", "gopher://x:1"), 2, "no scheduler answers at 'gopher://x:1'; start one with: dask scheduler"),
+        (("--scheduler", "tcp://127.0.0.1:1", "-j", "2"), 2, "leave out -j or --scheduler"),
+        (("--scheduler", "tcp://127.0.0.1:1", "-o", "-"), 2, "leave out one"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(cli: Cli, song: Path, options: tuple[str, ...], code: int, says: str):
+    result = cli("split", "song.wav", *QUICK, *options)
+    assert (result.code, result.out) == (code, b"")
+    assert result.err.count("\n") == 1
+    assert says in result.err
+
+
+def test_remote_files_are_read_wherever_the_work_is_done(cli: Cli, song: Path, cluster: Cluster):
+    url = song.as_uri()
+    there = cli("split", url, *QUICK, "-o", "there", "--scheduler", cluster[0])
+    assert (there.code, there.err) == (0, "")
+    assert cli("split", "song.wav", url, *QUICK, "-o", "here", "--filename", "{stem}-{parent}.{ext}").code == 2
+    assert cli("split", "song.wav", *QUICK, "-o", "here").code == 0
+    sounds = [name for name in files(cli.folder / "here") if name.endswith(".wav")]
+    assert digests(sounds, cli.folder / "here") == digests(sounds, cli.folder / "there")
+    missing = cli("split", url + "x", *QUICK)
+    assert (missing.code, missing.out) == (1, b"")
+    assert "cannot be fetched" in missing.err
+    assert cli("split", "nowhere://a.wav", *QUICK).code == 1
