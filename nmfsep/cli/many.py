@@ -161,7 +161,7 @@ class Telling:
     files : Files
         The count of files.
     many : bool
-        Whether JSON says which file it is about; the document of a single one has no need to.
+        Whether JSON is a line for each file as it is done, or one document for the few that were named.
     as_json, quiet, verbose : bool
         What the user wants to read.
     """
@@ -169,6 +169,7 @@ class Telling:
     def __init__(self, files: Files, many: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
         self.files, self.many, self.as_json, self.quiet, self.verbose = files, many, as_json, quiet, verbose
         self.code = 0
+        self._all: dict[str, list[Any]] = {"tracks": [], "errors": []}
 
     def __call__(self, number: int, job: Job, outcome: Outcome) -> None:
         """Tell of one file."""
@@ -181,13 +182,22 @@ class Telling:
             elif self.verbose:
                 console.say(f"{console.quote(job.path)}: was done before, skipped")
             if self.as_json:
-                console.print_json_line(document(job, outcome, self.many))
+                self._note(document(job, outcome))
             elif outcome.error is None:
                 console.print_paths(job.targets)
         self.files.end(number, outcome.status)
 
+    def _note(self, news: dict[str, Any]) -> None:
+        if self.many:
+            console.print_json_line(news)
+        else:
+            for name, entries in self._all.items():
+                entries += news[name]
+
     def end(self, total: int, retried: int) -> None:
         """Tell of all, where not all went as it should."""
+        if self.as_json and not self.many:
+            console.print_json(self._all)
         counts = self.files.counts
         if retried and not self.quiet:
             console.say(f"{retried} inputs were begun again, since the process that worked on them had died")
@@ -207,13 +217,12 @@ def files_bar(
     return progress.files_bar(label, [max(1, size) for _, size in sizes], shown)
 
 
-def document(job: Job, outcome: Outcome, many: bool) -> dict[str, Any]:
+def document(job: Job, outcome: Outcome) -> dict[str, Any]:
     """Return what is said of a file in JSON."""
     error = outcome.error
     errors = [] if error is None else [_failure(error, job)]
     tracks = [] if outcome.manifest is None else [outcome.manifest]
-    about = {"path": job.path, "status": outcome.status} if many else {}
-    return about | {"tracks": tracks, "errors": errors}
+    return {"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors}
 
 
 def _failure(error: NmfsepError, job: Job) -> dict[str, Any]:

@@ -121,13 +121,7 @@ def one_thread_of_blas() -> None:
 def reporting(function: F) -> F:
     """Add the options that decide what is said."""
     for option in (
-        click.option(
-            "--json",
-            "as_json",
-            is_flag=True,
-            envvar="NMFSEP_JSON",
-            help="Print JSON instead, in split a document a line for each input, as it is done.",
-        ),
+        click.option("--json", "as_json", is_flag=True, envvar="NMFSEP_JSON", help="Print one JSON document instead."),
         click.option("-q", "--quiet", is_flag=True, envvar="NMFSEP_QUIET", help="Tell errors only."),
         click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
     ):

@@ -81,7 +81,8 @@ def command(
     INPUT is an audio file, - for standard input, or with -r a folder. The stems are written below the output
     folder, with the input's rate, channels and sample format, and their paths printed. Each is one component of X ≈
     W Z, the factorization of the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
-    With a dictionary, W is known and the stems are its labels.
+    With a dictionary, W is known and the stems are its labels. With -r, -j, --files-from or --skip-existing, --json
+    prints a document in a line for each INPUT, as it is done.
     """
     one_thread_of_blas()
     output = output_settings(values, flac, short)
@@ -115,7 +116,8 @@ def command(
         work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
         sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
         bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
-        many = len(jobs) > 1 or recursive or files_from is not None or skip_existing
+        told = ctx.get_parameter_source("count") is not click.core.ParameterSource.DEFAULT
+        many = told or recursive or files_from is not None or skip_existing
         tell = Telling(bar, many, as_json, quiet, verbose)
         for number, outcome in outcomes(jobs, work, pool, sizes, bar):
             tell(number, jobs[number], outcome)
