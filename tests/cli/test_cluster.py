@@ -29,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         [sys.executable, Path(__file__).with_name("cluster.py")], cwd=tmp_path_factory.mktemp("cluster"), env=env,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    assert process.stdin and process.stdout
+    assert process.stdout
     address, pids = json.loads(process.stdout.readline())
     yield address, pids
     process.communicate(timeout=PATIENCE)
@@ -64,9 +64,8 @@ def test_learning_outlives_a_worker_that_is_killed(cli: Cli, cluster: Cluster):
     t = np.arange(7 * RATE) / RATE
     (cli.folder / "in").mkdir()
     for number in range(200):  # more than is kept in memory, so that passes over all files follow
-        sound = np.sin(2 * np.pi * rng.uniform(100, 900) * t) * np.exp(-4 * (t % 0.5)) + 0.05 * rng.standard_normal(
-            len(t)
-        )
+        sound = np.sin(2 * np.pi * rng.uniform(100, 900) * t) * np.exp(-4 * (t % 0.5))
+        sound += 0.05 * rng.standard_normal(len(t))
         sf.write(cli.folder / f"in/{number:03}.wav", 0.3 * sound, RATE, "PCM_16")
     learn = ("learn", "all=in", "-k", "20", "-v", "-o")
     assert cli(*learn, "here.npz").code == 0
@@ -83,7 +82,8 @@ def test_learning_outlives_a_worker_that_is_killed(cli: Cli, cluster: Cluster):
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [
-        (("--scheduler", "gopher://x:1"), 2, "no scheduler answers at 'gopher://x:1'; start one with: dask scheduler"),
+        (("--scheduler", "gopher://x:1"), 2, "no scheduler answers at 'gopher://x:1'; give one like tcp://head:8786"),
+        (("--scheduler", "tcp://127.0.0.1:1"), 2, "no scheduler answers at 'tcp://127.0.0.1:1'"),
         (("--scheduler", "tcp://127.0.0.1:1", "-j", "2"), 2, "leave out -j or --scheduler"),
         (("--scheduler", "tcp://127.0.0.1:1", "-o", "-"), 2, "leave out one"),
     ],
