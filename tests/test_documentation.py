@@ -23,7 +23,8 @@ def blocks(language: str) -> list[str]:
 def sessions() -> list[list[str]]:
     """The commands of each block, which may use what those before them in the block have written."""
     texts = (text.replace("\\\n", " ").splitlines() for text in blocks("sh"))
-    found = [[line for line in text if "nmfsep " in line and not line.startswith("pip")] for text in texts]
+    alone = (text for text in texts if not any(line.startswith("dask ") for line in text))
+    found = [[line for line in text if "nmfsep " in line and not line.startswith("pip")] for text in alone]
     return [session for session in found if session]
 
 
@@ -51,6 +52,22 @@ def test_the_commands_of_the_readme_run(session, workshop):
             ["bash", "-ec", command], cwd=workshop, env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_the_cluster_of_the_readme_runs(workshop):
+    pytest.importorskip("distributed")
+    (text,) = (text for text in blocks("sh") if "dask scheduler" in text)
+    python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m distributed.cli.dask_"
+    (workshop / "bin" / "dask").write_text(f'#!/bin/sh\nkind=$1\nshift\n{python}$kind --no-dashboard "$@"\n')
+    (workshop / "bin" / "dask").chmod(0o755)
+    script = f"set -e\ntrap 'kill $(jobs -p)' EXIT\n{text}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=workshop, env={"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}, capture_output=True,
+        text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"{workshop}/stems/kick/component-1.wav" in done.stdout
+    assert done.stdout.endswith("corpus.npz\n")
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -68,7 +68,9 @@ def test_learning_outlives_a_worker_that_is_killed(cli: Cli, cluster: Cluster):
         sound += 0.05 * rng.standard_normal(len(t))
         sf.write(cli.folder / f"in/{number:03}.wav", 0.3 * sound, RATE, "PCM_16")
     learn = ("learn", "all=in", "-k", "20", "-v", "-o")
-    assert cli(*learn, "here.npz").code == 0
+    here = cli.start(*learn, "here.npz")
+    here.communicate(timeout=10 * PATIENCE)
+    assert here.returncode == 0
     process = cli.start(*learn, "there.npz", "--scheduler", cluster[0])
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(8)
