@@ -52,7 +52,7 @@ def run(
     settings : Settings
     output : OutputSettings
     known : Guide or Saved, optional
-        The dictionaries to separate with, or the factorization to render.
+        What the separation is told beforehand, or the factorization to render.
     limit : int, optional
         Bytes of memory that may be taken.
     progress : callable, optional
@@ -75,7 +75,8 @@ def run(
         form = inspect(job, source, settings, output, limit, known)
         audio = source.read(output.offset, output.duration)
         clock.lap("read")
-        separation = _separation(audio, settings, known, progress)
+        begin = source.stretch(output.offset)[0] / source.sample_rate
+        separation = _separation(audio, settings, known, progress, begin)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = _Track(job, source, form, audio, separation, output, gain, known)
@@ -100,11 +101,13 @@ def run(
         return manifest
 
 
-def _separation(audio: Audio, settings: Settings, known: Known | None, progress: Callback | None) -> Separation:
+def _separation(
+    audio: Audio, settings: Settings, known: Known | None, progress: Callback | None, begin: float
+) -> Separation:
     if isinstance(known, Saved):
         return known.separation(audio, settings)
     if known is not None:
-        return analyse_guided(audio, settings, known, progress)
+        return analyse_guided(audio, settings, known, progress, begin)
     return analyse(audio, settings, progress)
 
 
@@ -197,11 +200,11 @@ class _Track:
         """Write the factorization."""
         first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
         mixture = mixture_of(self.job.path, self.audio, first, to_end)
-        saved_file.write(file, self.separation, settings, mixture, self._dictionaries(), versions())
+        saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
 
-    def _dictionaries(self) -> list[dict[str, Any]]:
+    def _guidance(self) -> list[dict[str, Any]]:
         frames = [layer.stft.n_fft for layer in self.separation.layers]
-        return self.known.provenance(frames) if self.known else []
+        return self.known.about(frames) if self.known else []
 
     def _model(self, folder: Path, files: list[Output]) -> dict[str, Any] | None:
         """Return the entry of the model that lies with the stems, if one does."""
@@ -245,7 +248,7 @@ class _Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(settings),
-            "dictionaries": self._dictionaries(),
+            "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
             "model": self._model(folder, files),

@@ -55,13 +55,14 @@ def estimate_guided(
     threads: int,
     views: Sequence[tuple[int, int, int]],
     stems: int | None = None,
+    moved: bool | None = None,
 ) -> int:
-    """Return about how many bytes separating with a dictionary takes at its peak.
+    """Return about how many bytes separating with a guide takes at its peak.
 
-    `views` has n_fft, hop_length and templates of each.
+    `views` has n_fft, hop_length and templates of each; `moved` says whether templates move, if not the settings do.
     """
     stacked = channels if settings.channels == "joint" else 1
-    moved = bool(settings.free or settings.adapt)
+    moved = bool(settings.free or settings.adapt) if moved is None else moved
     held, peak, render = 0, 0, 0
     stems = settings.components + (settings.residual is not None) if stems is None else stems
     for n_fft, hop, templates in views:

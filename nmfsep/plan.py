@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import memory
 from .access import require_free, require_readable, require_space
-from .budget import length_of, memory_needed, model_size
+from .budget import length_of, memory_needed, model_size, stretch_of
 from .errors import UsageError
 from .manifest import vouched_model
 from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
@@ -17,7 +17,7 @@ from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
 from .registry import suggestion
 from .separation.grouping import arrange
-from .separation.guided import Guide
+from .separation.guide import Guide
 from .separation.modelling import require_model
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
@@ -114,12 +114,12 @@ def inspect(
     Raises
     ------
     UsageError
-        The container cannot hold the stems, memory would not suffice, or a dictionary cannot be converted.
+        The container cannot hold the stems, memory would not suffice, or a cue does not fit.
     InputError
         The stretch asked for begins after the end.
     """
     if isinstance(known, Guide):
-        known.fitted(source.sample_rate, settings)
+        known.check(source.sample_rate, settings, *stretch_of(source, output))
     elif known is not None:
         known.require(source.sample_rate, source.channels, length_of(source, output))
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
@@ -141,10 +141,12 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
     if isinstance(known, Saved):
         return  # it was made
     if known is None and (settings.free or settings.adapt):
-        raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
+        raise UsageError(
+            "--free and --adapt mean something with guidance only", "give a dictionary with -m, or --learn"
+        )
     STFT(settings.n_fft, settings.hop, settings.window)
     require_model(settings)
-    if settings.free or settings.adapt:  # which need a solver that has penalties
+    if settings.free or settings.adapt or (known and known.moves(settings)):  # which need a solver that has penalties
         choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 

@@ -150,3 +150,20 @@ MASKS = Registry(
         "binary": ("separation.masks.binary:binary", "all of a time-frequency bin to its loudest stem"),
     },
 )
+
+# What a separation is told beforehand; each is an option of split by its name, of which the summary begins with what
+# the option takes.
+CUES = Registry(
+    "cue",
+    {
+        "dictionary": (
+            "separation.cues.dictionaries:Dictionaries",
+            "FILE: Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
+        ),
+        "learn": (
+            "separation.cues.stretches:Stretches",
+            "NAME=T1-T2: Learn a sound from where it is alone in the mixture, such as rain=0:00-0:01.5; several "
+            "stretches with commas. With one name the rest is the stem residual.",
+        ),
+    },
+)

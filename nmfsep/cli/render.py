@@ -13,7 +13,7 @@ from . import console
 from .options import GROUPS, knobs, max_memory, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
-CHANGES = ("group", "mask", "mask_power", "residual", "threads")
+CHANGES = ("group", "two_stems", "mask", "mask_power", "residual", "threads")
 OUTPUT = ("out", "filename", "format", "subtype", "clip_mode", "only", "force")
 GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
 

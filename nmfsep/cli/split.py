@@ -11,33 +11,23 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .guidance import cue_texts, cues
+from .options import knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
 if TYPE_CHECKING:
-    from ..separation.guided import Guide
-
-GROUPS |= {"dictionaries": "Guidance"}
+    from ..separation.guide import Guide
 
 
 @click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @knobs(
     Settings,
-    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
+    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no guidance names them."},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5"},
 )
-@click.option(
-    "-m",
-    "--dictionary",
-    "dictionaries",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    envvar="NMFSEP_DICTIONARY",
-    help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
-)
+@cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
 @click.option("--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails.")
@@ -50,7 +40,6 @@ def command(
     ctx: click.Context,
     /,
     inputs: tuple[str, ...],
-    dictionaries: tuple[str, ...],
     flac: bool,
     short: str | None,
     fail_fast: bool,
@@ -67,12 +56,12 @@ def command(
 
     INPUT is an audio file, or - for standard input. The stems are written below the output folder, with the input's
     rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
-    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. With a dictionary, W is known
-    and the stems are its labels.
+    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. With a dictionary or other
+    guidance, W is known or begun, and the stems are what it names.
     """
     one_thread_of_blas()
     output = output_settings(values, flac, short)
-    guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
+    guide, settings = _model(ctx, values)
     from ..plan import plan
 
     jobs = plan([os.fsdecode(path) for path in inputs], settings, output, guide)
@@ -114,17 +103,19 @@ def command(
     return max((error.exit_code for error in failed), default=0)
 
 
-def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
+def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Settings]:
     own = {name: values[name] for name in Settings.__dataclass_fields__}
-    if not paths:
+    texts = cue_texts(values)
+    if not any(texts.values()):
         return None, Settings(**of_model(ctx, own, "give -k, or a dictionary with -m"))
-    from ..separation.guided import Guide
+    from ..separation.guide import Guide
 
-    guide, default = Guide.read(paths), click.core.ParameterSource.DEFAULT
+    default = click.core.ParameterSource.DEFAULT
     given = {name: value for name, value in own.items() if ctx.get_parameter_source(name) is not default}
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
-        del given["components"]  # meant for runs without a dictionary
-    return guide, guide.settings(given)
+        del given["components"]  # meant for runs without guidance
+    guide = Guide.read(texts, given)
+    return guide, guide.settings()
 
 
 def _require_fit(

@@ -72,9 +72,9 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..budget import memory_needed
+    from ..budget import memory_needed, stretch_of
     from ..plan import inspect
-    from ..separation.guided import Guide
+    from ..separation.guide import Guide
     from ..signal.read import Source
 
     rows = []
@@ -82,7 +82,8 @@ def dry_run(
         with Source(job.path) as source:
             form = inspect(job, source, settings, output, limit, known)
             need = memory_needed(source, settings, output, known)
-            notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
+            guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
+            notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
         row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
         rows.append(row | {"memory": need, "subtype": form.subtype})
         model = " and the model" if job.model else ""

@@ -139,7 +139,7 @@ def _norms(Wt: Matrix, problem: Problem) -> Matrix:
 
 
 def _priced(Zt: Matrix, problem: Problem) -> Matrix:
-    """What the activations of every template cost in all, its norm apart."""
+    """Return what the activations of every template cost in all, its norm apart."""
     price = problem.sparsity * Zt.sum(axis=0, dtype=np.float64)
     if "Z" in problem.costs:
         price = price + np.einsum("tk,tk->k", problem.costs["Z"], Zt, dtype=np.float64)

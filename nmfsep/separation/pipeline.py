@@ -18,8 +18,12 @@ from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
+from .cues.cue import Cue
+from .cues.dictionaries import Dictionaries
+from .cues.stretches import Span, Stretches
 from .dictionary import Dictionary
-from .guided import Guide, analyse_guided
+from .guide import Guide
+from .guided import analyse_guided
 from .learning import Sound
 from .modelling import options, require_model
 from .result import Separation
@@ -53,6 +57,7 @@ def separate(
     components: int | None = None,
     *,
     dictionary: Dictionary | Sequence[Dictionary] | None = None,
+    learn: Mapping[str, Sequence[Span]] | None = None,
     callback: Callback | None = None,
     **settings: Any,
 ) -> Stems:
@@ -62,9 +67,12 @@ def separate(
     ----------
     audio : Audio
     components : int, optional
-        Stems wanted; 2 if not given. With `levels`, those of the level; with a dictionary, its labels.
+        Stems wanted; 2 if not given. With `levels`, those of the level; with guidance, its labels.
     dictionary : Dictionary or sequence of Dictionary, optional
         Templates learned before; `free` and `adapt` then have a meaning.
+    learn : mapping of str to sequence of (float, float), optional
+        Of each sound the stretches of the mixture in which it is alone, begin and end in seconds: it is learned there.
+        With one sound the rest is the stem "residual".
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     **settings
@@ -73,15 +81,22 @@ def separate(
     Returns
     -------
     Stems
-        Loudest first, or, with a dictionary, in the order of its labels.
+        Loudest first, or, with guidance, in the order of its labels.
     """
-    if dictionary is None:
+    cues: list[Cue] = []
+    if dictionary is not None:
+        cues.append(Dictionaries((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary)))
+    if learn is not None:
+        cues.append(Stretches(learn))
+    if not cues:
         chosen = Settings(components=2 if components is None else components, **settings)
         require_model(chosen)
         separation = analyse(audio, chosen, callback)
     else:
-        guide = Guide((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary))
-        separation = analyse_guided(audio, guide.settings({"components": components, **settings}), guide, callback)
+        guide = Guide(tuple(cues), {"components": components, **settings})
+        chosen = guide.settings()
+        guide.check(audio.sample_rate, chosen, 0.0, audio.length / audio.sample_rate)
+        separation = analyse_guided(audio, chosen, guide, callback)
     samples = np.concatenate(list(separation.render(audio)), axis=-1)
     return Stems(samples, separation.names, audio.sample_rate, separation.fits)
 

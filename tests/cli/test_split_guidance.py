@@ -1,0 +1,75 @@
+"""split --learn and --two-stems: what they write, what is kept, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_harness import Cli, assert_add_up, digests, files
+from test_split_dictionary import refused
+
+LEARN = ("split", "beat.wav", "--learn", "kick=0.1-0.2")
+
+
+def test_a_sound_is_learned_from_the_mixture_and_rendered_again(cli: Cli, workshop: Path) -> None:
+    result = cli(*LEARN, "--save-model", "-o", "a")
+    assert (result.code, result.err) == (0, "")
+    assert result.paths == ["a/beat/kick.wav", "a/beat/residual.wav"]
+    assert_add_up([workshop / path for path in result.paths], workshop / "beat.wav")
+    manifest = json.loads((workshop / "a/beat/beat.nmfsep.json").read_text())
+    (cue,) = manifest["guidance"]
+    assert (cue["kind"], cue["labels"], cue["stretches"]) == ("learn", ["kick"], [[0.1, 0.2]])
+    again = cli("render", "a/beat/beat.nmf.npz", "-o", "b")
+    assert again.code == 0, again.err
+    assert digests(again.paths, workshop) == digests(result.paths, workshop)
+    assert "kick learned from 0.1 s to 0.2 s" in cli("inspect", "a/beat/beat.nmf.npz").out.decode()
+
+
+def test_with_a_dictionary_it_is_one_stem_more(cli: Cli, workshop: Path) -> None:
+    result = cli("split", "beat.wav", "-m", "kit.npz", "--learn", "hum=0.3-0.4")
+    assert [Path(path).stem for path in result.paths] == ["kick", "snare", "hum"]
+
+
+@pytest.mark.parametrize(
+    "options", [["-m", "kit.npz", "--learn", "hum=0-0.2"], ["-k", "3", "--seed", "1"]], ids=" ".join
+)
+def test_two_stems_are_one_and_all_others(cli: Cli, workshop: Path, options: list[str]) -> None:
+    name = "kick" if "-m" in options else "component-2"
+    whole, halves = cli.many(
+        ["split", "beat.wav", *options, "-o", "whole", "--save-model"],
+        ["split", "beat.wav", *options, "--two-stems", name, "-o", "two"],
+    )
+    assert halves.paths == [f"two/beat/{name}.wav", f"two/beat/no_{name}.wav"]
+    assert_add_up([workshop / path for path in halves.paths], workshop / "beat.wav")
+    rendered = cli("render", "whole/beat/beat.nmf.npz", "beat.wav", "--two-stems", name, "-o", "again")
+    assert digests(rendered.paths, workshop) == digests(halves.paths, workshop)
+    assert len(whole.paths) == 3
+
+
+USAGE = [
+    (["--learn", "kick=0.1-9"], "beat.wav: --learn kick: there is no 0.1 s to 9 s; what is separated goes from 0 s to"),
+    (["--learn", "kick=0.1-0.2", "--offset", "0.15"], "goes from 0.15 s to"),
+    (["--learn", "kick"], "--learn 'kick' is not NAME=T1-T2; give such as"),
+    (["--learn", "kick=0-0.1", "-m", "kit.npz"], "--learn kick: the name 'kick' is taken by kit.npz"),
+    (["--learn", "kick=0-0.1", "-k", "3"], "labels say what stems there are, so -k is not heeded"),
+    (["--learn", "kick=0-0.1", "--model", "deep", "--levels", "4,2"], "with labels the model is nmf"),
+    (["--learn", "residual=0-0.1"], "--residual residual is the name of another stem"),
+    (["-m", "kit.npz", "--two-stems", "kik"], "--two-stems 'kik' is no stem; did you mean 'kick'?"),
+    (["-k", "2", "--two-stems", "component-1", "--group", "a=1"], "--two-stems and --group contradict each other"),
+    (["-k", "2", "--two-stems", "component-1", "--residual"], "--two-stems and --residual contradict each other"),
+    (["-k", "1", "--two-stems", "component-1"], "there is nothing but that"),
+]
+
+
+def test_what_cannot_be_is_refused_in_one_line_before_any_work(cli: Cli, workshop: Path) -> None:
+    before = files(cli.folder)
+    runs = cli.many(*(["split", "beat.wav", *options] for options, _ in USAGE))
+    for (options, says), result in zip(USAGE, runs, strict=True):
+        assert says in refused(result), options
+    assert files(cli.folder) == before
+
+
+def test_a_dry_run_checks_the_stretches(cli: Cli, workshop: Path) -> None:
+    assert cli(*LEARN, "--dry-run").code == 0
+    assert "there is no" in refused(cli("split", "beat.wav", "--learn", "kick=5-6", "--dry-run"))
