@@ -20,7 +20,7 @@ bench: .venv/tested
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -W default --benchmark-group-by=group --benchmark-columns=median,min,rounds
 	$(BIN)/python tests/benchmarks/table.py
 
-sample-audio: .venv/installed
+sample-audio: .venv/tested
 	$(BIN)/python sample_audio/make.py
 
 lecture: .venv/tested

@@ -142,8 +142,10 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
         return  # it was made
     if known is None and (settings.free or settings.adapt):
         raise UsageError(
-            "--free and --adapt mean something with guidance only", "give a dictionary with -m, or --learn"
+            "--free and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
         )
+    if known is None and settings.midi_by != "track":
+        raise UsageError("--midi-by means something with --midi only")
     STFT(settings.n_fft, settings.hop, settings.window)
     require_model(settings)
     if settings.free or settings.adapt or (known and known.moves(settings)):  # which need a solver that has penalties

@@ -165,5 +165,10 @@ CUES = Registry(
             "NAME=T1-T2: Learn a sound from where it is alone in the mixture, such as rain=0:00-0:01.5; several "
             "stretches with commas. With one name the rest is the stem residual.",
         ),
+        "midi": (
+            "separation.cues.scores:Scores",
+            "[NAME=]FILE: Listen for the notes of a MIDI file: all are the stem NAME, or its tracks are stems. Where "
+            "in the sound they are played, and how fast, is found. Several add up.",
+        ),
     },
 )

@@ -113,6 +113,10 @@ class Guide:
             raise UsageError(f"with {what} the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
+        if given.get("midi_by", "track") != "track" and not any(
+            isinstance(cue, CUES.load("midi")) for cue in self.cues
+        ):
+            raise UsageError("--midi-by means something with --midi only")
         if given.get("smoothness"):
             raise UsageError(f"smoothness means nothing with {what}", "leave out --smoothness, or try --sparsity")
         if given.get("hop_length") is not None and given.get("n_fft") is None:

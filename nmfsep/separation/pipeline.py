@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from ..errors import UsageError
 from ..nmf.factors import Factors
 from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
+from ..registry import CUES
 from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
@@ -58,6 +60,7 @@ def separate(
     *,
     dictionary: Dictionary | Sequence[Dictionary] | None = None,
     learn: Mapping[str, Sequence[Span]] | None = None,
+    midi: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
     callback: Callback | None = None,
     **settings: Any,
 ) -> Stems:
@@ -73,6 +76,8 @@ def separate(
     learn : mapping of str to sequence of (float, float), optional
         Of each sound the stretches of the mixture in which it is alone, begin and end in seconds: it is learned there.
         With one sound the rest is the stem "residual".
+    midi : path, or mapping of str to path, optional
+        A MIDI file whose tracks or, with midi_by="pitch", pitches are stems, or one for each stem.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     **settings
@@ -88,6 +93,10 @@ def separate(
         cues.append(Dictionaries((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary)))
     if learn is not None:
         cues.append(Stretches(learn))
+    if midi is not None:
+        files = {"": midi} if isinstance(midi, (str, os.PathLike)) else midi
+        texts = [f"{name}={os.fspath(path)}" if name else os.fspath(path) for name, path in files.items()]
+        cues.append(CUES.load("midi").read(texts, settings))
     if not cues:
         chosen = Settings(components=2 if components is None else components, **settings)
         require_model(chosen)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry import CONVOLUTIVE, DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
-from .choices import CHANNEL_MODES, WINDOWS
+from .choices import CHANNEL_MODES, MIDI_STEMS, WINDOWS
 from .knob import check_all, knob
 
 
@@ -91,6 +91,7 @@ class Settings:
         high=1,
         group="Guidance",
     )
+    midi_by: str = knob("track", "What the stems of a MIDI file without NAME= are.", names=MIDI_STEMS, group="Guidance")
     threads: int | None = knob(
         None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
     )

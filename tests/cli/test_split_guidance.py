@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,41 @@ def test_two_stems_are_one_and_all_others(cli: Cli, workshop: Path, options: lis
     assert len(whole.paths) == 3
 
 
+def test_a_score_names_the_stems_and_is_rendered_again(cli: Cli, workshop: Path) -> None:
+    mido = pytest.importorskip("mido")
+    file = mido.MidiFile(ticks_per_beat=100)
+    for name, note in (("low", 54), ("high", 66)):
+        track = file.add_track(name)
+        track += [mido.Message("note_on", note=note, time=0), mido.Message("note_off", note=note, time=50)]
+    file.save(workshop / "score.mid")
+    result = cli("split", "beat.wav", "--midi", "score.mid", "--save-model", "-o", "a")
+    assert result.paths == ["a/beat/low.wav", "a/beat/high.wav"]
+    assert_add_up([workshop / path for path in result.paths], workshop / "beat.wav")
+    (cue,) = json.loads((workshop / "a/beat/beat.nmfsep.json").read_text())["guidance"]
+    assert (cue["kind"], cue["path"], cue["labels"]) == ("midi", "score.mid", ["low", "high"])
+    again = cli("render", "a/beat/beat.nmf.npz", "-o", "b")
+    assert digests(again.paths, workshop) == digests(result.paths, workshop)
+    assert "midi: score.mid" in cli("inspect", "a/beat/beat.nmf.npz").out.decode()
+    named = cli("split", "beat.wav", "--midi", "all=score.mid", "-o", "c")
+    assert named.paths == ["c/beat/all.wav", "c/beat/residual.wav"]
+    (workshop / "broken.mid").write_bytes(b"MThd")
+    assert "broken.mid: is not a MIDI file" in refused(cli("split", "beat.wav", "--midi", "broken.mid"))
+    assert "gone.mid: no such file or directory" in refused(cli("split", "beat.wav", "--midi", "x=gone.mid"))
+
+
+def test_without_mido_it_is_said_what_to_install(cli: Cli, workshop: Path) -> None:
+    (workshop / "empty").mkdir()
+    (workshop / "empty" / "mido.py").write_text("raise ImportError")
+    (workshop / "score.mid").write_bytes(b"")
+    path = os.pathsep.join([str(workshop / "empty"), str(Path(__file__).parents[2])])
+    result = cli("split", "beat.wav", "--midi", "score.mid", env=cli.env(PYTHONPATH=path))
+    assert "score.mid: reading MIDI needs mido; install it with: pip install 'nmfsep[midi]'" in refused(result)
+
+
 USAGE = [
+    (["-k", "2", "--midi-by", "pitch"], "--midi-by means something with --midi only"),
+    (["--learn", "kick=0-0.1", "--midi-by", "pitch"], "--midi-by means something with --midi only"),
+    (["--midi", "x="], "names no file; give NAME=score.mid"),
     (["--learn", "kick=0.1-9"], "beat.wav: --learn kick: there is no 0.1 s to 9 s; what is separated goes from 0 s to"),
     (["--learn", "kick=0.1-0.2", "--offset", "0.15"], "goes from 0.15 s to"),
     (["--learn", "kick"], "--learn 'kick' is not NAME=T1-T2; give such as"),
