@@ -20,8 +20,8 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     if isinstance(known, Saved):
         return memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
     if known is not None:
-        moved = known.moves(settings)
-        return memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved)
+        moved, extra = known.moves(settings), sum(cue.matrices for cue in known.cues)
+        return memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)

@@ -170,5 +170,10 @@ CUES = Registry(
             "[NAME=]FILE: Listen for the notes of a MIDI file: all are the stem NAME, or its tracks are stems. Where "
             "in the sound they are played, and how fast, is found. Several add up.",
         ),
+        "labels": (
+            "separation.cues.labels:Labels",
+            "FILE: Listen for the names of an Audacity label track when, and between which frequencies, it has them; "
+            "names of other cues get their times from it.",
+        ),
     },
 )

@@ -61,6 +61,7 @@ def separate(
     dictionary: Dictionary | Sequence[Dictionary] | None = None,
     learn: Mapping[str, Sequence[Span]] | None = None,
     midi: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    labels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     callback: Callback | None = None,
     **settings: Any,
 ) -> Stems:
@@ -78,6 +79,8 @@ def separate(
         With one sound the rest is the stem "residual".
     midi : path, or mapping of str to path, optional
         A MIDI file whose tracks or, with midi_by="pitch", pitches are stems, or one for each stem.
+    labels : path or sequence of path, optional
+        Label tracks of Audacity: when, and between which frequencies, sounds are heard.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     **settings
@@ -97,6 +100,9 @@ def separate(
         files = {"": midi} if isinstance(midi, (str, os.PathLike)) else midi
         texts = [f"{name}={os.fspath(path)}" if name else os.fspath(path) for name, path in files.items()]
         cues.append(CUES.load("midi").read(texts, settings))
+    if labels is not None:
+        texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
+        cues.append(CUES.load("labels").read(texts, settings))
     if not cues:
         chosen = Settings(components=2 if components is None else components, **settings)
         require_model(chosen)

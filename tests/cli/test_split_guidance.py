@@ -79,6 +79,27 @@ def test_without_mido_it_is_said_what_to_install(cli: Cli, workshop: Path) -> No
     assert "score.mid: reading MIDI needs mido; install it with: pip install 'nmfsep[midi]'" in refused(result)
 
 
+def test_a_label_track_names_the_stems_and_is_rendered_again(cli: Cli, workshop: Path) -> None:
+    (workshop / "track.txt").write_text("0\t0.3\tkick\n\\\t0\t1000\n0.2\t0.75\tsnare\n")
+    result = cli("split", "beat.wav", "--labels", "track.txt", "--save-model", "-o", "a")
+    assert (result.code, result.err) == (0, "")
+    assert result.paths == ["a/beat/kick.wav", "a/beat/snare.wav"]
+    assert_add_up([workshop / path for path in result.paths], workshop / "beat.wav")
+    (cue,) = json.loads((workshop / "a/beat/beat.nmfsep.json").read_text())["guidance"]
+    assert (cue["kind"], cue["path"], cue["labels"]) == ("labels", "track.txt", ["kick", "snare"])
+    again = cli("render", "a/beat/beat.nmf.npz", "-o", "b")
+    assert digests(again.paths, workshop) == digests(result.paths, workshop)
+    both, plain = cli.many(
+        ["split", "beat.wav", "-m", "kit.npz", "--labels", "track.txt", "-o", "c"],
+        ["split", "beat.wav", "-m", "kit.npz", "-o", "d"],
+    )
+    assert [Path(path).name for path in both.paths] == ["kick.wav", "snare.wav"]
+    assert digests(both.paths, workshop) != digests(plain.paths, workshop)
+    (workshop / "bad.txt").write_text("0\t1\tkick\n1\t0.5\tsnare\n")
+    told = refused(cli("split", "beat.wav", "--labels", "bad.txt"))
+    assert "bad.txt: line 2: ends at 0.5 s, before it begins at 1 s; put the earlier time first" in told
+
+
 USAGE = [
     (["-k", "2", "--midi-by", "pitch"], "--midi-by means something with --midi only"),
     (["--learn", "kick=0-0.1", "--midi-by", "pitch"], "--midi-by means something with --midi only"),

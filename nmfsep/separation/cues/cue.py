@@ -104,11 +104,14 @@ class Cue(ABC):
         Whether one label of it can do with the rest as free templates, without being asked to.
     moves : bool
         Whether templates of it move even without --adapt.
+    matrices : int
+        How many matrices as large as the activations it takes beside them.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     alone: ClassVar[bool] = True
     moves: ClassVar[bool] = False
+    matrices: ClassVar[int] = 0
 
     @classmethod
     @abstractmethod

@@ -49,6 +49,7 @@ class Scores(Cue):
 
     defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
     moves: ClassVar[bool] = True
+    matrices: ClassVar[int] = 3
     notes: tuple[Note, ...]
     paths: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
