@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .nmf.fit import Callback
 from .plan import Job, inspect
+from .registry import EXPORTS
 from .separation import saved_file
 from .separation.guided import analyse_guided
 from .separation.modelling import resolved
@@ -92,12 +93,15 @@ def run(
                 track.save(model, settings)
                 files.append(model)
                 clock.lap("save")
-            manifest = track.manifest(settings, files, clock)
+            exports = [stack.enter_context(Output(path)) for _, path in job.exports]
+            for (name, _), file in zip(job.exports, exports, strict=True):
+                file.write(EXPORTS.load(name).encode(separation, audio.sample_rate, begin))
+            manifest = track.manifest(settings, files, clock, exports)
             note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
             note.write(encode(manifest | {"complete": False, "former": vouched_files(job.manifest)}))
             vouch.write(encode(manifest))
-            stale = sorted(written_by_us(job.manifest) - {*job.targets, job.model, job.kept})
-            publish(files, note, vouch, stale)
+            stale = sorted(written_by_us(job.manifest) - {*job.files, job.kept})
+            publish([*files, *exports], note, vouch, stale)
         return manifest
 
 
@@ -214,7 +218,9 @@ class _Track:
             return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
         return _entry(files[-1], folder) if job.model is not None else None
 
-    def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
+    def manifest(
+        self, settings: Settings, files: list[Output], clock: _Clock, exports: Sequence[Output] = ()
+    ) -> Manifest:
         """Return the manifest of what was written."""
         job, audio, source = self.job, self.audio, self.source
         folder = job.manifest.parent if job.manifest else Path()
@@ -252,6 +258,9 @@ class _Track:
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
             "model": self._model(folder, files),
+            "exports": [
+                {"kind": name, **_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
+            ],
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
             "gain": self.gain,

@@ -12,10 +12,10 @@ from .access import require_free, require_readable, require_space
 from .budget import length_of, memory_needed, model_size, stretch_of
 from .errors import UsageError
 from .manifest import vouched_model
-from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
+from .naming import beside, check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
-from .registry import suggestion
+from .registry import EXPORTS, suggestion
 from .separation.grouping import arrange
 from .separation.guide import Guide
 from .separation.modelling import require_model
@@ -46,6 +46,8 @@ class Job:
         Where the factorization is kept, if it is to be.
     kept : Path or None
         The model in place that is rendered from, which stays.
+    exports : tuple of (str, Path)
+        What else is written, by names of the registry, and where.
     """
 
     path: str
@@ -56,6 +58,17 @@ class Job:
     manifest: Path | None
     model: Path | None = None
     kept: Path | None = None
+    exports: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """What is told on standard output: stems and exports."""
+        return (*self.targets, *(path for _, path in self.exports))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written but the manifest."""
+        return (*self.results, *filter(None, (self.model,)))
 
 
 def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, known: Known | None = None) -> list[Job]:
@@ -81,8 +94,12 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
             raise UsageError("-o - takes one input", "name a folder with -o to separate several")
         if output.save_model:
             raise UsageError("--save-model needs a folder for the model", "name one with -o")
+        if output.exports:
+            raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
         if FORMATS[output.format].container != "WAV":
             raise UsageError("-o - writes WAV only", "leave out --format")
+    for name in output.exports:
+        EXPORTS.load(name).require()
     if list(inputs).count("-") > 1:
         raise UsageError("standard input can be read only once")
     for path in inputs:
@@ -91,8 +108,7 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
     _require_distinct(jobs)
     for job in jobs:
         if job.manifest is not None:
-            targets = (*job.targets, *filter(None, (job.model,)))
-            require_free(targets, job.manifest, (*inputs, *_files(known)), output.force, job.kept)
+            require_free(job.files, job.manifest, (*inputs, *_files(known)), output.force, job.kept)
     return jobs
 
 
@@ -188,7 +204,8 @@ def _job(
         before = vouched_model(manifest)
         kept = before if before and before.is_file() and os.path.samefile(before, os.fsencode(known.path)) else None
     model = folder / model_name(track) if output.save_model else None
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept)
+    exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
+    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports)
 
 
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
@@ -201,7 +218,7 @@ def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
 def _require_distinct(jobs: Sequence[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
-        for target in filter(None, (*job.targets, job.model, job.manifest)):
+        for target in filter(None, (*job.files, job.manifest)):
             key = collision_key(target)
             if key in seen:
                 other = seen[key].path

@@ -177,3 +177,12 @@ CUES = Registry(
         ),
     },
 )
+
+# What can be written beside the stems.
+EXPORTS = Registry(
+    "export",
+    {
+        "midi": ("separation.exports.midi:Midi", "the notes of each stem, by pitches and onsets"),
+        "labels": ("separation.exports.labels:Labels", "when each stem sounds, as a label track of Audacity"),
+    },
+)

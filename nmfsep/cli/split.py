@@ -90,7 +90,7 @@ def command(
             done.append(manifest)
             report(job, manifest, quiet, verbose)
             if not as_json:
-                console.print_paths(job.targets)
+                console.print_paths(job.results)
             continue
         console.say(console.describe(failed[-1]))
         if fail_fast:

@@ -129,3 +129,25 @@ def test_what_cannot_be_is_refused_in_one_line_before_any_work(cli: Cli, worksho
 def test_a_dry_run_checks_the_stretches(cli: Cli, workshop: Path) -> None:
     assert cli(*LEARN, "--dry-run").code == 0
     assert "there is no" in refused(cli("split", "beat.wav", "--learn", "kick=5-6", "--dry-run"))
+
+
+def test_exports_lie_beside_the_stems_and_are_vouched_for(cli: Cli, workshop: Path) -> None:
+    pytest.importorskip("mido")
+    exports = ["--export-midi", "--export-labels"]
+    result = cli("split", "beat.wav", "-k", "2", *exports, "--save-model", "-o", "a")
+    assert (result.code, result.err) == (0, "")
+    assert result.paths[2:] == ["a/beat/beat.mid", "a/beat/beat.labels.txt"]
+    manifest = json.loads((workshop / "a/beat/beat.nmfsep.json").read_text())
+    assert [entry["kind"] for entry in manifest["exports"]] == ["midi", "labels"]
+    assert cli("check", "a").code == 0
+    rendered = cli("render", "a/beat/beat.nmf.npz", "-o", "b", *exports)
+    assert digests(rendered.paths, workshop) == digests(result.paths, workshop)
+    assert (
+        cli("split", "beat.wav", "-k", "2", "--export-labels", "-o", "a").code == 0
+    )  # what it does not write again goes
+    assert not (workshop / "a/beat/beat.mid").exists()  # what is not written again goes
+    (workshop / "a/beat/beat.labels.txt").write_text("mine")
+    assert "exists and was not written by nmfsep" in refused(cli("split", "beat.wav", "-k", "2", *exports, "-o", "a"))
+    assert "needs a folder" in refused(cli("split", "beat.wav", "-k", "2", "--export-midi", "-o", "-"))
+    dry = cli("split", "beat.wav", "-k", "2", *exports, "-o", "c", "--dry-run")
+    assert dry.paths[2:] == ["c/beat/beat.mid", "c/beat/beat.labels.txt"]
