@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...nmf.factors import Matrix
 from ...settings import Settings
 from ...signal.audio import Audio
-from ...signal.stft import STFT
+from ...signal.stft import BLOCK, STFT
 
 AS_ASKED = np.nan  # the leash of templates that --adapt decides for
 Costs = dict[str, Matrix]
@@ -91,6 +91,23 @@ class Heard:
     def end(self) -> float:
         """Seconds of the file up to its end."""
         return self.begin + self.audio.length / self.audio.sample_rate
+
+    def frames(self, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
+        """Return the magnitudes of some frames of the mean of all channels, (frames, bins); indices rise."""
+        mono = self.audio.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        count = stft.n_frames(self.audio.length)
+        found: Matrix = np.empty((len(indices), stft.bins), np.float32)
+        for start in range(0, count, BLOCK):  # never all of the sound at once
+            here = np.flatnonzero((indices >= start) & (indices < start + BLOCK))
+            if len(here):
+                block = stft.forward_block(mono, start, min(count, start + BLOCK))[0]
+                found[here] = np.abs(block[indices[here] - start])
+        return found
+
+
+def some(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return at most so many of some indices, evenly spread."""
+    return indices[:: -(-len(indices) // most)] if len(indices) else indices
 
 
 class Cue(ABC):

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ...nmf.factorize import factorize
 from ...nmf.factors import Matrix
+from ...nmf.kernels.choose import ONCE
 from ...signal.stft import STFT
 from ..dictionary import check_label, unit
-from ..spectra import magnitudes
-from .cue import Costs, Cue, Evidence, Heard
+from .cue import Costs, Cue, Evidence, Heard, some
 
 LARGEST = 1 << 22  # bytes of a file
 TEMPLATES = 12  # of each label
-LEARNED = 30  # iterations by which they are begun
+LEARNED, LEARNED_FROM = 30, 2000  # iterations by which they are begun, and the most frames
 ALONE = 0.3  # seconds at the least that a label must be heard alone, to begin from these
 OUTSIDE_TIME, OUTSIDE_RANGE = 100.0, 10.0  # costs
 
@@ -122,16 +122,16 @@ class Labels(Cue):
         self.check(audio.sample_rate, stfts, heard.begin, heard.end)
         evidence = []
         for stft in stfts:
-            X, _ = magnitudes(audio.samples.mean(axis=0, keepdims=True), stft, heard.settings.threads)
-            rate = audio.sample_rate / stft.hop_length
-            active = {name: self._active(heard, stft, X.shape[1], name) for name in self.labels}
+            frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
+            active = {name: self._active(heard, stft, frames, name) for name in self.labels}
             crowd = np.sum(list(active.values()), axis=0)
             parts = []
             for name in labels:
                 alone = active[name] & (crowd == 1)
                 chosen = alone if alone.sum() >= ALONE * rate else active[name]
                 inside = self._inside(heard, stft, name)
-                parts.append(_begun(X[:, chosen] * inside[:, None], heard))
+                X = heard.frames(stft, some(np.flatnonzero(chosen), LEARNED_FROM))
+                parts.append(_begun((X * inside).T, heard))
             owners = np.repeat(np.arange(len(labels)), TEMPLATES)
             evidence.append(Evidence(stft, np.concatenate(parts, axis=1), owners, np.ones(len(owners))))
         return evidence, []
@@ -180,8 +180,8 @@ def _begun(X: Matrix, heard: Heard) -> Matrix:
     settings = heard.settings
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
-    options: dict[str, Any] = {"start": "random", "max_iter": LEARNED, "tol": 0.0, "threads": settings.threads}
-    return unit(factorize(X, TEMPLATES, seed=settings.seed, **options).factors.W)
+    options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}
+    return unit(factorize(X, TEMPLATES, start="random", max_iter=LEARNED, tol=0.0, **options).factors.W)
 
 
 def parse(data: bytes, path: str) -> list[Region]:

@@ -13,22 +13,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError, UsageError
 from ...nmf.factors import Matrix
-from ...settings import Settings
 from ...signal.stft import STFT
 from ..dictionary import check_label, unit
-from ..spectra import magnitudes
 from . import combs
 from .alignment import Alignment, align
-from .cue import Cue, Evidence, Heard
+from .cue import Cue, Evidence, Heard, some
 from .midi import Note, read_notes
 
 EARLY, LATE = 0.1, 0.2  # seconds by which a note may begin sooner and end later than the score says
 ATTACK = 0.1  # seconds after a note's begin in which what is not harmonic sounds
 STRUCK = 1.0  # seconds that a drum rings at the most
 LEASH = 1.0  # share of the way that templates may move
+STROKES = 500  # frames of a drum that are looked at
 DYING = 0.15  # seconds in which it dies away
 
 
@@ -123,7 +123,6 @@ class Scores(Cue):
         frequencies = stft.frequencies(audio.sample_rate)
         tonal = [pitch for _, pitch, drum in voices if not drum]
         combed = iter(combs.harmonic(tonal, frequencies).T if tonal else ())
-        rises = _rises(heard, stft) if len(tonal) < len(voices) else np.empty((0, 0))
         W = np.empty((stft.bins, 2 * len(voices)), np.float32)
         Z = np.zeros((2 * len(voices), frames), np.float32)
         owners = np.repeat([labels.index(stem) for stem, _, _ in voices], 2)
@@ -152,8 +151,8 @@ class Scores(Cue):
             which = Z[2 * k if note.drum else 2 * k + 1, first:attack]
             np.maximum(which, loud, out=which)
         for k, (_, _, drum) in enumerate(voices):
-            if drum and rises.size:
-                spectrum = (Z[2 * k] > 0).astype(np.float32) @ rises
+            if drum:
+                spectrum = _struck(heard, stft, np.flatnonzero(Z[2 * k]))
                 if spectrum.any():
                     W[:, 2 * k : 2 * k + 2] = unit(spectrum[:, None])
         return Evidence(stft, W, owners.astype(np.intp), np.full(2 * len(voices), LEASH), Z)
@@ -174,13 +173,13 @@ def _played(notes: Sequence[Note], at: Alignment, seconds: float) -> list[Note]:
     ]
 
 
-def _rises(heard: Heard, stft: STFT) -> Matrix:
-    """Return what each frame of the mixture adds to the one two before, (frames, bins)."""
-    settings: Settings = heard.settings
-    X, _ = magnitudes(heard.audio.samples.mean(axis=0, keepdims=True), stft, settings.threads)
-    rises: Matrix = np.zeros((X.shape[1], X.shape[0]), np.float32)
-    np.maximum(X.T[2:] - X.T[:-2], 0, out=rises[2:])
-    return rises
+def _struck(heard: Heard, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
+    """Return what frames in which a drum is struck add to those two before, all together, (bins,)."""
+    chosen = some(indices[indices >= 2], STROKES)
+    both = np.union1d(chosen, chosen - 2)
+    levels = heard.frames(stft, both)
+    after, before = (levels[np.searchsorted(both, frames)] for frames in (chosen, chosen - 2))
+    return np.asarray(np.maximum(after - before, 0).sum(axis=0))
 
 
 def _name_and_path(text: str) -> tuple[str | None, str]:
