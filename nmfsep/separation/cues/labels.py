@@ -26,7 +26,7 @@ from .cue import Costs, Cue, Evidence, Heard, some
 
 LARGEST = 1 << 22  # bytes of a file
 TEMPLATES = 12  # of each label
-LEARNED, LEARNED_FROM = 30, 2000  # iterations by which they are begun, and the most frames
+LEARNED, LEARNED_FROM = 30, 600  # iterations by which they are begun, and the most frames
 ALONE = 0.3  # seconds at the least that a label must be heard alone, to begin from these
 OUTSIDE_TIME, OUTSIDE_RANGE = 100.0, 10.0  # costs
 
