@@ -24,7 +24,7 @@ bench: .venv/tested
 bench-scale: .venv/tested
 	$(BIN)/python tests/benchmarks/scale.py
 
-sample-audio: .venv/installed
+sample-audio: .venv/tested
 	$(BIN)/python sample_audio/make.py
 
 lecture: .venv/tested

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .nmf.fit import Callback
 from .plan import Job, inspect
+from .registry import EXPORTS
 from .resume import promised
 from .separation import saved_file
 from .separation.guided import analyse_guided
@@ -55,7 +56,7 @@ def run(
     settings : Settings
     output : OutputSettings
     known : Guide or Saved, optional
-        The dictionaries to separate with, or the factorization to render.
+        What the separation is told beforehand, or the factorization to render.
     limit : int, optional
         Bytes of memory that may be taken.
     threads : int, optional
@@ -81,7 +82,8 @@ def run(
         form = inspect(job, source, here, output, limit, known)
         audio = source.read(output.offset, output.duration)
         clock.lap("read")
-        separation = _separation(audio, here, known, progress)
+        begin = source.stretch(output.offset)[0] / source.sample_rate
+        separation = _separation(audio, here, known, progress, begin)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = _Track(job, source, form, audio, separation, output, gain, known)
@@ -97,20 +99,25 @@ def run(
                 track.save(model, settings)
                 files.append(model)
                 clock.lap("save")
-            manifest = track.manifest(settings, files, clock)
+            exports = [stack.enter_context(Output(path)) for _, path in job.exports]
+            for (name, _), file in zip(job.exports, exports, strict=True):
+                file.write(EXPORTS.load(name).encode(separation, audio.sample_rate, begin))
+            manifest = track.manifest(settings, files, clock, exports)
             note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
             note.write(encode(manifest | {"complete": False, "former": vouched_files(job.manifest)}))
             vouch.write(encode(manifest))
-            stale = sorted(written_by_us(job.manifest) - {*job.targets, job.model, job.kept})
-            publish(files, note, vouch, stale)
+            stale = sorted(written_by_us(job.manifest) - {*job.files, job.kept})
+            publish([*files, *exports], note, vouch, stale)
         return manifest
 
 
-def _separation(audio: Audio, settings: Settings, known: Known | None, progress: Callback | None) -> Separation:
+def _separation(
+    audio: Audio, settings: Settings, known: Known | None, progress: Callback | None, begin: float
+) -> Separation:
     if isinstance(known, Saved):
         return known.separation(audio, settings)
     if known is not None:
-        return analyse_guided(audio, settings, known, progress)
+        return analyse_guided(audio, settings, known, progress, begin)
     return analyse(audio, settings, progress)
 
 
@@ -203,11 +210,11 @@ class _Track:
         """Write the factorization."""
         first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
         mixture = mixture_of(self.job.path, self.audio, first, to_end)
-        saved_file.write(file, self.separation, settings, mixture, self._dictionaries(), versions())
+        saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
 
-    def _dictionaries(self) -> list[dict[str, Any]]:
+    def _guidance(self) -> list[dict[str, Any]]:
         frames = [layer.stft.n_fft for layer in self.separation.layers]
-        return self.known.provenance(frames) if self.known else []
+        return self.known.about(frames) if self.known else []
 
     def _model(self, folder: Path, files: list[Output]) -> dict[str, Any] | None:
         """Return the entry of the model that lies with the stems, if one does."""
@@ -217,7 +224,9 @@ class _Track:
             return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
         return _entry(files[-1], folder) if job.model is not None else None
 
-    def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
+    def manifest(
+        self, settings: Settings, files: list[Output], clock: _Clock, exports: Sequence[Output] = ()
+    ) -> Manifest:
         """Return the manifest of what was written."""
         job, audio, source = self.job, self.audio, self.source
         folder = job.manifest.parent if job.manifest else Path()
@@ -252,10 +261,13 @@ class _Track:
             },
             "settings": resolved(settings),
             "output": promised(self.output),
-            "dictionaries": self._dictionaries(),
+            "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,
             "model": self._model(folder, files),
+            "exports": [
+                {"kind": name, **_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
+            ],
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
             "gain": self.gain,

@@ -20,7 +20,8 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     if isinstance(known, Saved):
         return memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
     if known is not None:
-        return memory.estimate_guided(settings, source.channels, length, threads, views, stems)
+        moved, extra = known.moves(settings), sum(cue.matrices for cue in known.cues)
+        return memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
     return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
@@ -41,11 +42,16 @@ def length_of(source: Source, output: OutputSettings) -> int | None:
     return rest if count is None else min(rest, count)
 
 
+def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | None]:
+    """Return where the stretch asked for begins and ends, in seconds; None if the header does not say the end."""
+    first, length = source.stretch(output.offset)[0], length_of(source, output)
+    return first / source.sample_rate, None if length is None else (first + length) / source.sample_rate
+
+
 def _views(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames that is known before the fit."""
     if isinstance(known, Saved):
         sizes = [(layer.stft, layer.model.factors[0].components) for layer in known.layers]
     else:
-        views = known.fitted(source.sample_rate, settings)[0].views if known else ()
-        sizes = [(view.stft, view.W.shape[1]) for view in views]
+        return known.sizes(source.sample_rate, settings) if known else []
     return [(stft.n_fft, stft.hop_length, templates) for stft, templates in sizes]

@@ -73,11 +73,11 @@ def load(path: Path) -> Manifest:
 
 
 def files_of(manifest: Manifest) -> list[dict[str, Any]]:
-    """Return the entries of the files that a manifest vouches for: stems with the model saved with them, or others."""
+    """Return the entries of the files that a manifest vouches for: stems with what lies beside them, or others."""
     if "kind" in manifest:
         return [*manifest["files"]]
     model = manifest.get("model")
-    return [*manifest["stems"], *([model] if model else [])]
+    return [*manifest["stems"], *([model] if model else []), *manifest.get("exports", [])]
 
 
 def _can_be_summed(manifest: Manifest) -> bool:

@@ -55,13 +55,16 @@ def estimate_guided(
     threads: int,
     views: Sequence[tuple[int, int, int]],
     stems: int | None = None,
+    moved: bool | None = None,
+    extra: int = 0,
 ) -> int:
-    """Return about how many bytes separating with a dictionary takes at its peak.
+    """Return about how many bytes separating with a guide takes at its peak.
 
-    `views` has n_fft, hop_length and templates of each.
+    `views` has n_fft, hop_length and templates of each; `moved` says whether templates move, if not the settings do,
+    `extra` how many matrices there are as large as the activations.
     """
     stacked = channels if settings.channels == "joint" else 1
-    moved = bool(settings.free or settings.adapt)
+    moved = bool(settings.free or settings.adapt) if moved is None else moved
     held, peak, render = 0, 0, 0
     stems = settings.components + (settings.residual is not None) if stems is None else stems
     for n_fft, hop, templates in views:
@@ -69,7 +72,7 @@ def estimate_guided(
         spectrogram = 4 * frames * bins * stacked
         transform = 4 * threads * stacked * min(256, frames) * (n_fft + 2 * bins)  # frames, and the same transformed
         activations = 4 * k * frames * stacked
-        fit = 6 * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
+        fit = (6 + extra) * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
         if settings.free:  # what the dictionary leaves, and where the free templates start
             fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
         peak = max(peak, held + spectrogram + max(transform, fit))

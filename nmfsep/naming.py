@@ -62,6 +62,11 @@ def model_name(track: str) -> str:
     return fit_name(_harmless(track) + MODEL, MODEL)
 
 
+def beside(track: str, suffix: str) -> str:
+    """Return the name of another file about a track."""
+    return fit_name(_harmless(track) + suffix, suffix)
+
+
 def fit_name(name: str, ending: str | None = None) -> str:
     """Return the name, or one of NAME_MAX bytes that keeps its beginning and its ending."""
     raw = os.fsencode(name)

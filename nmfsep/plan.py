@@ -9,17 +9,17 @@ from pathlib import Path
 
 from . import memory
 from .access import identities, require_free, require_readable, require_space
-from .budget import length_of, memory_needed, model_size
+from .budget import length_of, memory_needed, model_size, stretch_of
 from .errors import UsageError
 from .inputs import Input
 from .manifest import vouched_model
-from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
+from .naming import beside, check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
-from .registry import suggestion
+from .registry import EXPORTS, suggestion
 from .resume import promises
 from .separation.grouping import arrange
-from .separation.guided import Guide
+from .separation.guide import Guide
 from .separation.modelling import require_model
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
@@ -48,6 +48,8 @@ class Job:
         Where the factorization is kept, if it is to be.
     kept : Path or None
         The model in place that is rendered from, which stays.
+    exports : tuple of (str, Path)
+        What else is written, by names of the registry, and where.
     promised : bool
         Whether the manifest in place promises these very stems of an input that has not been looked at yet.
     """
@@ -60,12 +62,23 @@ class Job:
     manifest: Path | None
     model: Path | None = None
     kept: Path | None = None
+    exports: tuple[tuple[str, Path], ...] = ()
     promised: bool = False
 
     @property
+    def results(self) -> tuple[Path, ...]:
+        """What is told on standard output: stems and exports."""
+        return (*self.targets, *(path for _, path in self.exports))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written but the manifest."""
+        return (*self.results, *filter(None, (self.model,)))
+
+    @property
     def outputs(self) -> tuple[Path, ...]:
-        """All files that will be written."""
-        return (*self.targets, *filter(None, (self.model, self.manifest)))
+        """All that is written."""
+        return (*self.files, *filter(None, (self.manifest,)))
 
 
 def plan(
@@ -99,8 +112,12 @@ def plan(
             raise UsageError("-o - takes one input", "name a folder with -o to separate several")
         if output.save_model:
             raise UsageError("--save-model needs a folder for the model", "name one with -o")
+        if output.exports:
+            raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
         if FORMATS[output.format].container != "WAV":
             raise UsageError("-o - writes WAV only", "leave out --format")
+    for name in output.exports:
+        EXPORTS.load(name).require()
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
     for entry in entries:
@@ -111,7 +128,7 @@ def plan(
     promise = promises(settings, output, known) if resume else None
     protected = identities((*paths, *files_of(known)))
     for number, job in enumerate(jobs):
-        if promise is not None and job.manifest is not None and promise.kept(job.manifest, job.targets, job.model):
+        if promise is not None and job.manifest is not None and promise.kept(job.manifest, job.files):
             jobs[number] = replace(job, promised=True)
         else:
             require_room(job, protected, output)
@@ -121,8 +138,7 @@ def plan(
 def require_room(job: Job, protected: set[tuple[int, int]], output: OutputSettings) -> None:
     """Raise UsageError where a job would write over files that it must not touch; `protected` identifies more such."""
     if job.manifest is not None:
-        targets = (*job.targets, *filter(None, (job.model,)))
-        require_free(targets, job.manifest, protected, output.force, job.kept)
+        require_free(job.files, job.manifest, protected, output.force, job.kept)
 
 
 def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:
@@ -143,12 +159,12 @@ def inspect(
     Raises
     ------
     UsageError
-        The container cannot hold the stems, memory would not suffice, or a dictionary cannot be converted.
+        The container cannot hold the stems, memory would not suffice, or a cue does not fit.
     InputError
         The stretch asked for begins after the end.
     """
     if isinstance(known, Guide):
-        known.fitted(source.sample_rate, settings)
+        known.check(source.sample_rate, settings, *stretch_of(source, output))
     elif known is not None:
         known.require(source.sample_rate, source.channels, length_of(source, output))
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
@@ -170,10 +186,14 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
     if isinstance(known, Saved):
         return  # it was made
     if known is None and (settings.free or settings.adapt):
-        raise UsageError("--free and --adapt mean something with a dictionary only", "give one with -m")
+        raise UsageError(
+            "--free and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
+        )
+    if known is None and settings.midi_by != "track":
+        raise UsageError("--midi-by means something with --midi only")
     STFT(settings.n_fft, settings.hop, settings.window)
     require_model(settings)
-    if settings.free or settings.adapt:  # which need a solver that has penalties
+    if settings.free or settings.adapt or (known and known.moves(settings)):  # which need a solver that has penalties
         choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 
@@ -213,7 +233,8 @@ def _job(
         before = vouched_model(manifest)
         kept = before if before and before.is_file() and os.path.samefile(before, os.fsencode(known.path)) else None
     model = folder / model_name(track) if output.save_model else None
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept)
+    exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
+    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports)
 
 
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
@@ -226,7 +247,7 @@ def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
 def _require_distinct(jobs: Sequence[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
-        for target in filter(None, (*job.targets, job.model, job.manifest)):
+        for target in filter(None, (*job.files, job.manifest)):
             key = collision_key(target)
             if key in seen:
                 other = seen[key].path

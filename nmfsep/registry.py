@@ -150,3 +150,39 @@ MASKS = Registry(
         "binary": ("separation.masks.binary:binary", "all of a time-frequency bin to its loudest stem"),
     },
 )
+
+# What a separation is told beforehand; each is an option of split by its name, of which the summary begins with what
+# the option takes.
+CUES = Registry(
+    "cue",
+    {
+        "dictionary": (
+            "separation.cues.dictionaries:Dictionaries",
+            "FILE: Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
+        ),
+        "learn": (
+            "separation.cues.stretches:Stretches",
+            "NAME=T1-T2: Learn a sound from where it is alone in the mixture, such as rain=0:00-0:01.5; several "
+            "stretches with commas. With one name the rest is the stem residual.",
+        ),
+        "midi": (
+            "separation.cues.scores:Scores",
+            "[NAME=]FILE: Listen for the notes of a MIDI file: all are the stem NAME, or its tracks are stems. Where "
+            "in the sound they are played, and how fast, is found. Several add up.",
+        ),
+        "labels": (
+            "separation.cues.labels:Labels",
+            "FILE: Listen for the names of an Audacity label track when, and between which frequencies, it has them; "
+            "names of other cues get their times from it.",
+        ),
+    },
+)
+
+# What can be written beside the stems.
+EXPORTS = Registry(
+    "export",
+    {
+        "midi": ("separation.exports.midi:Midi", "the notes of each stem, by pitches and onsets"),
+        "labels": ("separation.exports.labels:Labels", "when each stem sounds, as a label track of Audacity"),
+    },
+)

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputError
 from .manifest import Manifest, file_sha256, files_of, load, versions
-from .separation.guided import Guide
+from .separation.guide import Guide
 from .separation.modelling import resolved
 from .separation.saved import Known
 from .settings import OutputSettings, Settings
@@ -32,20 +32,20 @@ class Promises:
     ----------
     said : dict
         Its entries of these names, as JSON has them; threads never matter.
-    hashes : list of str
-        Of the dictionaries.
+    guidance : list of dict
+        What the separation is told beforehand, but for where it was read.
     """
 
     said: dict[str, Any]
-    hashes: list[str]
+    guidance: list[dict[str, Any]]
 
-    def kept(self, path: Path, targets: Sequence[Path], model: Path | None = None) -> bool:
+    def kept(self, path: Path, files: Sequence[Path]) -> bool:
         """Whether the manifest in place says all this, and its files are there with the sizes it has for them."""
         try:
             manifest = load(path)
         except InputError:
             return False
-        wanted = {os.path.normpath(target) for target in (*targets, *filter(None, (model,)))}
+        wanted = {os.path.normpath(target) for target in files}
         return (
             manifest["complete"]
             and "kind" not in manifest
@@ -58,11 +58,10 @@ class Promises:
         found = {name: manifest.get(name) for name in self.said}
         if isinstance(found["settings"], dict):
             found["settings"] = {**found["settings"], "threads": None}
-        dictionaries = manifest.get("dictionaries") or []
         return (
             found == self.said
             and not manifest.get("rendered_from")
-            and [entry.get("sha256") for entry in dictionaries] == self.hashes
+            and _told(manifest.get("guidance") or []) == self.guidance
         )
 
 
@@ -73,8 +72,13 @@ def promises(settings: Settings, output: OutputSettings, known: Known | None = N
         "settings": {**resolved(settings), "threads": None},
         "output": promised(output),
     }
-    hashes = list(known.hashes) if isinstance(known, Guide) else []
-    return Promises(json.loads(json.dumps(said)), hashes)
+    guidance = _told(known.about(())) if isinstance(known, Guide) else []
+    said, guidance = json.loads(json.dumps([said, guidance]))
+    return Promises(said, guidance)
+
+
+def _told(guidance: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in entry.items() if name not in ("path", "n_fft")} for entry in guidance]
 
 
 def same_input(path: str, manifest: Path) -> bool:

@@ -107,14 +107,17 @@ def pan(track: Signal, position: float) -> Signal:
     return np.outer(track, [np.cos(angle), np.sin(angle)])
 
 
+TRIAD = ["C", "E", "G", "CE", "EG", "CG", "CEG", "G", "E", "C", "CG", "CE", "EG", "CEG", "E", "C", "G", "CEG"]
+TRIAD_STEP = 0.4  # seconds
+
+
 def triad() -> Stems:
     """Three piano notes, mono: each several times alone, in pairs and all together."""
     rng = generator(1)
-    step = 0.4
-    steps = ["C", "E", "G", "CE", "EG", "CG", "CEG", "G", "E", "C", "CG", "CE", "EG", "CEG", "E", "C", "G", "CEG"]
-    stems = {name: silence(len(steps) * step + 1.3) for name in ("C4", "E4", "G4")}
-    for i, chord in enumerate(steps):
-        duration = 1.6 if i == len(steps) - 1 else 1.05 * step
+    step = TRIAD_STEP
+    stems = {name: silence(len(TRIAD) * step + 1.3) for name in ("C4", "E4", "G4")}
+    for i, chord in enumerate(TRIAD):
+        duration = 1.6 if i == len(TRIAD) - 1 else 1.05 * step
         for letter in chord:
             velocity = rng.uniform(0.6, 1.0)
             tone = ins.piano(hertz(f"{letter}4"), duration, velocity, rng)
@@ -262,6 +265,27 @@ def save(path: Path, signal: NDArray[np.int16]) -> None:
     print(path)
 
 
+def score(path: Path) -> None:
+    """Write the notes of the triad as MIDI, one track, and print its path.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write.
+    """
+    import mido
+
+    file = mido.MidiFile(ticks_per_beat=480)
+    track = file.add_track("piano")
+    track.append(mido.MetaMessage("set_tempo", tempo=round(TRIAD_STEP * 1e6)))
+    for chord in TRIAD:
+        keys = [{"C": 60, "E": 64, "G": 67}[letter] for letter in chord]
+        track += [mido.Message("note_on", note=key, velocity=80) for key in keys]
+        track += [mido.Message("note_off", note=key, time=480 * (i == 0)) for i, key in enumerate(keys)]
+    file.save(path)
+    print(path)
+
+
 def main() -> None:
     """Write every piece into the folder named on the command line."""
     parser = argparse.ArgumentParser(description="Write the sample pieces and their stems.")
@@ -269,6 +293,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     for compose in (triad, drums, song, voice, rain):
         write(compose.__name__, quantise(compose()), folder)
+    score(folder / "triad.mid")
     for name, signal in quantise(kit()).items():
         save(folder / "kit" / f"{name}.wav", signal)
 

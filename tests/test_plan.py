@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import os
 import unicodedata
@@ -10,8 +11,9 @@ import soundfile as sf
 from nmfsep.batch import run
 from nmfsep.errors import UsageError
 from nmfsep.plan import plan, stem_names
+from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guided import Guide
+from nmfsep.separation.guide import Guide
 from nmfsep.settings import OutputSettings, Settings
 from nmfsep.signal.stft import STFT
 
@@ -310,11 +312,12 @@ def test_an_error_of_the_system_is_told_in_its_words(monkeypatch):
 
 def guide(*labels, name="kit.npz"):
     view = View(STFT(256), np.ones((129, len(labels)), np.float32), np.arange(len(labels)))
-    return Guide((Dictionary((view,), labels, 8000),), (name,), ("0" * 64,))
+    return Guide((Dictionaries((Dictionary((view,), labels, 8000),), (name,), ("0" * 64,)),))
 
 
 def guided(kit, given=None, **output):
-    return plan(("song.wav",), kit.settings(given or {}), OutputSettings(**output), kit)
+    kit = dataclasses.replace(kit, given=given or {})
+    return plan(("song.wav",), kit.settings(), OutputSettings(**output), kit)
 
 
 def test_stems_are_called_by_the_labels_of_a_dictionary():
@@ -357,7 +360,7 @@ def test_a_dictionary_is_not_overwritten_by_a_stem():
 
 @pytest.mark.parametrize("settings", [Settings(free=2), Settings(adapt=0.5)])
 def test_what_only_a_dictionary_gives_a_meaning_is_refused_without(settings):
-    with pytest.raises(UsageError, match="with a dictionary only; give one with -m"):
+    with pytest.raises(UsageError, match="with guidance only; give a dictionary with -m"):
         of(settings=settings)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -6,8 +7,9 @@ import soundfile as sf
 
 from nmfsep.errors import InputError, OutputError, UsageError
 from nmfsep.plan import inspect, memory_needed, plan
+from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guided import Guide
+from nmfsep.separation.guide import Guide
 from nmfsep.settings import OutputSettings, Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
@@ -73,11 +75,12 @@ def test_a_container_that_cannot_hold_the_stems_is_found_before_any_work():
 
 def guide(templates=2, rate=8000):
     view = View(STFT(256), np.ones((129, templates), np.float32), np.arange(templates) % 2)
-    return Guide((Dictionary((view,), ("kick", "snare"), rate),), ("kit.npz",), ("0" * 64,))
+    return Guide((Dictionaries((Dictionary((view,), ("kick", "snare"), rate),), ("kit.npz",), ("0" * 64,)),))
 
 
 def look_guided(guide, limit=None, **given):
-    settings = guide.settings(given)
+    guide = dataclasses.replace(guide, given=given)
+    settings = guide.settings()
     (job,) = plan(["song.wav"], settings, OutputSettings(), guide)
     with Source("song.wav") as source:
         return inspect(job, source, settings, OutputSettings(), limit, guide)
@@ -88,9 +91,7 @@ def test_the_memory_of_a_dictionary_counts():
     with pytest.raises(UsageError, match=r"'song' needs about \d+ MB of memory and may take 1 MB"):
         look_guided(guide(), limit=1 << 20)
     with Source("song.wav") as source:
-        few, many = (
-            memory_needed(source, kit.settings({}), OutputSettings(), kit) for kit in (guide(), guide(100_000))
-        )
+        few, many = (memory_needed(source, kit.settings(), OutputSettings(), kit) for kit in (guide(), guide(100_000)))
     assert many > few + 100_000 * 129 * 4
 
 

@@ -50,7 +50,7 @@ class SavedModel:
                 }
                 for index, name in enumerate(saved.components)
             ],
-            "dictionaries": list(saved.dictionaries),
+            "guidance": list(saved.guidance),
             "fit": list(saved.fits),
             "warnings": list(saved.warnings),
             "versions": saved.versions,
@@ -75,7 +75,7 @@ class SavedModel:
             f"{sum(fit['n_iter'] for fit in about['fit'])} iterations, seed {settings['seed']}; "
             f"made by nmfsep {about['versions'].get('nmfsep', '?')}",
             f"mask {settings['mask']}{power}; stems {', '.join(about['stems'])}",
-            *(f"templates of {console.quote(entry['path'])}" for entry in about["dictionaries"]),
+            *(_cue(entry) for entry in about["guidance"]),
             "",
         ]
         rows = [("no.", "component", "stem", "templates", "energy")]
@@ -94,6 +94,15 @@ class SavedModel:
             left = f"{number:>{widths[0]}}  {component:<{widths[1]}}  {stem:<{widths[2]}}"
             lines.append(f"{left}  {templates:>{widths[3]}}  {energy:>{widths[4]}}")
         return "\n".join(console.plain(line) for line in lines) + "\n"
+
+
+def _cue(entry: dict[str, Any]) -> str:
+    """Return a line about something that was told beforehand."""
+    if "stretches" in entry:
+        spans = " and ".join(f"{begin:g} s to {end:g} s" for begin, end in entry["stretches"])
+        return f"{entry['labels'][0]} learned from {spans}"
+    what = "templates of" if entry["kind"] == "dictionary" else f"{entry['kind']}:"
+    return f"{what} {console.quote(entry['path'])}"
 
 
 def _kind(settings: dict[str, Any]) -> str:

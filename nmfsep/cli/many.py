@@ -184,7 +184,7 @@ class Telling:
             if self.as_json:
                 self._note(document(job, outcome))
             elif outcome.error is None:
-                console.print_paths(job.targets)
+                console.print_paths(job.results)
         self.files.end(number, outcome.status)
 
     def _note(self, news: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from . import console
 from .options import GROUPS, knobs, max_memory, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
-CHANGES = ("group", "mask", "mask_power", "residual", "threads")
-OUTPUT = ("out", "filename", "format", "subtype", "clip_mode", "only", "force")
+CHANGES = ("group", "two_stems", "mask", "mask_power", "residual", "threads")
+OUTPUT = ("out", "filename", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
 GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
 
 
@@ -92,7 +92,7 @@ def command(
     if as_json:
         console.print_json({"tracks": [manifest], "errors": []})
     else:
-        console.print_paths(jobs[0].targets)
+        console.print_paths(jobs[0].results)
     return 0
 
 

@@ -14,14 +14,13 @@ from ..settings import OutputSettings, Settings
 from . import console
 from .dependencies import Rules
 from .gathering import absolute, gathered, lists, named
+from .guidance import cue_texts, cues
 from .many import Telling, batch, files_bar, outcomes, processes, survey
-from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .options import knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings
 
 if TYPE_CHECKING:
-    from ..separation.guided import Guide
-
-GROUPS |= {"dictionaries": "Guidance"}
+    from ..separation.guide import Guide
 
 
 @click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
@@ -30,20 +29,11 @@ GROUPS |= {"dictionaries": "Guidance"}
 @batch
 @knobs(
     Settings,
-    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
+    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no guidance names them."},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5"},
 )
-@click.option(
-    "-m",
-    "--dictionary",
-    "dictionaries",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    envvar="NMFSEP_DICTIONARY",
-    help="Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
-)
+@cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
 @dry
@@ -55,7 +45,6 @@ def command(
     ctx: click.Context,
     /,
     inputs: tuple[str, ...],
-    dictionaries: tuple[str, ...],
     flac: bool,
     short: str | None,
     recursive: bool,
@@ -81,14 +70,14 @@ def command(
     INPUT is an audio file, - for standard input, or with -r a folder. The stems are written below the output
     folder, with the input's rate, channels and sample format, and their paths printed. Each is one component of X ≈
     W Z, the factorization of the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
-    With a dictionary, W is known and the stems are its labels. With -r, -j, --files-from or --skip-existing, --json
-    prints a document in a line for each INPUT, as it is done.
+    With a dictionary or other guidance, W is known or begun, and the stems are what it names. With -r, -j,
+    --files-from or --skip-existing, --json prints a document in a line for each INPUT, as it is done.
     """
     one_thread_of_blas()
     output = output_settings(values, flac, short)
     _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing, scheduler)
     names = named(ctx, inputs, files_from, null)
-    guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
+    guide, settings = _model(ctx, values)
     entries = gathered(names, recursive, quiet)
     pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"])
     if only_look:
@@ -153,14 +142,16 @@ def _require_sense(
         raise UsageError("--dry-run writes nothing, so --depfile means nothing", "leave out one")
 
 
-def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
+def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Settings]:
     own = {name: values[name] for name in Settings.__dataclass_fields__}
-    if not paths:
+    texts = cue_texts(values)
+    if not any(texts.values()):
         return None, Settings(**of_model(ctx, own, "give -k, or a dictionary with -m"))
-    from ..separation.guided import Guide
+    from ..separation.guide import Guide
 
-    guide, default = Guide.read(paths), click.core.ParameterSource.DEFAULT
+    default = click.core.ParameterSource.DEFAULT
     given = {name: value for name, value in own.items() if ctx.get_parameter_source(name) is not default}
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
-        del given["components"]  # meant for runs without a dictionary
-    return guide, guide.settings(given)
+        del given["components"]  # meant for runs without guidance
+    guide = Guide.read(texts, given)
+    return guide, guide.settings()

@@ -72,9 +72,9 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..budget import memory_needed
+    from ..budget import memory_needed, stretch_of
     from ..plan import inspect
-    from ..separation.guided import Guide
+    from ..separation.guide import Guide
     from ..signal.read import Source
 
     rows = []
@@ -82,16 +82,17 @@ def dry_run(
         with Source(job.path) as source:
             form = inspect(job, source, settings, output, limit, known)
             need = memory_needed(source, settings, output, known)
-            notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
-        row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
+            guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
+            notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
+        row = {"path": job.path, "outputs": [str(path) for path in job.results], "stems": list(job.names)}
         rows.append(row | {"memory": need, "subtype": form.subtype})
-        model = " and the model" if job.model else ""
+        model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
         what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(need)} of memory"
         console.say(f"{console.quote(job.path)}: would write {what}")
         for note in notes:
             console.say(f"{console.quote(job.path)}: {note}")
         if not as_json:
-            console.print_paths(job.targets)
+            console.print_paths(job.results)
     if as_json:
         console.print_json({"tracks": rows, "errors": []})
     return 0

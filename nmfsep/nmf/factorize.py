@@ -16,7 +16,7 @@ from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
 from .kernels.choose import LARGE
 from .kernels.workers import Workers
-from .prepare import as_matrix, check_count, check_mask, check_weights, prepare, raise_floor
+from .prepare import as_matrix, check_costs, check_count, check_mask, check_weights, prepare, raise_floor
 from .problem import Anchor, Problem
 from .solvers.base import Solver
 
@@ -35,6 +35,7 @@ def factorize(
     fixed: Collection[str] | Mapping[str, ArrayLike] = (),
     weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
+    costs: Mapping[str, ArrayLike] | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
     time_limit: float | None = None,
@@ -74,6 +75,8 @@ def factorize(
         multiplicative updates.
     anchor : Anchor, optional
         What holds some columns of a given W, or pulls them back, with weights in the units of X.
+    costs : mapping of "W" or "Z" to array_like, shapes (bins, k) and (k, frames), optional
+        What each entry of a factor costs, finite and not negative: sparsity that differs from entry to entry.
     max_iter : int, default 200
     tol : float, default 1e-4
         Stop when ten iterations lower the loss by less than this share of the first loss; with 0, exactly `max_iter`
@@ -126,7 +129,7 @@ def factorize(
     masks = dict(fixed) if isinstance(fixed, Mapping) else {}
     if not set(fixed) <= {"W", "Z"}:
         raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(set(fixed) - {'W', 'Z'})}")
-    penalized = bool(sparsity or smoothness or anchor or masks) or weights is not None
+    penalized = bool(sparsity or smoothness or anchor or masks or costs) or weights is not None
     if restarts > 1 and (fixed or anchor):
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     if anchor is not None and W is None:
@@ -162,6 +165,7 @@ def factorize(
             anchor=anchor,
             weights=None if weights is None else np.ascontiguousarray(weights.T, Xt.dtype),
             held={name: check_mask(name, mask, shapes[name]) for name, mask in masks.items()},
+            costs={name: check_costs(name, cost, shapes, Xt.dtype) for name, cost in (costs or {}).items()},
         )
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"

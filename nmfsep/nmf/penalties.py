@@ -1,9 +1,13 @@
-"""What may be asked of the factors beside a small loss: sparsity, smoothness, held entries; all updates only descend.
+"""What may be asked of the factors beside a small loss: sparsity, costs, smoothness, held entries; updates descend.
 
 Sparsity adds sparsity * sum_k ‖w_k‖_q ‖z_k‖₁, which does not depend on how the scale is split between W and Z. q is 1
 (Marmin, Goulart & Févotte, "Majorization-minimization for sparse nonnegative matrix factorization with the
 beta-divergence", IEEE TSP 71, 2023), but for beta 1, where that sum is the sum of all entries of W Z, so that it would
 only turn the model down; there q is 2, and the quadratic that majorises ‖w‖₂ gives an update in closed form.
+
+Costs are the same entry by entry, and no more depend on how the scale is split: those of Z, C, add
+sum_kt ‖w_k‖_q c_kt z_kt, so that sparsity is a cost that all entries share; those of W, B, add
+sum_kf b_kf w_kf ‖z_k‖₁. Both are linear in what is updated, for which the majoriser leaves room.
 
 Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates of unit sum and beta 1, `level` being
 the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
@@ -26,8 +30,11 @@ from .problem import Problem
 def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
     """Return what the penalties add to the divergence."""
     total = 0.0
-    if problem.sparsity:
-        total += problem.sparsity * float(_norms(Wt, problem) @ Zt.sum(axis=0, dtype=np.float64))
+    if problem.sparsity or "Z" in problem.costs:
+        total += float(_norms(Wt, problem) @ _priced(Zt, problem))
+    if "W" in problem.costs:
+        each = np.einsum("kf,kf->k", problem.costs["W"], Wt, dtype=np.float64)
+        total += float(each @ Zt.sum(axis=0, dtype=np.float64))
     if problem.smoothness:
         steps = np.diff(Zt, axis=0)
         total += 0.5 * _stiffness(Zt, problem) * float(np.einsum("tk,tk->", steps, steps, dtype=np.float64))
@@ -46,12 +53,16 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
     held = problem.held.get("Z")
     if problem.smoothness:
         return _smooth(Wt, Zt, problem)
-    if not problem.sparsity and held is None:
+    if not problem.sparsity and held is None and not problem.costs:
         return None
     eps = Wt.dtype.type(EPS)
-    extra = (problem.sparsity * _norms(Wt, problem)).astype(Wt.dtype)
+    norms, each = _norms(Wt, problem).astype(Wt.dtype), problem.costs.get("Z")
+    flat = (problem.sparsity * norms).astype(Wt.dtype)
+    if "W" in problem.costs:
+        flat += np.einsum("kf,kf->k", problem.costs["W"], Wt)
 
     def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+        extra = flat if each is None else flat + norms * each[first : first + len(z)]
         factor = (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
         if held is not None:
             factor[held[first : first + len(z)]] = 1
@@ -95,16 +106,18 @@ def update_templates(
         negative, positive = problem.divergence.ratios(problem.anchor.templates, Wt + eps, np.empty_like(Wt))
         N += problem.anchor.pull * negative
         D = D + problem.anchor.pull * (1 if positive is None else positive)
+    if "W" in problem.costs:
+        D = D + problem.costs["W"] * Zt.sum(axis=0)[:, None]
     if problem.smoothness:  # on the simplex, where the penalty holds, D is the same for all bins of a template
         np.multiply(Wt, N, out=out)
         out /= out.sum(axis=1, keepdims=True) + eps
-    elif problem.sparsity and problem.divergence.beta == 1:
-        pull = (problem.sparsity * Zt.sum(axis=0) / np.maximum(_norms(Wt, problem), EPS))[:, None].astype(N.dtype)
+    elif (problem.sparsity or "Z" in problem.costs) and problem.divergence.beta == 1:
+        pull = (_priced(Zt, problem) / np.maximum(_norms(Wt, problem), EPS))[:, None].astype(N.dtype)
         N *= Wt
         np.divide(2 * N, D + np.sqrt(D * D + 4 * pull * N) + eps, out=out)
     else:
-        if problem.sparsity:
-            D = D + (problem.sparsity * Zt.sum(axis=0))[:, None].astype(N.dtype)
+        if problem.sparsity or "Z" in problem.costs:
+            D = D + _priced(Zt, problem)[:, None].astype(N.dtype)
         N /= D + eps
         if exponent != 1:
             N **= N.dtype.type(exponent)
@@ -123,6 +136,14 @@ def _norms(Wt: Matrix, problem: Problem) -> Matrix:
         norms: Matrix = np.sqrt(np.einsum("kf,kf->k", Wt, Wt))
         return norms
     return np.asarray(Wt.sum(axis=1))
+
+
+def _priced(Zt: Matrix, problem: Problem) -> Matrix:
+    """Return what the activations of every template cost in all, its norm apart."""
+    price = problem.sparsity * Zt.sum(axis=0, dtype=np.float64)
+    if "Z" in problem.costs:
+        price = price + np.einsum("tk,tk->k", problem.costs["Z"], Zt, dtype=np.float64)
+    return np.asarray(price)
 
 
 def _stiffness(Zt: Matrix, problem: Problem) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,19 @@ def check_mask(name: str, mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[An
         found = f"{array.dtype} of shape {array.shape}"
         raise UsageError(f"fixed entries of {name} must be a mask of bool of shape {shape}, not {found}")
     return np.ascontiguousarray(array.T)
+
+
+def check_costs(name: str, costs: ArrayLike, shapes: Mapping[str, tuple[int, int]], dtype: Any) -> Matrix:
+    """Return the transpose of what the entries of a factor cost, or raise UsageError if they cannot."""
+    if name not in shapes:
+        raise UsageError(f"only 'W' and 'Z' can have costs, not {name!r}")
+    array = np.asarray(costs)
+    if array.shape != shapes[name] or array.dtype.kind not in "fiub":
+        found = f"{array.dtype} of shape {array.shape}"
+        raise UsageError(f"costs of {name} must be real numbers of shape {shapes[name]}, not {found}")
+    if not np.isfinite(array).all() or array.min() < 0:
+        raise UsageError(f"costs of {name} hold negative, NaN or infinite entries")
+    return np.ascontiguousarray(array.T, dtype)
 
 
 def prepare(

@@ -77,6 +77,8 @@ class Problem:
         How much each entry of the transposed X counts.
     held : mapping of "W" or "Z" to ndarray of bool, shapes (components, bins) and (frames, components)
         Entries of the transposed factors that are held as they are.
+    costs : mapping of "W" or "Z" to ndarray, shapes as of `held`
+        What entries of the transposed factors cost; see `penalties`.
     """
 
     divergence: Divergence = kullback_leibler
@@ -88,6 +90,7 @@ class Problem:
     anchor: Anchor | None = None
     weights: Matrix | None = None
     held: Mapping[str, Matrix] = field(default_factory=dict)
+    costs: Mapping[str, Matrix] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
@@ -97,8 +100,10 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
-        if self.smoothness and (self.fixed or self.anchor or self.held):
-            raise UsageError("smoothness scales both factors, so neither can be held fixed", "choose one")
+        if self.smoothness and (self.fixed or self.anchor or self.held or self.costs):
+            raise UsageError(
+                "smoothness scales both factors, so neither can be held fixed or cost anything", "choose one"
+            )
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")
 

@@ -63,7 +63,7 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
     if freed and settings.residual in labels:
         raise clash
     components = component_names(settings, labels)
-    groups = parse(settings.group, components)
+    groups = parse(settings.group, components) if settings.two_stems is None else _halves(settings, components, freed)
     taken = {member for members in groups.values() for member in members}
     alone = [index for index in range(len(components)) if index not in taken]
     names = [*groups, *(components[index] for index in alone)]
@@ -76,6 +76,21 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
             raise clash
         names.append(settings.residual)
     return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)))
+
+
+def _halves(settings: Settings, components: Sequence[str], freed: bool) -> dict[str, tuple[int, ...]]:
+    """Return the groups of a component and of all others."""
+    name = settings.two_stems or ""
+    if settings.group:
+        raise UsageError("--two-stems and --group contradict each other", "leave out one")
+    if settings.residual is not None and not freed:
+        raise UsageError("--two-stems and --residual contradict each other", "leave out one")
+    if name not in components:
+        raise UsageError(f"--two-stems {name[:40]!r} is no stem", suggestion(name, list(components)))
+    if len(components) < 2:
+        raise UsageError(f"--two-stems {name}: there is nothing but that", "ask for more stems")
+    chosen = components.index(name)
+    return {name: (chosen,), f"no_{name}": tuple(index for index in range(len(components)) if index != chosen)}
 
 
 def parse(

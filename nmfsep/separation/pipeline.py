@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,18 @@ from ..errors import UsageError
 from ..nmf.factors import Factors
 from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
+from ..registry import CUES
 from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
+from .cues.cue import Cue
+from .cues.dictionaries import Dictionaries
+from .cues.stretches import Span, Stretches
 from .dictionary import Dictionary
-from .guided import Guide, analyse_guided
+from .guide import Guide
+from .guided import analyse_guided
 from .learning import Sound
 from .modelling import options, require_model
 from .result import Separation
@@ -53,6 +59,9 @@ def separate(
     components: int | None = None,
     *,
     dictionary: Dictionary | Sequence[Dictionary] | None = None,
+    learn: Mapping[str, Sequence[Span]] | None = None,
+    midi: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    labels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     callback: Callback | None = None,
     **settings: Any,
 ) -> Stems:
@@ -62,9 +71,16 @@ def separate(
     ----------
     audio : Audio
     components : int, optional
-        Stems wanted; 2 if not given. With `levels`, those of the level; with a dictionary, its labels.
+        Stems wanted; 2 if not given. With `levels`, those of the level; with guidance, its labels.
     dictionary : Dictionary or sequence of Dictionary, optional
         Templates learned before; `free` and `adapt` then have a meaning.
+    learn : mapping of str to sequence of (float, float), optional
+        Of each sound the stretches of the mixture in which it is alone, begin and end in seconds: it is learned there.
+        With one sound the rest is the stem "residual".
+    midi : path, or mapping of str to path, optional
+        A MIDI file whose tracks or, with midi_by="pitch", pitches are stems, or one for each stem.
+    labels : path or sequence of path, optional
+        Label tracks of Audacity: when, and between which frequencies, sounds are heard.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     **settings
@@ -73,15 +89,29 @@ def separate(
     Returns
     -------
     Stems
-        Loudest first, or, with a dictionary, in the order of its labels.
+        Loudest first, or, with guidance, in the order of its labels.
     """
-    if dictionary is None:
+    cues: list[Cue] = []
+    if dictionary is not None:
+        cues.append(Dictionaries((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary)))
+    if learn is not None:
+        cues.append(Stretches(learn))
+    if midi is not None:
+        files = {"": midi} if isinstance(midi, (str, os.PathLike)) else midi
+        texts = [f"{name}={os.fspath(path)}" if name else os.fspath(path) for name, path in files.items()]
+        cues.append(CUES.load("midi").read(texts, settings))
+    if labels is not None:
+        texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
+        cues.append(CUES.load("labels").read(texts, settings))
+    if not cues:
         chosen = Settings(components=2 if components is None else components, **settings)
         require_model(chosen)
         separation = analyse(audio, chosen, callback)
     else:
-        guide = Guide((dictionary,) if isinstance(dictionary, Dictionary) else tuple(dictionary))
-        separation = analyse_guided(audio, guide.settings({"components": components, **settings}), guide, callback)
+        guide = Guide(tuple(cues), {"components": components, **settings})
+        chosen = guide.settings()
+        guide.check(audio.sample_rate, chosen, 0.0, audio.length / audio.sample_rate)
+        separation = analyse_guided(audio, chosen, guide, callback)
     samples = np.concatenate(list(separation.render(audio)), axis=-1)
     return Stems(samples, separation.names, audio.sample_rate, separation.fits)
 

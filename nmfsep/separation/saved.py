@@ -16,7 +16,7 @@ from ..nmf.models import AnyFit
 from ..settings import Settings
 from ..signal.audio import Audio
 from .grouping import arrange, component_names, parse
-from .guided import MASK_POWER, Guide
+from .guide import MASK_POWER, Guide
 from .result import Layer, Separation
 
 
@@ -62,14 +62,14 @@ class Saved:
     settings : Settings
         By which it was made, with any number of threads.
     labels : tuple of str
-        Of the dictionaries; none where components are numbered.
+        That a guide told of; none where components are numbered.
     layers : tuple of Layer
         One model of the components for each length of frames.
     mixture : Mixture
     fits : tuple of dict
         What `describe_fit` says of each fit.
-    dictionaries : tuple of dict
-        What `Guide.provenance` said, without folders.
+    guidance : tuple of dict
+        What `Guide.about` said, without folders.
     warnings : tuple of str
         Of the separation.
     versions : dict
@@ -90,7 +90,7 @@ class Saved:
     layers: tuple[Layer, ...]
     mixture: Mixture
     fits: tuple[dict[str, Any], ...] = ()
-    dictionaries: tuple[dict[str, Any], ...] = ()
+    guidance: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     path: str = ""
@@ -117,9 +117,9 @@ class Saved:
         each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in model.groups]
         return [energy / (sum(each) or 1) for energy in each]
 
-    def provenance(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return what the templates came from, as JSON; `frames` is not needed, since it is saved with it."""
-        return list(self.dictionaries)
+    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
+        """Return what was told beforehand, as JSON; `frames` is not needed, since it is saved with it."""
+        return list(self.guidance)
 
     def settings_with(self, given: Mapping[str, Any]) -> Settings:
         """Return the settings by which to render, those given in place of the saved ones.
@@ -127,8 +127,8 @@ class Saved:
         Parameters
         ----------
         given : mapping
-            Of group, mask, mask_power, residual and threads those that the user gave. Groups may be made of the groups
-            that were saved, too. Another mask has the power it has by default.
+            Of group, two_stems, mask, mask_power, residual and threads those that the user gave. Groups may be made of
+            the groups that were saved, too. Another mask has the power it has by default.
 
         Raises
         ------
@@ -145,6 +145,10 @@ class Saved:
                 raise UsageError(message, "put it into a group")
             if len(self.labels) == 1:
                 raise UsageError(f"without it, the stem {self.labels[0]!r} would be the whole mixture")
+        if "group" in chosen and self.settings.two_stems is not None:
+            chosen.setdefault("two_stems", None)
+        if "two_stems" in chosen:
+            chosen.setdefault("group", ())
         if chosen.get("group"):
             names = self.components
             saved = arrange(self.settings, self.labels)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import memory
 from ..errors import UsageError
 from ..nmf.factors import Factors
+from ..registry import CUES
 from ..settings import Settings
 from ..settings.choices import WINDOWS
 from ..signal.publish import Output
@@ -40,7 +41,7 @@ def write(
     separation: Separation,
     settings: Settings,
     mixture: Mixture,
-    dictionaries: Sequence[Mapping[str, Any]] = (),
+    guidance: Sequence[Mapping[str, Any]] = (),
     versions: Mapping[str, str] | None = None,
 ) -> None:
     """Write a separation into a file that has no name yet.
@@ -54,8 +55,8 @@ def write(
     settings : Settings
         By which it was made.
     mixture : Mixture
-    dictionaries : sequence of mapping, optional
-        From `Guide.provenance`.
+    guidance : sequence of mapping, optional
+        From `Guide.about`.
     versions : mapping, optional
         Of what made it.
 
@@ -84,7 +85,7 @@ def write(
             {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
             for layer in separation.layers
         ],
-        "dictionaries": [{**entry, "path": os.path.basename(entry["path"])} for entry in dictionaries],
+        "guidance": [_without_folder(entry) for entry in guidance],
         "fit": [_short(describe_fit(fit)) for fit in separation.fits],
         "warnings": separation.warnings,
     }
@@ -112,14 +113,14 @@ def _read(file: archive.Archive) -> Saved:
     about = file.about
     try:
         labels, stfts, fits = about["labels"], about["layers"], about["fit"]
-        versions, dictionaries, warnings = about["versions"], about["dictionaries"], about["warnings"]
+        versions, guidance, warnings = about["versions"], about["guidance"], about["warnings"]
         sound = (
             _texts(labels)
             and _texts(warnings)
             and isinstance(versions, dict)
             and _texts(list(versions.values()))
-            and isinstance(dictionaries, list)
-            and all(_is_dictionary(entry) for entry in dictionaries)
+            and isinstance(guidance, list)
+            and all(_is_cue(entry) for entry in guidance)
             and isinstance(fits, list)
             and all(_is_fit(fit) for fit in fits)
             and isinstance(stfts, list)
@@ -144,7 +145,7 @@ def _read(file: archive.Archive) -> Saved:
     with open(os.fsencode(file.path), "rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     return Saved(
-        settings, tuple(labels), tuple(layers), mixture, tuple(fits), tuple(dictionaries), tuple(warnings), versions,
+        settings, tuple(labels), tuple(layers), mixture, tuple(fits), tuple(guidance), tuple(warnings), versions,
         file.path, digest,
     )  # fmt: skip
 
@@ -226,9 +227,14 @@ def _is_kind(value: Any, annotation: str) -> bool:
     return any(isinstance(value, KINDS[kind]) for kind in kinds) and (not isinstance(value, bool) or "bool" in kinds)
 
 
-def _is_dictionary(entry: Any) -> bool:
+def _without_folder(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: os.path.basename(value) if name == "path" else value for name, value in entry.items()}
+
+
+def _is_cue(entry: Any) -> bool:
     return (
-        _texts([entry["path"], entry["sha256"]])
+        entry["kind"] in CUES
+        and _texts([entry.get("path", ""), entry.get("sha256", "")])
         and _texts(entry["labels"])
         and isinstance(entry["n_fft"], list)
         and all(_whole(n_fft, 1, 2**20) for n_fft in entry["n_fft"])

@@ -15,6 +15,10 @@ WINDOWS = {
     "boxcar": "no taper",
 }
 
+MIDI_STEMS = {
+    "track": "its tracks, or channels where there is but one track",
+    "pitch": "its pitches",
+}
 CONTAINERS = {
     "wav": "WAV, and RF64 beyond 4 GiB",
     "rf64": "RF64",

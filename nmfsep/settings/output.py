@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..registry import EXPORTS
 from .choices import CLIP_MODES, CONTAINERS
 from .knob import check_all, knob
 
@@ -34,11 +35,22 @@ class OutputSettings:
     )
     only: tuple[str, ...] = knob((), "Write only the stems of these names.", group="Output")
     save_model: bool = knob(False, "Keep the factorization, too, as {track}.nmf.npz, for render.", group="Output")
+    export_midi: bool = knob(
+        False, "Write the notes of each stem, too, as {track}.mid, by pitches and onsets.", group="Output"
+    )
+    export_labels: bool = knob(
+        False, "Write when each stem sounds, too, as {track}.labels.txt, a label track of Audacity.", group="Output"
+    )
     force: bool = knob(False, "Replace files that another program wrote.", group="Output")
     offset: float = knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
     duration: float | None = knob(
         None, "Take this much; all to the end if not given.", low=0, unit="time", group="Signal"
     )
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """What is written beside the stems, by names of the registry."""
+        return tuple(name for name in EXPORTS if getattr(self, f"export_{name}"))
 
     def __post_init__(self) -> None:
         check_all(self)

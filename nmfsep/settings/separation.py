@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry import CONVOLUTIVE, DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
-from .choices import CHANNEL_MODES, WINDOWS
+from .choices import CHANNEL_MODES, MIDI_STEMS, WINDOWS
 from .knob import check_all, knob
 
 
@@ -77,17 +77,21 @@ class Settings:
         "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay.",
         group="Group",
     )
+    two_stems: str | None = knob(
+        None, "Make two stems: the one of this name, and no_NAME of everything else.", group="Group"
+    )
     free: int = knob(
-        0, "Templates learned from the mixture for what the dictionary lacks: stem residual.", low=0, high=10_000,
+        0, "Templates learned from the mixture for what is not told of: stem residual.", low=0, high=10_000,
         group="Guidance",
     )  # fmt: skip
     adapt: float = knob(
         0.0,
-        "Let the dictionary's templates move this share of the way to what fits the mixture best.",
+        "Let known templates move this share of the way to what fits the mixture best.",
         low=0,
         high=1,
         group="Guidance",
     )
+    midi_by: str = knob("track", "What the stems of a MIDI file without NAME= are.", names=MIDI_STEMS, group="Guidance")
     threads: int | None = knob(
         None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
     )

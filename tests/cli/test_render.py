@@ -111,8 +111,8 @@ def test_so_it_is_with_a_dictionary(cli: Cli, stereo: Path, kit: Path, split: li
     again = cli("render", "a/stereo/stereo.nmf.npz", "stereo.wav", *render, "-o", "c")
     assert (fresh.code, again.code, again.err) == (0, 0, fresh.err)
     assert digests(again.paths, cli.folder) == digests(fresh.paths, cli.folder)
-    dictionaries = json.loads((cli.folder / "c/stereo/stereo.nmfsep.json").read_text())["dictionaries"]
-    assert [(entry["path"], entry["labels"]) for entry in dictionaries] == [("kit.npz", ["low", "high"])]
+    guidance = json.loads((cli.folder / "c/stereo/stereo.nmfsep.json").read_text())["guidance"]
+    assert [(entry["path"], entry["labels"]) for entry in guidance] == [("kit.npz", ["low", "high"])]
 
 
 def test_a_model_beside_its_stems_knows_its_mixture_and_stays(cli: Cli, model: str) -> None:

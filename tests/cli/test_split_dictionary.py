@@ -57,9 +57,9 @@ def test_the_manifest_vouches_for_the_dictionary(cli: Cli, workshop: Path, other
     result = cli(*SPLIT, "-m", "hat.npz", "--json", "-q")
     (track,) = json.loads(result.out)["tracks"]
     assert track == json.loads((workshop / "separated/beat/beat.nmfsep.json").read_text())
-    assert track["dictionaries"] == [
-        {"path": name, "sha256": hashlib.sha256((workshop / name).read_bytes()).hexdigest(), "labels": labels,
-         "n_fft": [512, 2048]}
+    assert track["guidance"] == [
+        {"kind": "dictionary", "path": name, "sha256": hashlib.sha256((workshop / name).read_bytes()).hexdigest(),
+         "labels": labels, "n_fft": [512, 2048]}
         for name, labels in (("kit.npz", ["kick", "snare"]), ("hat.npz", ["hat"]))
     ]  # fmt: skip
     assert [stem["name"] for stem in track["stems"]] == ["kick", "snare", "hat"]
@@ -122,7 +122,7 @@ USAGE = [
     (["-m", "kit.npz", "--only", "kik"], "did you mean 'kick'?"),
     (["-m", "kit.npz", "--residual=snare"], "is the name of another stem; give --residual=NAME"),
     (["-m", "kit.npz", "--max-memory", "1M"], "of memory and may take 1 MB"),
-    (["-k", "2", "--free", "3"], "mean something with a dictionary only; give one with -m"),
+    (["-k", "2", "--free", "3"], "mean something with guidance only; give a dictionary with -m"),
     ([], "how many stems is not said; give -k, or a dictionary with -m"),
 ]
 

@@ -99,3 +99,51 @@ def test_penalties_do_not_depend_on_the_level(penalty, unit):
 def test_what_cannot_be_penalised_is_refused(options, says):
     with pytest.raises(UsageError, match=says):
         factorize(matrix(), 4, **options)
+
+
+def priced(which, shape):
+    rng = np.random.default_rng(3)
+    return {which: np.where(rng.random(shape) < 0.5, rng.random(shape) * 2, 0)}
+
+
+@pytest.mark.parametrize("solver", ["mu", "mue"])
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("costs", [priced("Z", (4, 120)), priced("W", (40, 4))], ids=["Z", "W"])
+def test_the_loss_with_its_costs_never_rises(beta, costs, solver):
+    options = {"solver": solver, "loss_every": 1, "max_iter": 60, "tol": 0, "sparsity": 0.1}
+    fit = factorize(matrix(), 4, divergence=beta, costs=costs, **options)
+    assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
+
+
+def test_what_costs_is_less_used():
+    costs = {"Z": np.zeros((4, 120)), "W": np.zeros((40, 4))}
+    costs["Z"][0, :60] = costs["W"][:20, 1] = 5
+    plain, dear = (factorize(matrix(), 4, max_iter=200, costs=c).factors for c in (None, costs))
+    assert dear.Z[0, :60].sum() < 0.01 * dear.Z[0].sum()
+    assert dear.W[:20, 1].sum() < 0.01
+    assert plain.Z[0, :60].sum() > 0.1 * plain.Z[0].sum()
+
+
+def test_a_cost_that_all_entries_share_is_sparsity():
+    for beta in (0.5, 1, 2):
+        options = {"divergence": beta, "solver": "mu", "max_iter": 30, "tol": 0}
+        sparse = factorize(matrix(), 4, sparsity=0.7, **options)
+        priced_alike = factorize(matrix(), 4, costs={"Z": np.full((4, 120), 0.7)}, **options)
+        np.testing.assert_allclose(priced_alike.factors.Z, sparse.factors.Z, rtol=1e-6)
+        np.testing.assert_allclose(priced_alike.losses, sparse.losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ({"V": np.ones((4, 120))}, "only 'W' and 'Z' can have costs"),
+        ({"Z": np.ones((120, 4))}, r"must be real numbers of shape \(4, 120\)"),
+        ({"W": np.full((40, 4), np.nan)}, "costs of W hold negative, NaN"),
+        ({"Z": np.full((4, 120), -1.0)}, "costs of Z hold negative, NaN"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(costs, words):
+    with pytest.raises(UsageError, match=words):
+        factorize(matrix(), 4, costs=costs)
+    with pytest.raises(UsageError, match="cost anything"):
+        factorize(matrix(), 4, smoothness=1.0, costs={"Z": np.ones((4, 120))})

@@ -9,8 +9,10 @@ import pytest
 from nmfsep import separate
 from nmfsep.errors import UsageError
 from nmfsep.separation import dictionary, guided
+from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guided import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide, analyse_guided
+from nmfsep.separation.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
+from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.learning import Sound, learn
 from nmfsep.settings import LearnSettings, Settings
 from nmfsep.signal.audio import Audio
@@ -56,6 +58,15 @@ def one():
 SOURCES = np.stack([buzz(200), hiss()])
 MIXTURE = Audio(SOURCES.sum(axis=0), RATE)
 STEREO = Audio(np.stack([SOURCES[0] + 0.3 * SOURCES[1], 0.2 * SOURCES[0] + SOURCES[1]]), RATE)
+
+
+def guide_of(*dictionaries, paths=(), given=None):
+    return Guide((Dictionaries(dictionaries, paths),), given or {})
+
+
+def analyse(audio, guide, given, callback=None):
+    guide = dataclasses.replace(guide, given=given)
+    return analyse_guided(audio, guide.settings(), guide, callback)
 
 
 def sdr(reference, estimate):
@@ -127,18 +138,18 @@ def test_mixtures_shorter_than_a_frame_add_up(kit, length):
 
 def test_silence_gives_silent_stems_and_a_warning(one):
     audio = Audio(np.zeros((1, 4000), np.float32), RATE)
-    guide = Guide((one,))
+    guide = guide_of(one)
     for settings in ({}, {"free": 2}, {"adapt": 0.5}):
-        separation = analyse_guided(audio, guide.settings(settings), guide)
+        separation = analyse(audio, guide, settings)
         assert any("zero" in warning for warning in separation.warnings)
         assert not np.concatenate(list(separation.render(audio)), axis=-1).any()
 
 
 def test_more_templates_than_frames_are_no_reason_to_warn(one):
-    guide = Guide((one,))
+    guide = guide_of(one)
     audio = Audio(MIXTURE.samples[:, :600], RATE)
     for settings in ({}, {"free": 2}):
-        assert analyse_guided(audio, guide.settings(settings), guide).warnings == ()
+        assert analyse(audio, guide, settings).warnings == ()
 
 
 @pytest.mark.parametrize("settings", [{}, {"free": 3, "adapt": 0.3}], ids=str)
@@ -173,8 +184,8 @@ def test_a_residual_without_free_templates_is_what_the_model_leaves():
 
 @pytest.mark.parametrize("free", [1, 5])
 def test_free_templates_leave_the_dictionarys_alone(one, free):
-    guide = Guide((one,))
-    separation = analyse_guided(MIXTURE, guide.settings({"free": free, "adapt": 0.0}), guide)
+    guide = guide_of(one)
+    separation = analyse(MIXTURE, guide, {"free": free, "adapt": 0.0})
     (factors,) = separation.model.factors
     assert factors.W.shape[1] == one.views[0].W.shape[1] + free
     np.testing.assert_array_equal(factors.W[:, :-free], one.views[0].W)
@@ -184,25 +195,22 @@ def test_free_templates_leave_the_dictionarys_alone(one, free):
 @pytest.mark.parametrize("adapt", [0.01, 0.3, 0.9])
 def test_templates_move_as_far_as_their_leash(one, adapt):
     def moved(adapt):
-        guide = Guide((one,))
-        W = analyse_guided(MIXTURE, guide.settings({"adapt": adapt}), guide).model.factors[0].W
+        guide = guide_of(one)
+        W = analyse(MIXTURE, guide, {"adapt": adapt}).model.factors[0].W
         return np.linalg.norm(W / np.linalg.norm(W, axis=0) - one.views[0].W)
 
     assert 0 < moved(adapt / 2) < moved(adapt)
 
 
 def test_without_a_leash_templates_stay(one):
-    guide = Guide((one,))
-    W = analyse_guided(MIXTURE, guide.settings({"adapt": 0.0}), guide).model.factors[0].W
+    guide = guide_of(one)
+    W = analyse(MIXTURE, guide, {"adapt": 0.0}).model.factors[0].W
     np.testing.assert_array_equal(W, one.views[0].W)
 
 
 def test_adapting_brings_the_model_nearer_to_the_mixture(one):
-    guide = Guide((one,))
-    losses = [
-        analyse_guided(MIXTURE, guide.settings({"adapt": adapt, "sparsity": 0.0}), guide).fits[0].losses[-1]
-        for adapt in (0, 0.5)
-    ]
+    guide = guide_of(one)
+    losses = [analyse(MIXTURE, guide, {"adapt": adapt, "sparsity": 0.0}).fits[0].losses[-1] for adapt in (0, 0.5)]
     assert losses[1] < 0.97 * losses[0]  # which counts the leash, too
 
 
@@ -210,8 +218,8 @@ def test_adapting_brings_the_model_nearer_to_the_mixture(one):
 
 
 def test_layers_of_all_lengths_of_frames_are_used(kit):
-    guide = Guide((kit,))
-    separation = analyse_guided(MIXTURE, guide.settings({}), guide)
+    guide = guide_of(kit)
+    separation = analyse(MIXTURE, guide, {})
     assert [layer.stft.n_fft for layer in separation.layers] == [256, 1024]
     alone = []
     for view in kit.views:
@@ -222,10 +230,9 @@ def test_layers_of_all_lengths_of_frames_are_used(kit):
 
 
 def test_frames_that_are_asked_for_are_the_only_ones(kit):
-    guide = Guide((kit,))
-    settings = guide.settings({"n_fft": 512})
-    assert (settings.n_fft, settings.hop) == (512, 128)
-    separation = analyse_guided(MIXTURE, settings, guide)
+    guide = guide_of(kit)
+    separation = analyse(MIXTURE, guide, {"n_fft": 512})
+    assert (separation.settings.n_fft, separation.settings.hop) == (512, 128)
     assert [layer.stft for layer in separation.layers] == [STFT(512, 128)]
     assert separation.notes == ("templates of 'dictionary 1' converted to n_fft 512",)
 
@@ -242,8 +249,8 @@ def test_several_dictionaries_add_up():
 def test_dictionaries_of_different_frames_are_converted_to_the_first():
     first = teach({"buzz": buzz(200, seed=5)}, [STFT(256)])
     second = teach({"hiss": hiss(seed=6)}, [STFT(512)])
-    guide = Guide((first, second), ("a.npz", "b.npz"))
-    separation = analyse_guided(MIXTURE, guide.settings({}), guide)
+    guide = guide_of(first, second, paths=("a.npz", "b.npz"))
+    separation = analyse(MIXTURE, guide, {})
     assert [layer.stft.n_fft for layer in separation.layers] == [256]
     assert separation.notes == ("templates of 'b.npz' converted to n_fft 256",)
     stems = np.concatenate(list(separation.render(MIXTURE)), axis=-1)
@@ -254,8 +261,8 @@ def test_dictionaries_of_different_frames_are_converted_to_the_first():
 def test_mixtures_of_other_rates_separate_with_a_note(kit, rate):
     sources = np.stack([buzz(200, rate=rate), hiss(rate=rate)])
     audio = Audio(sources.sum(axis=0), rate)
-    guide = Guide((kit,), ("kit.npz",))
-    separation = analyse_guided(audio, guide.settings({}), guide)
+    guide = guide_of(kit, paths=("kit.npz",))
+    separation = analyse(audio, guide, {})
     (note,) = separation.notes
     assert note.startswith(f"templates of 'kit.npz' converted from 8000 to {rate} Hz")
     assert ("above 4000 Hz" in note) == (rate > RATE)
@@ -273,33 +280,36 @@ def test_moved_templates_of_a_converted_dictionary_add_up(kit, settings):
 
 
 def test_a_dictionary_that_cannot_be_converted_is_refused_by_name(one):
-    guide = Guide((one,), ("kit.npz",))
+    guide = guide_of(one, paths=("kit.npz",))
+    guide = dataclasses.replace(guide, given={"n_fft": 4096})
     with pytest.raises(UsageError, match="too different to convert") as caught:
-        guide.fitted(RATE, guide.settings({"n_fft": 4096}))
+        guide.check(RATE, guide.settings())
     assert caught.value.path == "kit.npz"
 
 
 def test_a_label_in_two_dictionaries_is_refused_and_both_named(one):
     other = teach({"hiss": hiss()}, STFTS[:1])
     with pytest.raises(UsageError, match=r"has label 'hiss', as a\.npz has") as caught:
-        Guide((one, other), ("a.npz", "b.npz"))
+        guide_of(one, other, paths=("a.npz", "b.npz"))
     assert caught.value.path == "b.npz"
 
 
 @pytest.mark.parametrize("labels", [("Buzz", "fizz"), ("BUZZ", "x")])
 def test_labels_of_two_dictionaries_that_would_be_one_file_are_refused(one, labels):
     with pytest.raises(UsageError, match="one file on some systems"):
-        Guide((one, dataclasses.replace(one, labels=labels)))
+        guide_of(one, dataclasses.replace(one, labels=labels))
 
 
 def test_reading_dictionaries_takes_their_hashes(one, tmp_path):
     path = tmp_path / "kit.npz"
     dictionary.write(one, path)
-    guide = Guide.read([str(path)])
-    assert guide.labels == one.labels
-    assert guide.hashes == (hashlib.sha256(path.read_bytes()).hexdigest(),)
+    guide = Guide.read({"dictionary": [str(path)]}, {})
+    (cue,) = guide.cues
+    assert guide.labels == cue.labels == one.labels
+    assert guide.names == (str(path),)
+    assert cue.hashes == (hashlib.sha256(path.read_bytes()).hexdigest(),)
     np.testing.assert_array_equal(
-        separate(MIXTURE, dictionary=guide.dictionaries).samples, separate(MIXTURE, dictionary=one).samples
+        separate(MIXTURE, dictionary=cue.dictionaries).samples, separate(MIXTURE, dictionary=one).samples
     )
 
 
@@ -307,23 +317,23 @@ def test_reading_dictionaries_takes_their_hashes(one, tmp_path):
 
 
 def test_other_defaults_hold_with_a_dictionary(one):
-    settings = Guide((one,)).settings({})
+    settings = guide_of(one, given={}).settings()
     assert (settings.components, settings.divergence, settings.n_fft, settings.hop) == (2, "kl", 256, 64)
     assert (settings.max_iter, settings.sparsity, settings.mask_power) == (ITERATIONS, SPARSITY, MASK_POWER)
     assert settings.residual is None
-    assert Guide((one,)).settings({"free": 3}).residual == RESIDUAL
+    assert guide_of(one, given={"free": 3}).settings().residual == RESIDUAL
 
 
 def test_what_the_user_gives_goes_before(one):
     given = {"max_iter": 7, "sparsity": 0.25, "mask_power": 1.5, "residual": "rest", "free": 2, "divergence": "is"}
-    settings = Guide((one,)).settings(given)
+    settings = guide_of(one, given=given).settings()
     assert {name: getattr(settings, name) for name in given} == given
 
 
 def test_defaults_heed_divergence_and_mask(one):
-    assert Guide((one,)).settings({"divergence": 2}).sparsity == 0
-    assert Guide((one,)).settings({"mask": "wiener"}).mask_power == 1
-    assert Guide((dataclasses.replace(one, divergence="is"),)).settings({}).divergence == "is"
+    assert guide_of(one, given={"divergence": 2}).settings().sparsity == 0
+    assert guide_of(one, given={"mask": "wiener"}).settings().mask_power == 1
+    assert guide_of(dataclasses.replace(one, divergence="is")).settings().divergence == "is"
 
 
 REFUSED = [
@@ -346,16 +356,16 @@ REFUSED = [
 @pytest.mark.parametrize(("given", "says"), REFUSED, ids=str)
 def test_settings_that_make_no_sense_with_a_dictionary_are_refused(one, given, says):
     with pytest.raises(UsageError, match=says):
-        Guide((one,)).settings(given)
+        guide_of(one, given=given).settings()
 
 
 def test_one_label_alone_is_refused_with_what_to_do():
     W = np.ones((STFTS[0].bins, 1), np.float32)
-    guide = Guide((Dictionary((View(STFTS[0], W, np.zeros(1, np.intp)),), ("buzz",), RATE),))
+    guide = guide_of(Dictionary((View(STFTS[0], W, np.zeros(1, np.intp)),), ("buzz",), RATE))
     with pytest.raises(UsageError, match=r"'buzz' alone.*the whole mixture; use --free 20.*or --residual"):
-        guide.settings({})
-    assert guide.settings({"residual": "rest"}).residual == "rest"
-    assert guide.settings({"free": 2}).residual == RESIDUAL
+        guide.settings()
+    for given, residual in (({"residual": "rest"}, "rest"), ({"free": 2}, RESIDUAL)):
+        assert dataclasses.replace(guide, given=given).settings().residual == residual
 
 
 def test_every_field_of_the_settings_is_heeded_or_refused(one):
@@ -368,7 +378,7 @@ def test_every_field_of_the_settings_is_heeded_or_refused(one):
     }  # fmt: skip
     refused = {name for given, _ in REFUSED for name in given} - set(other)
     assert {field.name for field in dataclasses.fields(Settings)} - set(other) - refused == {
-        "seed", "channels", "threads",
+        "seed", "channels", "threads", "two_stems",
     }  # fmt: skip
     for name, value in other.items():
         found = separate(MIXTURE, dictionary=one, **({"max_iter": 30, "tol": 0.0} | {name: value})).samples
@@ -386,9 +396,9 @@ def test_the_seed_decides_where_free_templates_start(one):
 @pytest.mark.parametrize("extra", [{}, {"free": 2}, {"adapt": 0.5}], ids=str)
 def test_progress_counts_all_runs_as_one(kit, extra):
     told = []
-    guide = Guide((kit,))
-    settings = guide.settings({"channels": "independent", "tol": 0.0, "max_iter": 20} | extra)
-    analyse_guided(STEREO, settings, guide, lambda step, loss: told.append(step))
+    guide = guide_of(kit)
+    given = {"channels": "independent", "tol": 0.0, "max_iter": 20} | extra
+    analyse(STEREO, guide, given, lambda step, loss: told.append(step))
     assert told == sorted(told)
     assert told[-1] == 20
 
@@ -399,15 +409,14 @@ def test_a_time_limit_is_shared_by_all_runs(kit, channels, extra, monkeypatch):
     limits = []
     real = guided.factorize
     monkeypatch.setattr(guided, "factorize", lambda *a, **o: limits.append(o["time_limit"]) or real(*a, **o))
-    guide = Guide((kit,))
-    settings = guide.settings({"max_iter": 2, "time_limit": 8.0, "channels": channels} | extra)
-    analyse_guided(STEREO, settings, guide)
+    guide = guide_of(kit)
+    analyse(STEREO, guide, {"max_iter": 2, "time_limit": 8.0, "channels": channels} | extra)
     assert sum(limits) == 8
 
 
 def test_the_callback_can_stop_the_fit(one):
-    guide = Guide((one,))
-    stopped = analyse_guided(MIXTURE, guide.settings({"tol": 0.0}), guide, lambda step, loss: True)
+    guide = guide_of(one)
+    stopped = analyse(MIXTURE, guide, {"tol": 0.0}, lambda step, loss: True)
     assert stopped.fits[0].n_iter == 10
 
 

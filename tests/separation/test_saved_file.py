@@ -1,5 +1,6 @@
 """A factorization that is kept, read back and rendered gives the very stems, whatever it was made by."""
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -9,8 +10,10 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.separation import saved_file
+from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guided import Guide, analyse_guided
+from nmfsep.separation.guide import Guide
+from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.saved import Saved, mixture_of
 from nmfsep.settings import Settings
@@ -37,7 +40,7 @@ def guide_of(*labels):
         W = rng.random((n_fft // 2 + 1, each * len(labels))).astype(np.float32) ** 4
         owners = np.repeat(np.arange(len(labels)), each)
         views.append(View(STFT(n_fft), W / np.linalg.norm(W, axis=0), owners))
-    return Guide((Dictionary(tuple(views), labels, RATE),), ("folder/kit.npz",), ("0" * 64,))
+    return Guide((Dictionaries((Dictionary(tuple(views), labels, RATE),), ("folder/kit.npz",), ("0" * 64,)),))
 
 
 def separate(audio, guide=None, **given):
@@ -46,7 +49,8 @@ def separate(audio, guide=None, **given):
         settings = Settings(**({"components": 3} | options))
         return analyse(audio, settings), settings
     del options["n_fft"]
-    settings = guide.settings(options)
+    guide = dataclasses.replace(guide, given=options)
+    settings = guide.settings()
     return analyse_guided(audio, settings, guide), settings
 
 
@@ -54,9 +58,9 @@ def keep(path, audio, guide=None, **given):
     """Separate and save; return the separation."""
     separation, settings = separate(audio, guide, **given)
     with Output(path) as output:
-        provenance = guide.provenance([256, 512]) if guide else ()
+        about = guide.about([256, 512]) if guide else ()
         mixture = mixture_of("music/song.wav", audio, 0, True)
-        saved_file.write(output, separation, settings, mixture, provenance, {"nmfsep": "1"})
+        saved_file.write(output, separation, settings, mixture, about, {"nmfsep": "1"})
         publish_one(output)
     return separation
 
@@ -149,7 +153,9 @@ def test_all_that_matters_comes_back(tmp_path, audio):
     assert (saved.settings.seed, saved.settings.free, saved.settings.threads) == (7, 2, None)
     assert [layer.stft for layer in saved.layers] == [STFT(256), STFT(512)]
     assert saved.mixture == mixture_of("song.wav", audio, 0, True)
-    assert saved.dictionaries == ({"path": "kit.npz", "sha256": "0" * 64, "labels": ["a", "b"], "n_fft": [256, 512]},)
+    assert saved.guidance == (
+        {"kind": "dictionary", "path": "kit.npz", "sha256": "0" * 64, "labels": ["a", "b"], "n_fft": [256, 512]},
+    )
     assert [fit["solver"] for fit in saved.fits] == ["mue", "mue"]
     assert all(len(fit["losses"]) == 2 for fit in saved.fits)
     assert saved.versions == {"nmfsep": "1"}
@@ -284,7 +290,8 @@ BAD_DESCRIPTIONS = {
     "losses": ({"fit": [{"solver": "mue", "n_iter": 1, "converged": True, "losses": [1]}]}, "lacks a part"),
     "warnings": ({"warnings": [1]}, NONSENSE),
     "versions": ({"versions": {"nmfsep": 1}}, NONSENSE),
-    "dictionaries": ({"dictionaries": [{"path": 1, "sha256": "", "labels": [], "n_fft": []}]}, NONSENSE),
+    "guidance": ({"guidance": [{"kind": "learn", "path": 1, "labels": [], "n_fft": []}]}, NONSENSE),
+    "cue": ({"guidance": [{"kind": "magic", "labels": [], "n_fft": []}]}, NONSENSE),
     "settings list": ({"settings": []}, "settings that are no JSON object"),
     "setting unknown": ({"settings": {"components": 3, "speed": 1}}, "'speed' that this nmfsep does not know"),
     "setting kind": ({"settings": {"components": "3"}}, "a setting components that makes no sense: '3'"),
@@ -330,9 +337,7 @@ def test_a_mixture_that_there_cannot_be_is_refused(tmp_path, members, field, val
     assert NONSENSE in refusal(put(tmp_path / "m", about | {"mixture": about["mixture"] | {field: value}}, arrays))
 
 
-@pytest.mark.parametrize(
-    "key", ["mixture", "settings", "labels", "layers", "fit", "warnings", "versions", "dictionaries"]
-)
+@pytest.mark.parametrize("key", ["mixture", "settings", "labels", "layers", "fit", "warnings", "versions", "guidance"])
 def test_a_missing_part_of_the_description_is_refused(tmp_path, members, key):
     about, arrays = members
     assert "lacks a part" in refusal(put(tmp_path / "m", {k: v for k, v in about.items() if k != key}, arrays))

@@ -1,0 +1,1 @@
+"""What a separation can be told before the fit, one kind of cue a file."""
