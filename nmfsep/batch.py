@@ -20,12 +20,15 @@ from .nmf.fit import Callback
 from .plan import Job, inspect
 from .separation import saved_file
 from .separation.guided import analyse_guided
+from .separation.long_fit import analyse_stream
 from .separation.modelling import resolved
 from .separation.pipeline import analyse
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
+from .separation.streamed import Streamed
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
+from .signal.disk import Stream
 from .signal.formats import SampleFormat
 from .signal.publish import Output, publish
 from .signal.quantise import Integers, to_integers
@@ -72,10 +75,16 @@ def run(
     """
     clock = _Clock()
     with Source(job.path) as source:
-        form = inspect(job, source, settings, output, limit, known)
-        audio = source.read(output.offset, output.duration)
-        clock.lap("read")
-        separation = _separation(audio, settings, known, progress)
+        form, way = inspect(job, source, settings, output, limit, known)
+        audio: Audio | Stream
+        separation: Separation
+        if way.streamed:
+            audio = Stream(source, output.offset, output.duration)
+            separation = _streamed(audio, settings, known, way.frames, output.save_model, progress)
+        else:
+            audio = source.read(output.offset, output.duration)
+            clock.lap("read")
+            separation = _separation(audio, settings, known, progress)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = _Track(job, source, form, audio, separation, output, gain, known)
@@ -108,6 +117,14 @@ def _separation(audio: Audio, settings: Settings, known: Known | None, progress:
     return analyse(audio, settings, progress)
 
 
+def _streamed(
+    stream: Stream, settings: Settings, known: Known | None, frames: int, keep: bool, progress: Callback | None
+) -> Separation:
+    if isinstance(known, Saved):
+        return Streamed.of(known.separation(stream, settings))
+    return analyse_stream(stream, settings, known, frames=frames, keep=keep, callback=progress)
+
+
 class _Clock:
     """Seconds by stage."""
 
@@ -129,7 +146,7 @@ class _Track:
         job: Job,
         source: Source,
         form: SampleFormat,
-        audio: Audio,
+        audio: Audio | Stream,
         separation: Separation,
         output: OutputSettings,
         gain: float,
@@ -180,8 +197,7 @@ class _Track:
         if not bits:
             return None
         if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
-            if position == 0:
-                self.source.seek(self.source.stretch(self.output.offset)[0])
+            self.source.seek(self.source.stretch(self.output.offset)[0] + position)
             return self.source.integers(mixture.shape[1]).astype(np.int64)
         return to_integers(mixture, bits, self.gain * 2.0**self.audio.exponent)
 
@@ -210,6 +226,11 @@ class _Track:
             size = os.path.getsize(job.kept)
             return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
         return _entry(files[-1], folder) if job.model is not None else None
+
+    def _learned_from(self) -> dict[str, int] | None:
+        """Return what part of the frames templates were learned from, if not from all."""
+        found = self.separation.learned_from
+        return None if found is None else {"frames": found[0], "of": found[1]}
 
     def manifest(self, settings: Settings, files: list[Output], clock: _Clock) -> Manifest:
         """Return the manifest of what was written."""
@@ -251,6 +272,7 @@ class _Track:
             "model": self._model(folder, files),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
+            "learned_from": self._learned_from(),
             "gain": self.gain,
             "sum_error": self.sum_error,
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
@@ -264,7 +286,7 @@ def _entry(file: Output, folder: Path) -> dict[str, Any]:
     return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
 
 
-def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:
+def _gain(separation: Separation, audio: Audio | Stream, form: SampleFormat) -> float:
     """Return the one factor that keeps every stem within the range."""
     peak = max((float(np.abs(stems).max(initial=0)) for stems in separation.render(audio)), default=0.0)
     peak *= 2.0**audio.exponent

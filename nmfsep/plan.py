@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import memory
 from .access import require_free, require_readable, require_space
-from .budget import length_of, memory_needed, model_size
+from .budget import Budget, budget, length_of, model_size
 from .errors import UsageError
 from .manifest import vouched_model
 from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
@@ -108,8 +108,8 @@ def inspect(
     output: OutputSettings,
     limit: int | None,
     known: Known | None = None,
-) -> SampleFormat:
-    """Check one open input against the options; return the format of its stems.
+) -> tuple[SampleFormat, Budget]:
+    """Check one open input against the options; return the format of its stems, and how it is done.
 
     Raises
     ------
@@ -123,17 +123,20 @@ def inspect(
     elif known is not None:
         known.require(source.sample_rate, source.channels, length_of(source, output))
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
-    length = length_of(source, output)
+    length, way = length_of(source, output), budget(source, settings, output, known, limit)
     if length is not None:
-        need = memory_needed(source, settings, output, known)
         hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
-        memory.require(f"{job.track!r} needs", need, limit, hint)
+        what = f"{job.track!r} needs"
+        if way.obstacle:
+            what = f"{way.obstacle}, so that {job.track!r} cannot stay on disk and needs"
+            hint = "use --duration, or a larger --max-memory"
+        memory.require(what, way.need, limit, hint)
         if job.targets:
             room = length * source.channels * form.bytes * len(job.targets)
             if job.model:
                 room += model_size(source, settings, output, known)
             require_space(job.targets[0].parent, room)
-    return form
+    return form, way
 
 
 def check_model(settings: Settings, known: Known | None = None) -> None:

@@ -72,7 +72,6 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..budget import memory_needed
     from ..plan import inspect
     from ..separation.guided import Guide
     from ..signal.read import Source
@@ -80,13 +79,16 @@ def dry_run(
     rows = []
     for job in jobs:
         with Source(job.path) as source:
-            form = inspect(job, source, settings, output, limit, known)
-            need = memory_needed(source, settings, output, known)
+            form, way = inspect(job, source, settings, output, limit, known)
             notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
         row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
-        rows.append(row | {"memory": need, "subtype": form.subtype})
+        rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})
         model = " and the model" if job.model else ""
-        what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(need)} of memory"
+        what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(way.need)} of memory"
+        if way.streamed:
+            what += ", read a part at a time" + (
+                f", learned from {way.frames} frames at the most" if way.frames else ""
+            )
         console.say(f"{console.quote(job.path)}: would write {what}")
         for note in notes:
             console.say(f"{console.quote(job.path)}: {note}")

@@ -218,14 +218,17 @@ def analyse_guided(audio: Audio, settings: Settings, guide: Guide, callback: Cal
             found, fit = _solve(samples, view, settings, told)
             factors += found
             fits.append(fit)
-        groups = [view.of(label).tolist() for label in range(len(guide.labels))]
-        if settings.free:
-            groups.append(list(range(len(view.owners), len(view.owners) + settings.free)))
-        layers.append(Layer(view.stft, Model(factors, groups)))
+        layers.append(Layer(view.stft, Model(factors, template_groups(view, len(guide.labels), settings.free))))
     first, *others = layers
     return Separation(
         settings, first.stft, tuple(fits), first.model, guide.labels, tuple(others), notes
     )  # fmt: skip
+
+
+def template_groups(view: View, labels: int, free: int) -> list[list[int]]:
+    """Return the templates of each label, and after them the free ones."""
+    groups = [view.of(label).tolist() for label in range(labels)]
+    return [*groups, list(range(len(view.owners), len(view.owners) + free))] if free else groups
 
 
 def _solve(
@@ -235,6 +238,13 @@ def _solve(
     X, scale = magnitudes(samples, view.stft, settings.threads)
     channels = len(samples)
     Xt = X.T.reshape(-1, view.stft.bins)  # frame by frame, the channels of each one after the other
+    fit = fit_templates(Xt, view, settings, told)
+    templates, Z = whole_templates(fit.factors.W, view), fit.factors.Z
+    return [Factors(templates, Z[:, channel::channels] * scale) for channel in range(channels)], fit
+
+
+def fit_templates(Xt: Matrix, view: View, settings: Settings, told: Callable[[int], Callback | None]) -> Fit:
+    """Return the last fit of the templates to frames (frames, bins), as far up as the templates are known."""
     W = view.W
     if view.known < view.stft.bins:
         Xt, W = np.ascontiguousarray(Xt[:, : view.known]), W[: view.known]
@@ -251,11 +261,15 @@ def _solve(
     fit = factorize(Xt.T, W.shape[1], W=W, fixed={"W"}, callback=told(0), **options)
     if settings.free or settings.adapt:
         fit = _moved(Xt, fit.factors, settings, options | {"callback": told(1)})
-    templates, Z = fit.factors.W, fit.factors.Z
-    if view.known < view.stft.bins:
-        free = np.repeat(templates[-1:, view.W.shape[1] :], view.stft.bins - view.known, axis=0)
-        templates = np.concatenate([templates, np.concatenate([view.W[view.known :], free], axis=1)])
-    return [Factors(templates, Z[:, channel::channels] * scale) for channel in range(channels)], fit
+    return fit
+
+
+def whole_templates(W: Matrix, view: View) -> Matrix:
+    """Return fitted templates with what lies above the bins that are known."""
+    if view.known == view.stft.bins:
+        return W
+    free = np.repeat(W[-1:, view.W.shape[1] :], view.stft.bins - view.known, axis=0)
+    return np.concatenate([W, np.concatenate([view.W[view.known :], free], axis=1)])
 
 
 def _moved(Xt: Matrix, known: Factors, settings: Settings, options: dict[str, Any]) -> Fit:

@@ -1,0 +1,226 @@
+"""Separating a mixture of any length in the same memory: templates from a sample of its frames, then one pass.
+
+Templates need not see all frames: from 16,384 drawn at random, the loss over all of them comes out within a few
+thousandths of that of a fit to all. Each frame's activations then depend on that frame alone, so that they are solved
+where they are needed, for the mask of a block, and there are no joins to hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..nmf.divergences import as_divergence
+from ..nmf.factorize import factorize
+from ..nmf.factors import Matrix
+from ..nmf.fit import Callback, Fit
+from ..nmf.kernels.choose import ONCE, choose
+from ..nmf.kernels.reference import EPS
+from ..nmf.prepare import FLOOR
+from ..nmf.problem import Problem
+from ..registry import SOUND_STARTS
+from ..settings import Settings
+from ..signal.audio import Samples
+from ..signal.disk import Stream
+from ..signal.stft import STFT
+from .dictionary import View
+from .guided import Guide, fit_templates, template_groups, whole_templates
+from .modelling import options
+from .result import Layer
+from .sampling import Sample
+from .solving import Solving, Templates
+from .spectra import views
+from .streamed import Streamed
+
+FRAMES = 1 << 14  # drawn at the most
+FEWEST = 1 << 8  # and at the least, where memory is short
+ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
+LOOK = 1024  # frames drawn from at a time
+SPARSE = 8  # of so many frames less than one is transformed on its own
+
+
+def obstacle(settings: Settings) -> str | None:
+    """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
+    if settings.model != "nmf":
+        return f"model {settings.model!r} needs all frames at once"
+    if settings.start in SOUND_STARTS:
+        return f"start {settings.start!r} needs frames that follow each other"
+    if settings.smoothness:
+        return "smoothness couples all frames"
+    return None
+
+
+def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
+    """Return how many frames templates are learned from at the most."""
+    width = (1 if settings.channels == "mid" else channels) * (n_fft // 2 + 1)
+    return max(FEWEST, min(FRAMES, ENTRIES // width))
+
+
+def analyse_stream(
+    stream: Stream,
+    settings: Settings,
+    guide: Guide | None = None,
+    *,
+    frames: int | None = None,
+    keep: bool = False,
+    callback: Callback | None = None,
+) -> Streamed:
+    """Learn the templates of a mixture on disk.
+
+    Parameters
+    ----------
+    stream : Stream
+    settings : Settings
+    guide : Guide, optional
+        Dictionaries that give the templates, which then move as far as the settings say.
+    frames : int, optional
+        Frames to learn from at the most; `frames_drawn` if not given.
+    keep : bool, default False
+        Keep the activations as they are solved, so that the separation can be saved after it was rendered.
+    callback : callable, optional
+        Called as callback(iteration, loss); a true result stops the fit.
+
+    Returns
+    -------
+    Streamed
+
+    Raises
+    ------
+    UsageError
+        The settings need all frames at once.
+    """
+    if (reason := obstacle(settings)) is not None:
+        raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
+    dictionary, notes = guide.fitted(stream.sample_rate, settings) if guide else (None, ())
+    layers: list[Layer] = []
+    fits: list[Fit] = []
+    sizes: list[tuple[int, int]] = []
+    for view in dictionary.views if dictionary else (None,):
+        stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
+        most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
+        samples = draw(stream, stft, settings.channels, most, str(settings.seed))
+        sizes.append((len(samples[0]), stft.n_frames(stream.length)))
+        if view is None:
+            found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, callback) for sample in samples]
+            groups: Sequence[Sequence[int]] = [[k] for k in range(settings.components)]
+        else:
+            found = [_guided(sample, view, settings, callback) for sample in samples]
+            groups = template_groups(view, len(guide.labels if guide else ()), settings.free)
+        del samples
+        fits += [fit for fit, _ in found]
+        model = _solving([templates for _, templates in found], groups, stream, stft, settings, guide is not None, keep)
+        layers.append(Layer(stft, model))
+    first, *others = layers
+    labels = guide.labels if guide else ()
+    return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0])
+
+
+def _learned(
+    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback | None
+) -> tuple[Fit, Templates]:
+    """Return the fit to a sample of frames (frames, rows), which is scaled in place, and what it found."""
+    scale, floor = _settle(rows, rows.shape[1], as_divergence(settings.divergence).beta)
+    told = options(settings, rows.T, frequencies)
+    fit = factorize(rows.T, settings.components, callback=callback, **told).ordered()
+    return fit, Templates(np.ascontiguousarray(fit.factors.W.T), scale, floor, rows.shape[1])
+
+
+def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback | None) -> tuple[Fit, Templates]:
+    """Return the same with a dictionary's templates, which the channels share."""
+    rows = sample.reshape(-1, view.stft.bins)
+    scale, floor = _settle(rows, view.known, as_divergence(settings.divergence).beta)
+    fit = fit_templates(rows, view, settings, lambda phase: callback)
+    W = whole_templates(fit.factors.W, view)
+    return fit, Templates(np.ascontiguousarray(W.T), scale, floor, view.known)
+
+
+def _solving(
+    templates: Sequence[Templates],
+    groups: Sequence[Sequence[int]],
+    stream: Stream,
+    stft: STFT,
+    settings: Settings,
+    guided: bool,
+    keep: bool,
+) -> Solving:
+    measure, count = as_divergence(settings.divergence), stft.n_frames(stream.length)
+    k = len(templates[0].Wt)
+    apart = stream.channels if guided and settings.channels == "joint" else 1
+    kernels = choose(templates[0].known, count * apart, k, measure, ONCE)
+    kept = [np.empty((count, apart, k), np.float32) for _ in templates] if keep else []
+    problem = Problem(measure, sparsity=settings.sparsity)
+    return Solving(templates, groups, stream.channels, settings.channels, guided, problem, kernels, kept=kept)
+
+
+def draw(stream: Stream, stft: STFT, mode: str, frames: int, key: str) -> list[Matrix]:
+    """Return magnitudes of frames drawn at random, (frames, rows), of each part that channels are fitted in.
+
+    Afterwards the length of the stream and its exponent are known.
+    """
+    while True:
+        samples: list[Sample] = []
+        for start, segment in segments(stream.pieces(), stft):
+            parts = views(segment, mode)
+            samples = samples or [Sample(len(part) * stft.bins, frames) for part in parts]
+            count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
+            for sample, part in zip(samples, parts, strict=True):
+                sample.choose(key, start, count, _transformer(part, stft, count))
+        if not stream.settle():
+            return [sample.rows() for sample in samples]
+
+
+def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:
+    """Yield the samples under LOOK frames after each other, with the number of the first; the last are fewer."""
+    hop, half = stft.hop_length, stft.n_fft // 2
+    held: Samples | None = None
+    length = start = 0
+    span = (LOOK - 1) * hop + stft.n_fft
+    for piece in pieces:
+        length += piece.shape[1]
+        before = np.zeros((len(piece), half), np.float32) if held is None else held
+        held = np.concatenate([before, piece], axis=1)
+        while held.shape[1] >= span:
+            yield start, held[:, :span]
+            held = held[:, LOOK * hop :]
+            start += LOOK
+    assert held is not None
+    while (left := stft.n_frames(length) - start) > 0:
+        count = min(LOOK, left)
+        short = (count - 1) * hop + stft.n_fft - held.shape[1]
+        segment = np.pad(held, ((0, 0), (0, max(0, short))))
+        yield start, segment[:, : (count - 1) * hop + stft.n_fft]
+        held = held[:, count * hop :]
+        start += count
+
+
+def _transformer(samples: Samples, stft: STFT, count: int) -> Callable[[NDArray[np.intp]], Matrix]:
+    """Return what gives the magnitudes of chosen frames of a segment, (frames, channels * bins)."""
+
+    def magnitudes(chosen: NDArray[np.intp]) -> Matrix:
+        if SPARSE * len(chosen) > count:
+            S = stft.transform(samples)[:, chosen]
+        else:
+            starts = [int(frame) * stft.hop_length for frame in chosen]
+            S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
+        return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
+
+    return magnitudes
+
+
+def _settle(rows: Matrix, known: int, beta: float) -> tuple[np.float32, np.float32]:
+    """Bring a sample of frames to about unit mean, in place; return what it was divided by and its least entry.
+
+    It is the power of two that `factorize` would divide out, so that it need not copy, and likewise the floor.
+    """
+    own = rows[:, :known]
+    mean = float(own.mean(dtype=np.float64))
+    scale = np.float32(2.0 ** np.frexp(mean)[1] if mean > 0 else 1)
+    rows /= scale
+    if beta > 0:
+        return scale, np.float32(0)
+    floor = np.float32(max(own.max() * np.float32(FLOOR), EPS))
+    np.maximum(own, floor, out=own)
+    return scale, floor
