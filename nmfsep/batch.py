@@ -14,18 +14,16 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .budget import budget
 from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
-from .nmf.fit import Callback
 from .plan import Job, inspect
 from .separation import saved_file
-from .separation.guided import analyse_guided
-from .separation.long_fit import analyse_stream
+from .separation.choose import mixture, separation_of
 from .separation.modelling import resolved
-from .separation.pipeline import analyse
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
-from .separation.streamed import Streamed
+from .separation.stages import Told
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
 from .signal.disk import Stream
@@ -45,7 +43,7 @@ def run(
     known: Known | None = None,
     *,
     limit: int | None = None,
-    progress: Callback | None = None,
+    progress: Told | None = None,
 ) -> Manifest:
     """Separate one track and write its stems.
 
@@ -75,16 +73,11 @@ def run(
     """
     clock = _Clock()
     with Source(job.path) as source:
-        form, way = inspect(job, source, settings, output, limit, known)
-        audio: Audio | Stream
-        separation: Separation
-        if way.streamed:
-            audio = Stream(source, output.offset, output.duration)
-            separation = _streamed(audio, settings, known, way.frames, output.save_model, progress)
-        else:
-            audio = source.read(output.offset, output.duration)
-            clock.lap("read")
-            separation = _separation(audio, settings, known, progress)
+        form = inspect(job, source, settings, output, limit, known)
+        way = budget(source, settings, output, known, limit)
+        audio = mixture(source, output, way.streamed)
+        clock.lap("read")
+        separation = separation_of(audio, settings, known, way.frames, output.save_model, progress)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = _Track(job, source, form, audio, separation, output, gain, known)
@@ -107,22 +100,6 @@ def run(
             stale = sorted(written_by_us(job.manifest) - {*job.targets, job.model, job.kept})
             publish(files, note, vouch, stale)
         return manifest
-
-
-def _separation(audio: Audio, settings: Settings, known: Known | None, progress: Callback | None) -> Separation:
-    if isinstance(known, Saved):
-        return known.separation(audio, settings)
-    if known is not None:
-        return analyse_guided(audio, settings, known, progress)
-    return analyse(audio, settings, progress)
-
-
-def _streamed(
-    stream: Stream, settings: Settings, known: Known | None, frames: int, keep: bool, progress: Callback | None
-) -> Separation:
-    if isinstance(known, Saved):
-        return Streamed.of(known.separation(stream, settings))
-    return analyse_stream(stream, settings, known, frames=frames, keep=keep, callback=progress)
 
 
 class _Clock:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import memory
 from .access import require_free, require_readable, require_space
-from .budget import Budget, budget, length_of, model_size
+from .budget import budget, length_of, model_size
 from .errors import UsageError
 from .manifest import vouched_model
 from .naming import check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
@@ -108,8 +108,8 @@ def inspect(
     output: OutputSettings,
     limit: int | None,
     known: Known | None = None,
-) -> tuple[SampleFormat, Budget]:
-    """Check one open input against the options; return the format of its stems, and how it is done.
+) -> SampleFormat:
+    """Check one open input against the options; return the format of its stems.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def inspect(
             if job.model:
                 room += model_size(source, settings, output, known)
             require_space(job.targets[0].parent, room)
-    return form, way
+    return form
 
 
 def check_model(settings: Settings, known: Known | None = None) -> None:

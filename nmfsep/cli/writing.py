@@ -72,6 +72,7 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
+    from ..budget import budget
     from ..plan import inspect
     from ..separation.guided import Guide
     from ..signal.read import Source
@@ -79,7 +80,8 @@ def dry_run(
     rows = []
     for job in jobs:
         with Source(job.path) as source:
-            form, way = inspect(job, source, settings, output, limit, known)
+            form = inspect(job, source, settings, output, limit, known)
+            way = budget(source, settings, output, known, limit)
             notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
         row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
         rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})

@@ -7,39 +7,38 @@ where they are needed, for the mask of a block, and there are no joins to hide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..nmf.activations import steps_for
 from ..nmf.divergences import as_divergence
 from ..nmf.factorize import factorize
 from ..nmf.factors import Matrix
 from ..nmf.fit import Callback, Fit
 from ..nmf.kernels.choose import ONCE, choose
 from ..nmf.kernels.reference import EPS
+from ..nmf.kernels.workers import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.problem import Problem
 from ..registry import SOUND_STARTS
 from ..settings import Settings
-from ..signal.audio import Samples
 from ..signal.disk import Stream
 from ..signal.stft import STFT
-from .dictionary import View
+from .dictionary import Dictionary, View
+from .drawing import draw
 from .guided import Guide, fit_templates, template_groups, whole_templates
 from .modelling import options
 from .result import Layer
-from .sampling import Sample
 from .solving import Solving, Templates
-from .spectra import views
+from .stages import Stages, Told, expected
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most
 FEWEST = 1 << 8  # and at the least, where memory is short
 ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
-LOOK = 1024  # frames drawn from at a time
-SPARSE = 8  # of so many frames less than one is transformed on its own
 
 
 def obstacle(settings: Settings) -> str | None:
@@ -66,7 +65,7 @@ def analyse_stream(
     *,
     frames: int | None = None,
     keep: bool = False,
-    callback: Callback | None = None,
+    callback: Told | None = None,
 ) -> Streamed:
     """Learn the templates of a mixture on disk.
 
@@ -81,7 +80,8 @@ def analyse_stream(
     keep : bool, default False
         Keep the activations as they are solved, so that the separation can be saved after it was rendered.
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
+        Called as callback(step, loss), steps being shares of settings.max_iter that take equal times, with the
+        rendering as the last of them; a true result stops the fit.
 
     Returns
     -------
@@ -95,19 +95,22 @@ def analyse_stream(
     if (reason := obstacle(settings)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
     dictionary, notes = guide.fitted(stream.sample_rate, settings) if guide else (None, ())
+    stages = _stages(stream, settings, dictionary, frames, callback)
     layers: list[Layer] = []
     fits: list[Fit] = []
     sizes: list[tuple[int, int]] = []
-    for view in dictionary.views if dictionary else (None,):
+    for index, view in enumerate(dictionary.views if dictionary else (None,)):
         stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
-        samples = draw(stream, stft, settings.channels, most, str(settings.seed))
+        passed = stages.share(2 * index, stream.length)
+        samples = draw(stream, stft, settings.channels, most, str(settings.seed), passed)
+        fitted = stages.iterations(2 * index + 1)
         sizes.append((len(samples[0]), stft.n_frames(stream.length)))
         if view is None:
-            found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, callback) for sample in samples]
+            found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, fitted) for sample in samples]
             groups: Sequence[Sequence[int]] = [[k] for k in range(settings.components)]
         else:
-            found = [_guided(sample, view, settings, callback) for sample in samples]
+            found = [_guided(sample, view, settings, fitted) for sample in samples]
             groups = template_groups(view, len(guide.labels if guide else ()), settings.free)
         del samples
         fits += [fit for fit, _ in found]
@@ -115,11 +118,30 @@ def analyse_stream(
         layers.append(Layer(stft, model))
     first, *others = layers
     labels = guide.labels if guide else ()
-    return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0])
+    told = stages.share(2 * len(layers), stream.length)
+    return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], told)
+
+
+def _stages(
+    stream: Stream, settings: Settings, dictionary: Dictionary | None, frames: int | None, callback: Told | None
+) -> Stages:
+    """Return what tells how far the work is: two stages for each length of frames, and the rendering."""
+    stacked = 1 if settings.channels == "mid" else stream.channels
+    sizes = [(view.stft, view.W.shape[1] + settings.free) for view in dictionary.views] if dictionary else []
+    costs, rendering = [], 0.0
+    for stft, k in sizes or [(STFT(settings.n_fft, settings.hop, settings.window), settings.components)]:
+        most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
+        draw, fit, render = expected(
+            stream.length, stacked * stft.bins, stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
+            settings.components, most, Workers(settings.threads).threads,
+        )  # fmt: skip
+        costs += [draw, fit]
+        rendering += render
+    return Stages([*costs, rendering], callback, settings.max_iter)
 
 
 def _learned(
-    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback | None
+    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback
 ) -> tuple[Fit, Templates]:
     """Return the fit to a sample of frames (frames, rows), which is scaled in place, and what it found."""
     scale, floor = _settle(rows, rows.shape[1], as_divergence(settings.divergence).beta)
@@ -128,7 +150,7 @@ def _learned(
     return fit, Templates(np.ascontiguousarray(fit.factors.W.T), scale, floor, rows.shape[1])
 
 
-def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback | None) -> tuple[Fit, Templates]:
+def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback) -> tuple[Fit, Templates]:
     """Return the same with a dictionary's templates, which the channels share."""
     rows = sample.reshape(-1, view.stft.bins)
     scale, floor = _settle(rows, view.known, as_divergence(settings.divergence).beta)
@@ -153,61 +175,6 @@ def _solving(
     kept = [np.empty((count, apart, k), np.float32) for _ in templates] if keep else []
     problem = Problem(measure, sparsity=settings.sparsity)
     return Solving(templates, groups, stream.channels, settings.channels, guided, problem, kernels, kept=kept)
-
-
-def draw(stream: Stream, stft: STFT, mode: str, frames: int, key: str) -> list[Matrix]:
-    """Return magnitudes of frames drawn at random, (frames, rows), of each part that channels are fitted in.
-
-    Afterwards the length of the stream and its exponent are known.
-    """
-    while True:
-        samples: list[Sample] = []
-        for start, segment in segments(stream.pieces(), stft):
-            parts = views(segment, mode)
-            samples = samples or [Sample(len(part) * stft.bins, frames) for part in parts]
-            count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
-            for sample, part in zip(samples, parts, strict=True):
-                sample.choose(key, start, count, _transformer(part, stft, count))
-        if not stream.settle():
-            return [sample.rows() for sample in samples]
-
-
-def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:
-    """Yield the samples under LOOK frames after each other, with the number of the first; the last are fewer."""
-    hop, half = stft.hop_length, stft.n_fft // 2
-    held: Samples | None = None
-    length = start = 0
-    span = (LOOK - 1) * hop + stft.n_fft
-    for piece in pieces:
-        length += piece.shape[1]
-        before = np.zeros((len(piece), half), np.float32) if held is None else held
-        held = np.concatenate([before, piece], axis=1)
-        while held.shape[1] >= span:
-            yield start, held[:, :span]
-            held = held[:, LOOK * hop :]
-            start += LOOK
-    assert held is not None
-    while (left := stft.n_frames(length) - start) > 0:
-        count = min(LOOK, left)
-        short = (count - 1) * hop + stft.n_fft - held.shape[1]
-        segment = np.pad(held, ((0, 0), (0, max(0, short))))
-        yield start, segment[:, : (count - 1) * hop + stft.n_fft]
-        held = held[:, count * hop :]
-        start += count
-
-
-def _transformer(samples: Samples, stft: STFT, count: int) -> Callable[[NDArray[np.intp]], Matrix]:
-    """Return what gives the magnitudes of chosen frames of a segment, (frames, channels * bins)."""
-
-    def magnitudes(chosen: NDArray[np.intp]) -> Matrix:
-        if SPARSE * len(chosen) > count:
-            S = stft.transform(samples)[:, chosen]
-        else:
-            starts = [int(frame) * stft.hop_length for frame in chosen]
-            S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
-        return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
-
-    return magnitudes
 
 
 def _settle(rows: Matrix, known: int, beta: float) -> tuple[np.float32, np.float32]:

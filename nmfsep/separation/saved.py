@@ -230,7 +230,7 @@ def samples_sha256(audio: Audio | Stream) -> str:
     while True:
         digest = hashlib.sha256()
         for piece in audio.pieces():
-            digest.update(memoryview(piece.T.astype("<f4", order="C", copy=False)))
+            digest.update(np.ascontiguousarray(piece.T).astype("<f4", copy=False).data)
         if isinstance(audio, Audio) or not audio.settle():
             break
     digest.update(f"{audio.exponent} {audio.channels} {audio.length}".encode())
