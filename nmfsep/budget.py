@@ -55,11 +55,7 @@ def budget(
     reason = None if saved else obstacle(settings)
     if reason is not None:
         return Budget(need, obstacle=reason)
-    frames = (
-        0
-        if saved
-        else max(frames_drawn(settings, source.channels, stft[0]) for stft in _stfts(source, settings, known))
-    )
+    frames = 0 if saved else _frames(source, settings, output, known)
     while True:
         small = _streamed(source, settings, output, known, frames)
         if most is None or small <= most or frames <= FEWEST:
@@ -67,12 +63,17 @@ def budget(
         frames = max(FEWEST, frames // 2)
 
 
+def _frames(source: Source, settings: Settings, output: OutputSettings, known: Known | None) -> int:
+    """Return how many frames templates are learned from at the most."""
+    length = length_of(source, output) or 0
+    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _stfts(source, settings, known)]
+    return max(min(there, frames_drawn(settings, source.channels, n_fft)) for n_fft, there in sizes)
+
+
 def _streamed(source: Source, settings: Settings, output: OutputSettings, known: Known | None, frames: int) -> int:
-    threads, stems = (
-        settings.threads or os.cpu_count() or 1,
-        len(arrange(settings, known.labels if known else ()).names),
-    )
-    entries = frames * source.channels * (settings.n_fft // 2 + 1)
+    threads = settings.threads or os.cpu_count() or 1
+    stems = len(arrange(settings, known.labels if known else ()).names)
+    entries = (length_of(source, output) or 0) // settings.hop * source.channels * (settings.n_fft // 2 + 1)
     thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
     need = memory.estimate_streamed(
         settings, source.channels, threads, _stfts(source, settings, known), stems, frames, thin and entries >= ONCE

@@ -18,6 +18,7 @@ from ..nmf.divergences import as_divergence
 from ..nmf.factorize import factorize
 from ..nmf.factors import Matrix
 from ..nmf.fit import Callback, Fit
+from ..nmf.kernels import blocked
 from ..nmf.kernels.choose import ONCE, choose
 from ..nmf.kernels.reference import EPS
 from ..nmf.kernels.workers import Workers
@@ -171,7 +172,9 @@ def _solving(
     measure, count = as_divergence(settings.divergence), stft.n_frames(stream.length)
     k = len(templates[0].Wt)
     apart = stream.channels if guided and settings.channels == "joint" else 1
-    kernels = choose(templates[0].known, count * apart, k, measure, ONCE)
+    bins = templates[0].known
+    # compiled loops know no penalties, and nothing of them is needed for coordinate descent
+    kernels = blocked if settings.sparsity or measure.beta == 2 else choose(bins, count * apart, k, measure, ONCE)
     kept = [np.empty((count, apart, k), np.float32) for _ in templates] if keep else []
     problem = Problem(measure, sparsity=settings.sparsity)
     return Solving(templates, groups, stream.channels, settings.channels, guided, problem, kernels, kept=kept)
