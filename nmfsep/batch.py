@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .errors import InputError
-from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
-from .nmf.fit import Callback
+from .budget import budget
+from .manifest import Manifest, encode, vouched_files, written_by_us
 from .plan import Job, inspect
 from .registry import EXPORTS
-from .resume import promised
-from .separation import saved_file
-from .separation.guided import analyse_guided
-from .separation.modelling import resolved
-from .separation.pipeline import analyse
+from .separation.choose import mixture, separation_of
 from .separation.result import Separation
-from .separation.saved import Known, Saved, describe_fit, mixture_of
+from .separation.saved import Known, Saved
+from .separation.stages import Told
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
+from .signal.disk import Stream
 from .signal.formats import SampleFormat
 from .signal.publish import Output, publish
-from .signal.quantise import Integers, to_integers
 from .signal.read import Source
-from .signal.write import StemWriter
-
-FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
+from .track import Clock, Track
 
 
 def run(
@@ -46,7 +32,7 @@ def run(
     *,
     limit: int | None = None,
     threads: int | None = None,
-    progress: Callback | None = None,
+    progress: Told | None = None,
 ) -> Manifest:
     """Separate one track and write its stems.
 
@@ -76,17 +62,19 @@ def run(
     OutputError
         A stem cannot be written; none was then.
     """
-    clock = _Clock()
+    clock = Clock()
     here = settings if settings.threads else replace(settings, threads=threads)
     with Source(job.path) as source:
         form = inspect(job, source, here, output, limit, known)
-        audio = source.read(output.offset, output.duration)
+        way = budget(source, here, output, known, limit)
+        audio = mixture(source, output, way.streamed)
         clock.lap("read")
         begin = source.stretch(output.offset)[0] / source.sample_rate
-        separation = _separation(audio, here, known, progress, begin)
+        keep = output.save_model or bool(output.exports)
+        separation = separation_of(audio, here, known, way.frames, keep, progress, begin)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
-        track = _Track(job, source, form, audio, separation, output, gain, known)
+        track = Track(job, source, form, audio, separation, output, gain, known)
         if job.manifest is None:
             track.to_stdout()
             return track.manifest(settings, [], clock)
@@ -111,194 +99,9 @@ def run(
         return manifest
 
 
-def _separation(
-    audio: Audio, settings: Settings, known: Known | None, progress: Callback | None, begin: float
-) -> Separation:
-    if isinstance(known, Saved):
-        return known.separation(audio, settings)
-    if known is not None:
-        return analyse_guided(audio, settings, known, progress, begin)
-    return analyse(audio, settings, progress)
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
-        self._last = now
-
-
-class _Track:
-    """One track on its way to disk."""
-
-    def __init__(
-        self,
-        job: Job,
-        source: Source,
-        form: SampleFormat,
-        audio: Audio,
-        separation: Separation,
-        output: OutputSettings,
-        gain: float,
-        known: Known | None,
-    ) -> None:
-        self.job, self.source, self.form, self.audio = job, source, form, audio
-        self.separation, self.output, self.gain, self.known = separation, output, gain, known
-        self.warnings = [*source.warnings, *separation.warnings]
-        if audio.length < separation.stft.n_fft:
-            self.warnings.append(f"{audio.length} samples are less than one frame of {separation.stft.n_fft}")
-        self.energy: NDArray[np.float64] = np.zeros(len(job.names))
-        self.peak: NDArray[np.float64] = np.zeros(len(job.names))
-        self.sum_error = 0.0
-
-    def write(self, files: list[Output], merged: bool = False) -> None:
-        """Render all stems and write the selected ones."""
-        job, audio = self.job, self.audio
-        writer = StemWriter(
-            files, self.form, audio.sample_rate, audio.channels, audio.length, self.gain, audio.exponent,
-            selected=job.selected, merged=merged,
-        )  # fmt: skip
-        with writer:
-            position = 0
-            for stems in self.separation.render(audio):
-                mixture = audio.samples[:, position : position + stems.shape[-1]]
-                writer.write(stems, mixture, self._integers(mixture, position))
-                position += stems.shape[-1]
-                self.energy += np.einsum("jcn,jcn->j", stems, stems)
-                self.peak = np.maximum(self.peak, np.abs(stems).max(axis=(1, 2), initial=0))
-        self.sum_error = writer.sum_error
-        if writer.moved:
-            self._overshoot(writer.moved)
-        if writer.clipped:
-            self.warnings.append(f"{writer.clipped} samples of the stems are beyond full scale and were clipped")
-
-    def _overshoot(self, moved: int) -> None:
-        if self.output.clip_mode == "error":
-            message = f"{moved} samples of the stems would leave the range of {self.form.subtype}"
-            raise InputError(message, "use --float32, or --clip-mode clamp or rescale", self.job.path)
-        self.warnings.append(
-            f"{moved} samples of a stem would have left the range of {self.form.subtype}; the excess went to the "
-            "other stems (--float32 or --clip-mode rescale avoids it)"
-        )
-
-    def _integers(self, mixture: NDArray[np.float32], position: int) -> Integers | None:
-        """Return the mixture as integers of the output's width, read again where single precision cannot hold them."""
-        bits = self.form.bits
-        if not bits:
-            return None
-        if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
-            if position == 0:
-                self.source.seek(self.source.stretch(self.output.offset)[0])
-            return self.source.integers(mixture.shape[1]).astype(np.int64)
-        return to_integers(mixture, bits, self.gain * 2.0**self.audio.exponent)
-
-    def to_stdout(self) -> None:
-        """Write one WAV file, all channels of all selected stems side by side, to standard output."""
-        with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
-            self.write([file], merged=True)
-            with os.fdopen(os.dup(file.fd), "rb") as stream:
-                stream.seek(0)
-                _copy(stream, sys.stdout.buffer)
-
-    def save(self, file: Output, settings: Settings) -> None:
-        """Write the factorization."""
-        first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
-        mixture = mixture_of(self.job.path, self.audio, first, to_end)
-        saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
-
-    def _guidance(self) -> list[dict[str, Any]]:
-        frames = [layer.stft.n_fft for layer in self.separation.layers]
-        return self.known.about(frames) if self.known else []
-
-    def _model(self, folder: Path, files: list[Output]) -> dict[str, Any] | None:
-        """Return the entry of the model that lies with the stems, if one does."""
-        job = self.job
-        if job.kept is not None and isinstance(self.known, Saved):
-            size = os.path.getsize(job.kept)
-            return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
-        return _entry(files[-1], folder) if job.model is not None else None
-
-    def manifest(
-        self, settings: Settings, files: list[Output], clock: _Clock, exports: Sequence[Output] = ()
-    ) -> Manifest:
-        """Return the manifest of what was written."""
-        job, audio, source = self.job, self.audio, self.source
-        folder = job.manifest.parent if job.manifest else Path()
-        share = self.energy / max(self.energy.sum(), 1e-300)
-        stems = []
-        for position, index in enumerate(job.selected):
-            stem: dict[str, Any] = {
-                "name": job.names[index],
-                "energy_share": round(float(share[index]), 6),
-                "peak": float(self.peak[index]),
-            }
-            if files:
-                stem |= _entry(files[position], folder)
-            stems.append(stem)
-        complete = len(job.selected) == len(job.names) and self.form.file.lossless
-        regular = job.path != "-" and os.path.isfile(os.fsencode(job.path))
-        saved = self.known if isinstance(self.known, Saved) else None
-        clock.lap("hash")
-        return {
-            "schema": SCHEMA,
-            "complete": True,
-            "versions": versions(),
-            "input": {
-                "path": job.path,
-                "relative": os.path.relpath(job.path, folder) if regular else None,
-                "sha256": file_sha256(job.path) if regular else None,
-                "sample_rate": audio.sample_rate,
-                "channels": audio.channels,
-                "offset": source.stretch(self.output.offset)[0],
-                "length": audio.length,
-                "subtype": source.subtype,
-            },
-            "settings": resolved(settings),
-            "output": promised(self.output),
-            "guidance": self._guidance(),
-            "format": {"container": self.form.name, "subtype": self.form.subtype},
-            "stems": stems,
-            "model": self._model(folder, files),
-            "exports": [
-                {"kind": name, **_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
-            ],
-            "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
-            "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
-            "gain": self.gain,
-            "sum_error": self.sum_error,
-            "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
-            "warnings": list(dict.fromkeys(self.warnings)),
-            "seconds": clock.laps,
-        }
-
-
-def _entry(file: Output, folder: Path) -> dict[str, Any]:
-    """Return what a manifest in a folder says of a file."""
-    return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
-
-
-def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:
+def _gain(separation: Separation, audio: Audio | Stream, form: SampleFormat) -> float:
     """Return the one factor that keeps every stem within the range."""
     peak = max((float(np.abs(stems).max(initial=0)) for stems in separation.render(audio)), default=0.0)
     peak *= 2.0**audio.exponent
     full = 1 - 2.0 ** (1 - form.bits)
     return full / peak if peak > full else 1.0
-
-
-def _copy(source: BinaryIO, sink: BinaryIO) -> None:
-    for block in _blocks(source):
-        view = memoryview(block)
-        while view:  # an unbuffered stream may take fewer bytes at a time
-            view = view[sink.write(view) :]
-    sink.flush()
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(1 << 20):
-        yield block

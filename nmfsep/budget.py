@@ -1,15 +1,90 @@
-"""What a separation takes: memory, and room on the disk, by the header of its input."""
+"""What a separation takes: memory, and room on the disk, by the header of its input; and whether all at once."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from . import memory
 from .nmf.kernels.choose import ONCE, THIN
 from .separation.grouping import arrange
+from .separation.long_fit import FEWEST, frames_drawn, obstacle
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
 from .signal.read import Source
+
+IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How a separation is done within the memory that it may take.
+
+    Attributes
+    ----------
+    need : int
+        About how many bytes it takes.
+    streamed : bool
+        Whether the mixture stays on disk, so that no length takes more.
+    frames : int
+        Frames that templates are learned from, where it does.
+    obstacle : str or None
+        Why it cannot stay there, in words.
+    """
+
+    need: int
+    streamed: bool = False
+    frames: int = 0
+    obstacle: str | None = None
+
+
+def budget(
+    source: Source, settings: Settings, output: OutputSettings, known: Known | None = None, limit: int | None = None
+) -> Budget:
+    """Return how to separate an input: in memory where that suffices, else a part at a time.
+
+    What needs more than IN_MEMORY is done a part at a time though there may be more, so that the result does not depend
+    on how much there is, as long as that suffices. Frames to learn from are halved until they fit.
+    """
+    need = memory_needed(source, settings, output, known)
+    most = memory.allowance(limit)
+    if need <= min(IN_MEMORY, need if most is None else most):
+        return Budget(need)
+    saved = isinstance(known, Saved)
+    reason = None if isinstance(known, Saved) else obstacle(settings, known)
+    if reason is not None:
+        return Budget(need, obstacle=reason)
+    frames = 0 if saved else _frames(source, settings, output, known)
+    while True:
+        small = _streamed(source, settings, output, known, frames)
+        if most is None or small <= most or frames <= FEWEST:
+            return Budget(small, True, frames)
+        frames = max(FEWEST, frames // 2)
+
+
+def _frames(source: Source, settings: Settings, output: OutputSettings, known: Known | None) -> int:
+    """Return how many frames templates are learned from at the most."""
+    length = length_of(source, output) or 0
+    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _stfts(source, settings, known)]
+    return max(min(there, frames_drawn(settings, source.channels, n_fft)) for n_fft, there in sizes)
+
+
+def _streamed(source: Source, settings: Settings, output: OutputSettings, known: Known | None, frames: int) -> int:
+    threads = settings.threads or os.cpu_count() or 1
+    stems = len(arrange(settings, known.labels if known else ()).names)
+    entries = (length_of(source, output) or 0) // settings.hop * source.channels * (settings.n_fft // 2 + 1)
+    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
+    need = memory.estimate_streamed(
+        settings, source.channels, threads, _stfts(source, settings, known), stems, frames, thin and entries >= ONCE
+    )
+    if isinstance(known, Saved):
+        return need + known.size
+    return need + (model_size(source, settings, output, known) if output.save_model else 0)
+
+
+def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and templates of each length of frames."""
+    return _views(source, settings, known) or [(settings.n_fft, settings.hop, settings.templates)]
 
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:

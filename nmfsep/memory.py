@@ -16,6 +16,9 @@ COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where 
 DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
 SHARE = 0.75  # of what is free
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
+BLOCK = 1 << 19  # entries of all stems' models in a block of frames that is rendered, for the caches
+SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
+PIECE = 1 << 16  # samples read from a file at a time
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -92,6 +95,37 @@ def estimate_rendering(
     return BASE + 4 * channels * length + model + render
 
 
+def estimate_streamed(
+    settings: Settings,
+    channels: int,
+    threads: int,
+    views: Sequence[tuple[int, int, int]],
+    stems: int,
+    frames: int,
+    compiled: bool,
+) -> int:
+    """Return about how many bytes separating a mixture on disk takes at its peak, however long it is.
+
+    `views` is as for `estimate_guided`, `frames` the number that templates are learned from; `compiled` says that
+    compiled loops are loaded.
+    """
+    stacked, fit, render = 1 if settings.channels == "mid" else channels, 0, 0
+    floored = settings.divergence == "is" or (
+        isinstance(settings.divergence, (int, float)) and settings.divergence <= 0
+    )
+    for n_fft, hop, templates in views:
+        bins, k = n_fft // 2 + 1, templates + settings.free
+        sample = 4 * frames * bins * stacked
+        factors = 4 * (7 * k + 40) * (frames * stacked + bins * stacked) + 4 * 9 * k * bins * stacked
+        moved = sample if settings.free else 0  # what the dictionary leaves
+        fit = max(fit, (2 if floored else 1) * sample + factors + moved)
+        size = block_frames(stems, channels, bins)
+        solve = 4 * 6 * (threads + 1) * size * bins * stacked
+        tape = 4 * 3 * channels * ((threads + 3) * size * hop + 2 * n_fft + PIECE)
+        render += _rendering(stems, channels, 256, n_fft, hop, threads) + solve + tape
+    return BASE + max(fit, render) + (LOOPS if compiled else 0)
+
+
 def model_size(settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = ()) -> int:
     """Return about how many bytes the file of a model takes; `views` as for `estimate_guided`, none without."""
     size, layers = 0, views or [(settings.n_fft, settings.hop, settings.templates)]
@@ -102,9 +136,14 @@ def model_size(settings: Settings, channels: int, length: int, views: Sequence[t
     return size
 
 
+def block_frames(stems: int, channels: int, bins: int) -> int:
+    """Return the frames rendered at a time."""
+    return max(SHORTEST, min(256, BLOCK // (stems * channels * bins)))
+
+
 def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, threads: int) -> int:
     bins = n_fft // 2 + 1
-    block = min(frames, max(32, min(256, (1 << 19) // (stems * channels * bins))))  # at a time, as render does
+    block = min(frames, block_frames(stems, channels, bins))
     # for each stem its share and its sound, and the mixture's frames once
     return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
 

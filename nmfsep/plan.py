@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import memory
 from .access import identities, require_free, require_readable, require_space
-from .budget import length_of, memory_needed, model_size, stretch_of
+from .budget import budget, length_of, model_size, stretch_of
 from .errors import UsageError
 from .inputs import Input
 from .manifest import vouched_model
@@ -168,11 +168,14 @@ def inspect(
     elif known is not None:
         known.require(source.sample_rate, source.channels, length_of(source, output))
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
-    length = length_of(source, output)
+    length, way = length_of(source, output), budget(source, settings, output, known, limit)
     if length is not None:
-        need = memory_needed(source, settings, output, known)
         hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
-        memory.require(f"{job.track!r} needs", need, limit, hint)
+        what = f"{job.track!r} needs"
+        if way.obstacle:
+            what = f"{way.obstacle}, so that {job.track!r} cannot stay on disk and needs"
+            hint = "use --duration, or a larger --max-memory"
+        memory.require(what, way.need, limit, hint)
         if job.targets:
             room = length * source.channels * form.bytes * len(job.targets)
             if job.model:

@@ -8,10 +8,10 @@ from .access import identities
 from .batch import run
 from .errors import BugError, InputError, NmfsepError
 from .manifest import Manifest, load
-from .nmf.fit import Callback
 from .plan import Job, files_of, require_room
 from .resume import same_input
 from .separation.saved import Known
+from .separation.stages import Told
 from .settings import OutputSettings, Settings
 
 
@@ -65,7 +65,7 @@ class Outcome:
         return "failed" if self.error else "skipped" if self.skipped else "done"
 
 
-def separate(job: Job, work: Work, progress: Callback | None = None) -> Outcome:
+def separate(job: Job, work: Work, progress: Told | None = None) -> Outcome:
     """Separate a file and write its stems, unless those of an earlier run are there and were promised.
 
     Whatever is wrong with the file is in the outcome. All that is given and returned can be pickled.

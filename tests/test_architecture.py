@@ -22,6 +22,7 @@ LAYERS = [
     {"manifest", "budget"},
     {"access", "inputs", "plots", "resume"},
     {"plan"},
+    {"track"},
     {"batch", "evaluation", "inspection", "matrices", "training"},
     {"tasks", "depfile"},
     {"cli"},

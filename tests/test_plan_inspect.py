@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.budget import memory_needed
 from nmfsep.errors import InputError, OutputError, UsageError
-from nmfsep.plan import inspect, memory_needed, plan
+from nmfsep.plan import inspect, plan
 from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
 from nmfsep.separation.guide import Guide

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 from ..errors import NmfsepError
 
-Progress = Callable[[int, float], object]
+FINE = 100  # parts of a step that the bar knows
+Progress = Callable[[float, float], object]
 
 
 def quote(name: str | bytes | os.PathLike[str]) -> str:
@@ -97,10 +98,10 @@ def progress_bar(label: str, steps: int, shown: bool) -> Iterator[Progress | Non
         return
     import click
 
-    with click.progressbar(length=steps, label=plain(label)[:40], file=sys.stderr) as bar:
+    with click.progressbar(length=FINE * steps, label=plain(label)[:40], file=sys.stderr) as bar:
 
-        def advance(step: int, loss: float) -> None:
-            bar.update(step - bar.pos)
+        def advance(step: float, loss: float) -> None:
+            bar.update(int(FINE * step) - bar.pos)
 
         yield advance
-        bar.update(steps - bar.pos)
+        bar.update(FINE * steps - bar.pos)

@@ -95,7 +95,7 @@ def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
     What can be known of every input is checked here, before the first is touched; a broken one fails when its turn
     comes.
     """
-    from ..budget import length_of, memory_needed
+    from ..budget import budget, length_of
     from ..plan import inspect
     from ..signal.read import Source
 
@@ -107,7 +107,7 @@ def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
             with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
                 inspect(job, source, settings, work.output, work.limit, work.known)
                 size = (length_of(source, work.output) or 0) * source.channels
-                need = memory_needed(source, settings, work.output, work.known)
+                need = budget(source, settings, work.output, work.known, work.limit).need
         found.append((need, size))
     return found
 
@@ -128,7 +128,7 @@ def outcomes(
     steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
     here = [number for number, job in enumerate(jobs) if pool is None or not (is_regular(job) or is_url(job.path))]
 
-    def follow(number: int, step: int, loss: float) -> None:
+    def follow(number: int, step: float, loss: float) -> None:
         files.part(number, step / steps)
 
     for number in here:  # nobody else has our standard input

@@ -141,5 +141,8 @@ def progressing(function: F) -> F:
 
 def max_memory(function: F) -> F:
     """Add --max-memory."""
-    text = "Refuse what would take more, such as 800M or 2G; three quarters of what is free if not given."
+    text = (
+        "Take no more, such as 400M or 2G; what does not fit is done a part at a time. If not given: 1 GB, or three "
+        "quarters of what is free where it cannot be done in parts."
+    )
     return click.option("--max-memory", "limit", type=Size(), envvar="NMFSEP_MAX_MEMORY", help=text)(function)

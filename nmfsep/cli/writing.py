@@ -72,7 +72,7 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..budget import memory_needed, stretch_of
+    from ..budget import budget, stretch_of
     from ..plan import inspect
     from ..separation.guide import Guide
     from ..signal.read import Source
@@ -81,13 +81,16 @@ def dry_run(
     for job in jobs:
         with Source(job.path) as source:
             form = inspect(job, source, settings, output, limit, known)
-            need = memory_needed(source, settings, output, known)
+            way = budget(source, settings, output, known, limit)
             guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
             notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
         row = {"path": job.path, "outputs": [str(path) for path in job.results], "stems": list(job.names)}
-        rows.append(row | {"memory": need, "subtype": form.subtype})
+        rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})
         model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
-        what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(need)} of memory"
+        what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(way.need)} of memory"
+        if way.streamed:
+            what += ", read a part at a time"
+            what += f", learned from {way.frames} frames at the most" if way.frames else ""
         console.say(f"{console.quote(job.path)}: would write {what}")
         for note in notes:
             console.say(f"{console.quote(job.path)}: {note}")

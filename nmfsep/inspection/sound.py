@@ -14,6 +14,7 @@ from ..nmf.fit import Callback
 from ..plan import check_model
 from ..separation.describe import describe
 from ..separation.pipeline import analyse
+from ..separation.solving import Solving
 from ..separation.stems import Model
 from ..settings import OutputSettings, Settings
 from ..signal.read import Source
@@ -61,7 +62,7 @@ def inspect_sound(
     return Inspection("sound", path, track, audio.samples, audio.sample_rate, separation.stft, W, Z, found, told)
 
 
-def _of_components(model: Model) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
+def _of_components(model: Model | Solving) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
     """Return a template, an activation and the energy of each component, added up over channels and over its parts.
 
     Where a component has several parts, as in deep and convolutive models, its template is the spectrum of all that it

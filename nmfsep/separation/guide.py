@@ -13,7 +13,8 @@ from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
 from .cues.cue import Costs, Cue, Evidence, Heard, added, combined
-from .dictionary import check_labels
+from .cues.dictionaries import Dictionaries
+from .dictionary import Dictionary, check_labels
 from .learning import frames_for
 
 # Where stems are named beforehand, other defaults are better: measured on mixtures of drums, notes, music and speech.
@@ -155,6 +156,16 @@ class Guide:
         stfts = self.stfts(sample_rate, settings)
         counts = [cue.sizes(sample_rate, stfts, labels) for cue, labels in self._own()]
         return [(s.n_fft, s.hop_length, sum(each)) for s, each in zip(stfts, zip(*counts, strict=True), strict=True)]
+
+    @property
+    def timeless(self) -> bool:
+        """Whether all that is told are dictionaries, which say nothing of times."""
+        return all(isinstance(cue, Dictionaries) for cue in self.cues)
+
+    def dictionary(self, sample_rate: int, settings: Settings) -> tuple[Dictionary, tuple[str, ...]]:
+        """Return the one dictionary that all are, for mixtures of a rate, and what had to be converted."""
+        (cue,) = (cue for cue in self.cues if isinstance(cue, Dictionaries))
+        return cue.fitted(sample_rate, self.stfts(sample_rate, settings))
 
     def tell(self, audio: Audio, begin: float, settings: Settings) -> tuple[list[Evidence], list[Costs], list[str]]:
         """Return evidence and costs at each length of frames, and what the user should know.

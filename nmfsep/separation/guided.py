@@ -63,13 +63,10 @@ def analyse_guided(
     for known, prices in zip(evidence, costs, strict=True):
         factors: list[Factors] = []
         for samples in parts:
-            found, fit = _Fitting(known, prices, settings, phases > 1).solve(samples, told)
+            found, fit = Fitting(known, prices, settings, phases > 1).solve(samples, told)
             factors += found
             fits.append(fit)
-        groups = [known.of(label).tolist() for label in range(len(guide.labels))]
-        if settings.free:
-            groups.append(list(range(len(known.owners), len(known.owners) + settings.free)))
-        layers.append(Layer(known.stft, Model(factors, groups)))
+        layers.append(Layer(known.stft, Model(factors, template_groups(known, len(guide.labels), settings.free))))
     first, *others = layers
     return Separation(
         settings, first.stft, tuple(fits), first.model, guide.labels, tuple(others), tuple(notes)
@@ -77,7 +74,7 @@ def analyse_guided(
 
 
 @dataclass(frozen=True, slots=True)
-class _Fitting:
+class Fitting:
     """What is fitted at one length of frames."""
 
     evidence: Evidence
@@ -87,13 +84,19 @@ class _Fitting:
 
     def solve(self, samples: Samples, told: Callable[[int], Callback | None]) -> tuple[list[Factors], Fit]:
         """Return the factors of each channel, and the last fit."""
+        X, scale = magnitudes(samples, self.evidence.stft, self.settings.threads)
+        channels = len(samples)
+        Xt = X.T.reshape(-1, self.evidence.stft.bins)  # frame by frame, the channels of each one after the other
+        fit = self.fit(Xt, channels, told)
+        templates, Z = whole_templates(fit.factors.W, self.evidence), fit.factors.Z
+        return [Factors(templates, Z[:, channel::channels] * scale) for channel in range(channels)], fit
+
+    def fit(self, Xt: Matrix, channels: int, told: Callable[[int], Callback | None]) -> Fit:
+        """Return the last fit of the templates to frames (frames, bins), as far up as the templates are known."""
         evidence, settings = self.evidence, self.settings
-        X, scale = magnitudes(samples, evidence.stft, settings.threads)
-        channels, bins, known = len(samples), evidence.stft.bins, evidence.known
-        Xt = X.T.reshape(-1, bins)  # frame by frame, the channels of each one after the other
         W = evidence.W
-        if known < bins:
-            Xt, W = np.ascontiguousarray(Xt[:, :known]), W[:known]
+        if evidence.known < evidence.stft.bins:
+            Xt, W = np.ascontiguousarray(Xt[:, : evidence.known]), W[: evidence.known]
         options: dict[str, Any] = {
             "divergence": settings.divergence,
             "solver": settings.solver,
@@ -107,13 +110,7 @@ class _Fitting:
         start = None if evidence.Z is None else _start(Xt, W, np.repeat(evidence.Z, channels, axis=1))
         begun = options | {"callback": told(0), "costs": self._prices(channels, 0)}
         fit = factorize(Xt.T, W.shape[1], W=W, Z=start, fixed={"W"}, **begun)
-        if self.moves:
-            fit = self._moved(Xt, fit.factors, channels, options | {"callback": told(1)})
-        templates, Z = fit.factors.W, fit.factors.Z
-        if known < bins:
-            free = np.repeat(templates[-1:, W.shape[1] :], bins - known, axis=0)
-            templates = np.concatenate([templates, np.concatenate([evidence.W[known:], free], axis=1)])
-        return [Factors(templates, Z[:, channel::channels] * scale) for channel in range(channels)], fit
+        return self._moved(Xt, fit.factors, channels, options | {"callback": told(1)}) if self.moves else fit
 
     def _prices(self, channels: int, free: int) -> Costs:
         """Return the costs of all frames that are fitted, with nothing for free templates."""
@@ -140,6 +137,20 @@ class _Fitting:
         anchor = Anchor(np.ascontiguousarray(W.T), weight)
         prices = self._prices(channels, settings.free)
         return factorize(Xt.T, W.shape[1], W=W, Z=Z, anchor=anchor, costs=prices, **options)
+
+
+def template_groups(known: Evidence, labels: int, free: int) -> list[list[int]]:
+    """Return the templates of each label, and after them the free ones."""
+    groups = [known.of(label).tolist() for label in range(labels)]
+    return [*groups, list(range(len(known.owners), len(known.owners) + free))] if free else groups
+
+
+def whole_templates(W: Matrix, known: Evidence) -> Matrix:
+    """Return fitted templates with what lies above the bins that are known."""
+    if known.known == known.stft.bins:
+        return W
+    free = np.repeat(W[-1:, known.W.shape[1] :], known.stft.bins - known.known, axis=0)
+    return np.concatenate([W, np.concatenate([known.W[known.known :], free], axis=1)])
 
 
 def _weights(leash: NDArray[np.float64], Z: Matrix) -> NDArray[np.float64]:

@@ -170,7 +170,7 @@ def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int]) -> list
         sample = Sample(stft.bins, part)
         for start, block in _frames(sound, stft):
             sample.add(file.key, start, block)
-        sample.frames()
+        sample.trim()
         samples.append(sample)
     return samples
 

@@ -12,8 +12,10 @@ from ..nmf.models import AnyFit
 from ..registry import MASKS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
+from ..signal.disk import Stream, Tape
 from ..signal.stft import STFT
 from .grouping import Grouping, arrange
+from .solving import Solving
 from .stems import Model, render, with_power
 
 
@@ -22,7 +24,7 @@ class Layer:
     """A model of the stems at one length of frames."""
 
     stft: STFT
-    model: Model
+    model: Model | Solving
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Separation:
     stft : STFT
     fits : tuple of Fit, ConvolutiveFit or DeepFit
         One, or one for each channel or layer.
-    model : Model
+    model : Model or Solving
         Components in their order, before they are grouped into stems.
     labels : tuple of str
         Of the dictionaries, which then are the components; those are numbered if not given.
@@ -44,15 +46,18 @@ class Separation:
         err, they err apart.
     notes : tuple of str
         What the user should know beside the warnings of the fits.
+    learned_from : tuple of int, optional
+        Frames that templates were learned from, and frames that there are, where not all were.
     """
 
     settings: Settings
     stft: STFT
     fits: tuple[AnyFit, ...]
-    model: Model
+    model: Model | Solving
     labels: tuple[str, ...] = ()
     others: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
+    learned_from: tuple[int, int] | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -74,7 +79,7 @@ class Separation:
         """What the user should know, each once."""
         return tuple(dict.fromkeys((*self.notes, *(warning for fit in self.fits for warning in fit.warnings))))
 
-    def render(self, audio: Audio) -> Iterator[Samples]:
+    def render(self, audio: Audio | Stream) -> Iterator[Samples]:
         """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
         grouping = self.grouping
         stems = [(layer.stft, layer.model.merged(grouping.members, grouping.residual)) for layer in self.layers]
@@ -84,7 +89,7 @@ class Separation:
             yield from streams[0] if len(streams) == 1 else mean(audio.samples, streams)
 
 
-def mean(samples: Samples, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
+def mean(samples: Samples | Tape, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
     """Yield the mean of streams of stems that are cut into pieces differently; the first stem is what others leave."""
     rest: list[Samples] = [np.empty((1, len(samples), 0), np.float32)] * len(streams)
     position = 0

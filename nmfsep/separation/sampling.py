@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,45 +25,82 @@ class Sample:
     bins : int
     size : int
         Frames kept at the most.
+
+    Attributes
+    ----------
+    seen : int
+        Frames that have come.
     """
 
     def __init__(self, bins: int, size: int) -> None:
         self.size = size
-        self.left_out = 0
+        self.seen = 0
         self._numbers: NDArray[np.uint64] = np.empty(0, np.uint64)
-        self._frames: list[Matrix] = [np.empty((0, bins), np.float32)]
+        self._frames: Matrix = np.empty((size, bins), np.float32)  # takes no memory before it is filled
+
+    @property
+    def left_out(self) -> int:
+        """Frames that have come and were not kept."""
+        return self.seen - len(self._numbers)
 
     def add(self, key: str, start: int, frames: Matrix) -> None:
         """Add frames of a sound, of which `key` and `start` tell them apart from all others."""
+        self.choose(key, start, len(frames), lambda chosen: frames[chosen])
+
+    def choose(self, key: str, start: int, count: int, frames: Callable[[NDArray[np.intp]], Matrix]) -> None:
+        """Add frames as `add` does, of which only those are asked for that are kept.
+
+        Parameters
+        ----------
+        key : str
+        start, count : int
+        frames : callable
+            Returns those of the block at some indices.
+        """
         seed = int.from_bytes(hashlib.sha256(f"{key}:{start}".encode()).digest()[:8], "big")
-        numbers = np.random.Generator(np.random.PCG64(seed)).integers(0, 2**63, len(frames), dtype=np.uint64)
-        self._numbers = np.concatenate([self._numbers, numbers])
-        self._frames.append(frames)
-        if len(self._numbers) >= 2 * self.size:
-            self._shrink()
+        numbers = np.random.Generator(np.random.PCG64(seed)).integers(0, 2**63, count, dtype=np.uint64)
+        self._admit(numbers, frames)
 
     def merge(self, other: Sample) -> None:
         """Add the sample of other sounds."""
-        self.left_out += other.left_out
-        self._numbers = np.concatenate([self._numbers, other._numbers])
-        self._frames += other._frames
-        if len(self._numbers) >= 2 * self.size:
-            self._shrink()
+        self.seen += other.left_out
+        self._admit(other._numbers, lambda chosen: other.rows()[chosen])
+
+    def trim(self) -> None:
+        """Give up the room for frames that have not come, and take no more."""
+        self._frames, self.size = self.rows().copy(), len(self._numbers)
+
+    def _admit(self, numbers: NDArray[np.uint64], frames: Callable[[NDArray[np.intp]], Matrix]) -> None:
+        """Keep those of some frames that are among the lowest, and let others go for them."""
+        count = len(numbers)
+        self.seen += count
+        held = len(self._numbers)
+        everyone = np.concatenate([self._numbers, numbers])
+        if len(everyone) <= self.size:
+            new, places = np.arange(count), np.arange(held, held + count)
+            self._numbers = everyone
+        else:
+            kept = np.argpartition(everyone, self.size - 1)[: self.size]
+            new = np.sort(kept[kept >= held]) - held
+            leaving = np.ones(held, bool)
+            leaving[kept[kept < held]] = False
+            places = np.concatenate([np.flatnonzero(leaving), np.arange(held, self.size)])
+            self._numbers = np.concatenate([self._numbers, np.empty(self.size - held, np.uint64)])
+            self._numbers[places] = numbers[new]
+        if len(new):
+            self._frames[places] = frames(new)
+
+    def rows(self) -> Matrix:
+        """Return the sample itself, (frames, bins), in no order that means anything."""
+        return self._frames[: len(self._numbers)]
 
     def frames(self) -> Matrix:
         """Return the sample, (frames, bins), in the order of its numbers."""
-        self._shrink()
-        return self._frames[0]
+        return self._frames[np.argsort(self._numbers, kind="stable")]
 
     def first(self, count: int) -> Matrix:
         """Return the sample of a smaller size."""
         return self.frames()[:count]
-
-    def _shrink(self) -> None:
-        order = np.argsort(self._numbers, kind="stable")[: self.size]
-        self.left_out += len(self._numbers) - len(order)
-        self._frames = [np.concatenate(self._frames)[order]]
-        self._numbers = self._numbers[order]
 
 
 def richness(X: Matrix, most: int) -> int:

@@ -15,6 +15,7 @@ from ..nmf.deep_fit import DeepFit
 from ..nmf.models import AnyFit
 from ..settings import Settings
 from ..signal.audio import Audio
+from ..signal.disk import Stream
 from .grouping import arrange, component_names, parse
 from .guide import MASK_POWER, Guide
 from .result import Layer, Separation
@@ -179,14 +180,14 @@ class Saved:
         if frames is not None and frames < mixture.length:
             self._require_length(frames)
 
-    def separation(self, audio: Audio, settings: Settings) -> Separation:
+    def separation(self, audio: Audio | Stream, settings: Settings) -> Separation:
         """Return the separation of the mixture, as if it had just been factorized.
 
         A sound that differs in its samples only, as one encoded again does, is taken, with a warning.
 
         Parameters
         ----------
-        audio : Audio
+        audio : Audio or Stream
             The stretch that the model is of.
         settings : Settings
             From `settings_with`.
@@ -197,9 +198,10 @@ class Saved:
             It has another sample rate, or number of channels or samples.
         """
         self.require(audio.sample_rate, audio.channels, None)
+        digest = samples_sha256(audio)  # first, since it is what finds the length of a stream
         self._require_length(audio.length)
         notes = self.warnings
-        if samples_sha256(audio) != self.mixture.sha256:
+        if digest != self.mixture.sha256:
             notes += (
                 f"is not the very sound that the model was learned from, {self.mixture.name!r}, though as long; if it "
                 "is not a copy of it, the stems mean nothing",
@@ -221,17 +223,21 @@ class Saved:
 Known = Guide | Saved  # what makes a fit easier, or needless
 
 
-def mixture_of(path: str, audio: Audio, offset: int, to_end: bool) -> Mixture:
+def mixture_of(path: str, audio: Audio | Stream, offset: int, to_end: bool) -> Mixture:
     """Return what to keep of a mixture, of which a stretch was read from some sample on."""
     name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(audio)
     return Mixture(name, digest, audio.sample_rate, audio.channels, offset, audio.length, to_end)
 
 
-def samples_sha256(audio: Audio) -> str:
+def samples_sha256(audio: Audio | Stream) -> str:
     """Return a hash of the samples, which tags and containers do not change."""
-    digest = hashlib.sha256(f"{audio.exponent} {audio.samples.shape}".encode())
-    for channel in audio.samples:
-        digest.update(memoryview(channel.astype("<f4", order="C", copy=False)))
+    while True:
+        digest = hashlib.sha256()
+        for piece in audio.pieces():
+            digest.update(np.ascontiguousarray(piece.T).astype("<f4", copy=False).data)
+        if isinstance(audio, Audio) or not audio.settle():
+            break
+    digest.update(f"{audio.exponent} {audio.channels} {audio.length}".encode())
     return digest.hexdigest()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 
 from ..nmf.factors import Matrix
 from ..nmf.kernels.workers import Workers
 from ..signal.audio import Samples
-from ..signal.stft import BLOCK, STFT
+from ..signal.stft import BLOCK, STFT, Bins
+
+Channels = TypeVar("Channels", Samples, Bins)
 
 
 def magnitudes(samples: Samples, stft: STFT, threads: int | None = None) -> tuple[Matrix, np.float32]:
@@ -34,8 +38,11 @@ def magnitudes(samples: Samples, stft: STFT, threads: int | None = None) -> tupl
     return Xt.reshape(frames, -1).T, scale
 
 
-def views(samples: Samples, mode: str) -> list[Samples]:
-    """Return what is factorized on its own: all channels together, their mean, or each channel."""
+def views(samples: Channels, mode: str) -> list[Channels]:
+    """Return what is factorized on its own: all channels together, their mean, or each channel.
+
+    `samples` is (channels, ...), as are what is returned; transforms of samples are taken apart in the same way.
+    """
     if mode == "independent":
         return list(samples[:, None])
     return [samples.mean(axis=0, keepdims=True)] if mode == "mid" else [samples]

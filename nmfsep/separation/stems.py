@@ -6,17 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
+from ..memory import block_frames
 from ..nmf.factors import Factors
 from ..nmf.kernels.workers import Workers
 from ..signal.audio import Samples
+from ..signal.disk import Tape
 from ..signal.stft import STFT, Bins
 from .masks import Mask, Parts
-
-BLOCK = 1 << 19  # entries of all stems' models in a block of frames, for the caches
-SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Model:
         groups = [[component for stem in stems for component in self.groups[stem]] for stems in members]
         return Model(self.factors, groups, residual)
 
+    def at(self, start: int, stop: int, mixture: Bins) -> Model:
+        """Return the model of frames start to stop; `mixture` is the mixture there, (channels, frames, bins)."""
+        factors = [Factors(whole.W, whole.Z[:, start:stop]) for whole in self.factors]
+        return Model(factors, self.groups, self.residual)
+
     def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
         """Return each stem's model of frames start to stop, (stems, frames, bins).
 
@@ -68,17 +73,28 @@ class Model:
         return parts
 
 
+class Rendered(Protocol):
+    """What stems can be rendered from: a Model, or what becomes one a block of frames at a time."""
+
+    @property
+    def stems(self) -> int:
+        """Number of stems."""
+
+    def at(self, start: int, stop: int, mixture: Bins) -> Model:
+        """Return the model of frames start to stop."""
+
+
 def render(
-    samples: Samples, stft: STFT, model: Model, mask: Callable[[Parts], None], workers: Workers
+    samples: Samples | Tape, stft: STFT, model: Rendered, mask: Callable[[Parts], None], workers: Workers
 ) -> Iterator[Samples]:
     """Mask the mixture with every stem and transform back.
 
     Parameters
     ----------
-    samples : ndarray, shape (channels, samples)
+    samples : ndarray or Tape, shape (channels, samples)
         The mixture.
     stft : STFT
-    model : Model
+    model : Model or other Rendered
     mask : callable
         Turns parts into shares, in place.
     workers : Workers
@@ -92,15 +108,16 @@ def render(
     """
     channels, length = samples.shape
     frames = stft.n_frames(length)
-    size = max(SHORTEST, min(256, BLOCK // (model.stems * channels * stft.bins)))
+    size = block_frames(model.stems, channels, stft.bins)
 
-    def others(start: int) -> Samples:
+    def others(block: tuple[int, int, Samples]) -> Samples:
         """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""
-        stop = min(frames, start + size)
-        S = stft.forward_block(samples, start, stop)
+        start, stop, segment = block
+        S = stft.transform(segment)
+        here = model.at(start, stop, S)
         out = np.empty((model.stems - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
         for channel in range(channels):
-            shares = model.parts(channel, start, stop, S[channel])
+            shares = here.parts(channel, 0, stop - start, S[channel])
             mask(shares)
             for stem in range(1, model.stems):
                 out[stem - 1, channel] = stft.inverse_block((S[channel] * shares[stem])[None])[0]
@@ -110,7 +127,8 @@ def render(
         # one block ahead for each thread, so that they stay busy while the caller writes
         ahead: deque[Callable[[], Samples]] = deque()
         for start in range(0, frames, size):
-            ahead.append(workers.submit(others, start))
+            stop = min(frames, start + size)
+            ahead.append(workers.submit(others, (start, stop, stft.segment(samples, start, stop))))
             if len(ahead) > workers.threads:
                 yield ahead.popleft()()
         while ahead:

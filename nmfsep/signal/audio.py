@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 Samples = NDArray[np.float32]
+PIECE = 1 << 16  # samples looked at at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Audio:
     def duration(self) -> float:
         """Seconds."""
         return self.length / self.sample_rate
+
+    def pieces(self) -> Iterator[Samples]:
+        """Yield all samples from the beginning on, in pieces (channels, samples)."""
+        for start in range(0, self.length, PIECE):
+            yield self.samples[:, start : start + PIECE]
 
 
 def require_finite(samples: NDArray[np.floating], sample_rate: int) -> None:

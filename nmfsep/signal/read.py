@@ -127,9 +127,8 @@ class Source:
         try:
             with mute(self.container.kind):
                 samples, peak = self._samples(first, count, 0)
-                exponent = 0
-                if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR:
-                    exponent = int(np.frexp(peak)[1])
+                exponent = exponent_for(peak)
+                if exponent:
                     samples, _ = self._samples(first, count, -exponent)
             if samples.shape[1] == 0:
                 raise InputError("holds no samples")
@@ -155,32 +154,49 @@ class Source:
 
     def _samples(self, first: int, count: int | None, power: int) -> tuple[NDArray[np.float32], float]:
         """Return samples (channels, n) times 2**power, and the largest magnitude before scaling."""
-        floating = self.subtype in ("FLOAT", "DOUBLE")
-        known = None if self.frames is None else max(0, self.frames - first)
-        wanted = min((n for n in (known, count) if n is not None), default=None)
+        wanted = self.expected(first, count)
         pieces: list[NDArray[np.float32]] = []
         whole = None if wanted is None else np.empty((self.channels, wanted), np.float32)
+        position, peak = 0, 0.0
+        for block, loudest in self.pieces(first, count, power):
+            peak = max(peak, loudest)
+            if whole is None:
+                pieces.append(block)
+            else:
+                whole[:, position : position + block.shape[1]] = block
+            position += block.shape[1]
+        if whole is None:
+            whole = np.concatenate(pieces, axis=1) if pieces else np.empty((self.channels, 0), np.float32)
+        return whole[:, :position], peak
+
+    def expected(self, first: int, count: int | None) -> int | None:
+        """Return how many samples a stretch has by the header, None if it does not say."""
+        known = None if self.frames is None else max(0, self.frames - first)
+        return min((n for n in (known, count) if n is not None), default=None)
+
+    def pieces(self, first: int, count: int | None, power: int) -> Iterator[tuple[NDArray[np.float32], float]]:
+        """Yield a stretch in pieces (channels, n) times 2**power, each with its largest magnitude before scaling.
+
+        The magnitude is 0 where samples are not floating-point, which need no scaling.
+        """
+        floating, wanted = self.subtype in ("FLOAT", "DOUBLE"), self.expected(first, count)
         self._sound.seek(first) if first else self._sound.seek(0)
         position, peak = 0, 0.0
         while wanted is None or position < wanted:
             size = BLOCK if wanted is None else min(BLOCK, wanted - position)
+            if self.subtype == "PCM_32" and self._sound.tell() != first + position:  # read as integers in between
+                self._sound.seek(first + position)
             block = self._sound.read(size, dtype="float64" if floating else "float32", always_2d=True)
             if not len(block):
                 break
             if floating:
-                peak = max(peak, float(np.abs(block).max()))
+                peak = float(np.abs(block).max())
                 with np.errstate(over="ignore", invalid="ignore"):
                     block = (np.ldexp(block, power) if power else block).astype(np.float32)
-            if whole is None:
-                pieces.append(block.T)
-            else:
-                whole[:, position : position + len(block)] = block.T
             position += len(block)
-        if whole is None:
-            whole = np.concatenate(pieces, axis=1) if pieces else np.empty((self.channels, 0), np.float32)
+            yield block.T, peak
         if wanted is not None and position < wanted and not self.warnings:
             self._warn_cut(first + wanted, first + position)
-        return whole[:, :position], peak
 
     def _decoder(self, file: BinaryIO) -> sf.SoundFile:
         container = self.container
@@ -219,6 +235,11 @@ class Source:
         self.warnings.append(
             f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; what is there is used"
         )
+
+
+def exponent_for(peak: float) -> int:
+    """Return the exponent of Audio with which samples of that peak fit single precision: 0 but for extreme ones."""
+    return int(np.frexp(peak)[1]) if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR else 0
 
 
 def _wrapped(container: Container, there: int, size: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,6 +19,19 @@ from .audio import Audio, Samples
 
 Frames = NDArray[np.float32]
 Bins = NDArray[np.complex64]
+
+
+class Sliced(Protocol):
+    """Samples of which stretches can be had, samples[:, start:stop]: an array, or what reads them from a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels and samples."""
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> Samples:
+        """Return a stretch."""
+
+
 BLOCK = 256  # frames transformed at a time by the whole-signal calls: a few MB, which stays in cache
 
 
@@ -126,14 +140,22 @@ class STFT:
             values[:, start:stop] = self.forward_block(audio.samples, start, stop)
         return Spectrogram(values.swapaxes(1, 2), audio.length, audio.sample_rate)
 
-    def forward_block(self, samples: Samples, start: int, stop: int) -> Bins:
+    def forward_block(self, samples: Sliced, start: int, stop: int) -> Bins:
         """Transform frames start to stop of samples (channels, samples) into (channels, frames, bins)."""
+        return self.transform(self.segment(samples, start, stop))
+
+    def segment(self, samples: Sliced, start: int, stop: int) -> Samples:
+        """Return the samples under frames start to stop, with zeros where those reach beyond the signal."""
         length = samples.shape[1]
         first = start * self.hop_length - self.n_fft // 2
         last = (stop - 1) * self.hop_length - self.n_fft // 2 + self.n_fft
         segment = samples[:, max(0, first) : min(length, last)]
         if first < 0 or last > length:
             segment = np.pad(segment, ((0, 0), (max(0, -first), max(0, last - length))))
+        return segment
+
+    def transform(self, segment: Samples) -> Bins:
+        """Transform all frames that lie within a segment (channels, samples) into (channels, frames, bins)."""
         # rfft is several times faster with norm="forward", where it scales in single precision; the window undoes it.
         taper = (window_samples(self.window, self.n_fft) * self.n_fft).astype(np.float32)
         frames = sliding_window_view(segment, self.n_fft, axis=1)[:, :: self.hop_length] * taper

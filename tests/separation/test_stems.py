@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from nmfsep import STFT, Factors
+from nmfsep import STFT, Factors, memory
 from nmfsep.nmf.kernels.workers import Workers
-from nmfsep.separation import stems
 from nmfsep.separation.masks.binary import binary
 from nmfsep.separation.masks.ratio import ratio
 from nmfsep.separation.stems import Model, render, with_power
@@ -101,7 +100,7 @@ def test_the_order_of_the_stems_is_that_of_the_groups():
 def test_blocks_and_threads_do_not_matter(monkeypatch):
     samples, model = noise(2, 20000), Model([factors(20000)], [[0], [1], [2, 3]])
     whole = rendered(samples, model)
-    monkeypatch.setattr(stems, "BLOCK", 1)  # blocks of 8 frames
+    monkeypatch.setattr(memory, "BLOCK", 1)  # blocks of 32 frames
     small = rendered(samples, model)
     np.testing.assert_allclose(small, whole, atol=1e-6)
     np.testing.assert_array_equal(rendered(samples, model, threads=2), small)

@@ -1,0 +1,82 @@
+"""Drawing frames at random from a mixture on disk, in one pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nmf.factors import Matrix
+from ..signal.audio import Samples
+from ..signal.disk import Stream
+from ..signal.stft import STFT
+from .sampling import Sample
+from .spectra import views
+
+LOOK = 1024  # frames drawn from at a time
+SPARSE = 8  # of so many frames less than one is transformed on its own
+
+
+def draw(
+    stream: Stream,
+    stft: STFT,
+    mode: str,
+    frames: int,
+    key: str,
+    told: Callable[[int], object],
+) -> list[Matrix]:
+    """Return magnitudes of frames drawn at random, (frames, rows), of each part that channels are fitted in.
+
+    `key` decides which they are, and `told` is called with the samples that have passed. Afterwards the length of the
+    stream and its exponent are known.
+    """
+    while True:
+        samples: list[Sample] = []
+        for start, segment in segments(stream.pieces(), stft):
+            parts = views(segment, mode)
+            samples = samples or [Sample(len(part) * stft.bins, frames) for part in parts]
+            count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
+            for sample, part in zip(samples, parts, strict=True):
+                sample.choose(key, start, count, _transformer(part, stft, count))
+            told((start + count) * stft.hop_length)
+        if not stream.settle():
+            return [sample.rows() for sample in samples]
+
+
+def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:
+    """Yield the samples under LOOK frames after each other, with the number of the first; the last are fewer."""
+    hop, half = stft.hop_length, stft.n_fft // 2
+    held: Samples | None = None
+    length = start = 0
+    span = (LOOK - 1) * hop + stft.n_fft
+    for piece in pieces:
+        length += piece.shape[1]
+        before = np.zeros((len(piece), half), np.float32) if held is None else held
+        held = np.concatenate([before, piece], axis=1)
+        while held.shape[1] >= span:
+            yield start, held[:, :span]
+            held = held[:, LOOK * hop :]
+            start += LOOK
+    assert held is not None
+    while (left := stft.n_frames(length) - start) > 0:
+        count = min(LOOK, left)
+        short = (count - 1) * hop + stft.n_fft - held.shape[1]
+        segment = np.pad(held, ((0, 0), (0, max(0, short))))
+        yield start, segment[:, : (count - 1) * hop + stft.n_fft]
+        held = held[:, count * hop :]
+        start += count
+
+
+def _transformer(samples: Samples, stft: STFT, count: int) -> Callable[[NDArray[np.intp]], Matrix]:
+    """Return what gives the magnitudes of chosen frames of a segment, (frames, channels * bins)."""
+
+    def magnitudes(chosen: NDArray[np.intp]) -> Matrix:
+        if SPARSE * len(chosen) > count:
+            S = stft.transform(samples)[:, chosen]
+        else:
+            starts = [int(frame) * stft.hop_length for frame in chosen]
+            S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
+        return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
+
+    return magnitudes

@@ -1,0 +1,202 @@
+"""Separating a mixture of any length in the same memory: templates from a sample of its frames, then one pass.
+
+Templates need not see all frames: from 16,384 drawn at random, the loss over all of them comes out within a few
+thousandths of that of a fit to all. Each frame's activations then depend on that frame alone, so that they are solved
+where they are needed, for the mask of a block, and there are no joins to hide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..nmf.activations import steps_for
+from ..nmf.divergences import as_divergence
+from ..nmf.factorize import factorize
+from ..nmf.factors import Matrix
+from ..nmf.fit import Callback, Fit
+from ..nmf.kernels import blocked
+from ..nmf.kernels.choose import ONCE, choose
+from ..nmf.kernels.reference import EPS
+from ..nmf.kernels.workers import Workers
+from ..nmf.prepare import FLOOR
+from ..nmf.problem import Problem
+from ..registry import SOUND_STARTS
+from ..settings import Settings
+from ..signal.disk import Stream
+from ..signal.stft import STFT
+from .cues.dictionaries import evidence_of
+from .dictionary import Dictionary, View
+from .drawing import draw
+from .guide import Guide
+from .guided import Fitting, template_groups, whole_templates
+from .modelling import options
+from .result import Layer
+from .solving import Solving, Templates
+from .stages import Stages, Told, expected
+from .streamed import Streamed
+
+FRAMES = 1 << 14  # drawn at the most
+FEWEST = 1 << 8  # and at the least, where memory is short
+ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
+
+
+def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
+    """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
+    if guide is not None and not guide.timeless:
+        return "what is told of times needs all frames at once"
+    if settings.model != "nmf":
+        return f"model {settings.model!r} needs all frames at once"
+    if settings.start in SOUND_STARTS:
+        return f"start {settings.start!r} needs frames that follow each other"
+    if settings.smoothness:
+        return "smoothness couples all frames"
+    return None
+
+
+def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
+    """Return how many frames templates are learned from at the most."""
+    width = (1 if settings.channels == "mid" else channels) * (n_fft // 2 + 1)
+    return max(FEWEST, min(FRAMES, ENTRIES // width))
+
+
+def analyse_stream(
+    stream: Stream,
+    settings: Settings,
+    guide: Guide | None = None,
+    *,
+    frames: int | None = None,
+    keep: bool = False,
+    callback: Told | None = None,
+) -> Streamed:
+    """Learn the templates of a mixture on disk.
+
+    Parameters
+    ----------
+    stream : Stream
+    settings : Settings
+    guide : Guide, optional
+        Dictionaries that give the templates, which then move as far as the settings say.
+    frames : int, optional
+        Frames to learn from at the most; `frames_drawn` if not given.
+    keep : bool, default False
+        Keep the activations as they are solved, so that the separation can be saved after it was rendered.
+    callback : callable, optional
+        Called as callback(step, loss), steps being shares of settings.max_iter that take equal times, with the
+        rendering as the last of them; a true result stops the fit.
+
+    Returns
+    -------
+    Streamed
+
+    Raises
+    ------
+    UsageError
+        The settings need all frames at once.
+    """
+    if (reason := obstacle(settings, guide)) is not None:
+        raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
+    dictionary, notes = guide.dictionary(stream.sample_rate, settings) if guide else (None, ())
+    stages = _stages(stream, settings, dictionary, frames, callback)
+    layers: list[Layer] = []
+    fits: list[Fit] = []
+    sizes: list[tuple[int, int]] = []
+    for index, view in enumerate(dictionary.views if dictionary else (None,)):
+        stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
+        most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
+        passed = stages.share(2 * index, stream.length)
+        samples = draw(stream, stft, settings.channels, most, str(settings.seed), passed)
+        fitted = stages.iterations(2 * index + 1)
+        sizes.append((len(samples[0]), stft.n_frames(stream.length)))
+        if view is None:
+            found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, fitted) for sample in samples]
+            groups: Sequence[Sequence[int]] = [[k] for k in range(settings.components)]
+        else:
+            found = [_guided(sample, view, settings, fitted) for sample in samples]
+            groups = template_groups(evidence_of(view), len(guide.labels if guide else ()), settings.free)
+        del samples
+        fits += [fit for fit, _ in found]
+        model = _solving([templates for _, templates in found], groups, stream, stft, settings, guide is not None, keep)
+        layers.append(Layer(stft, model))
+    first, *others = layers
+    labels = guide.labels if guide else ()
+    told = stages.share(2 * len(layers), stream.length)
+    return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], told)
+
+
+def _stages(
+    stream: Stream, settings: Settings, dictionary: Dictionary | None, frames: int | None, callback: Told | None
+) -> Stages:
+    """Return what tells how far the work is: two stages for each length of frames, and the rendering."""
+    stacked = 1 if settings.channels == "mid" else stream.channels
+    sizes = [(view.stft, view.W.shape[1] + settings.free) for view in dictionary.views] if dictionary else []
+    costs, rendering = [], 0.0
+    for stft, k in sizes or [(STFT(settings.n_fft, settings.hop, settings.window), settings.components)]:
+        most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
+        draw, fit, render = expected(
+            stream.length, stacked * stft.bins, stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
+            settings.components, most, Workers(settings.threads).threads,
+        )  # fmt: skip
+        costs += [draw, fit]
+        rendering += render
+    return Stages([*costs, rendering], callback, settings.max_iter)
+
+
+def _learned(
+    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback
+) -> tuple[Fit, Templates]:
+    """Return the fit to a sample of frames (frames, rows), which is scaled in place, and what it found."""
+    scale, floor = _settle(rows, rows.shape[1], as_divergence(settings.divergence).beta)
+    told = options(settings, rows.T, frequencies)
+    fit = factorize(rows.T, settings.components, callback=callback, **told).ordered()
+    return fit, Templates(np.ascontiguousarray(fit.factors.W.T), scale, floor, rows.shape[1])
+
+
+def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback) -> tuple[Fit, Templates]:
+    """Return the same with a dictionary's templates, which the channels share."""
+    rows = sample.reshape(-1, view.stft.bins)
+    scale, floor = _settle(rows, view.known, as_divergence(settings.divergence).beta)
+    known = evidence_of(view)
+    moves = bool(settings.free or settings.adapt)
+    fit = Fitting(known, {}, settings, moves).fit(rows, 1, lambda phase: callback)
+    W = whole_templates(fit.factors.W, known)
+    return fit, Templates(np.ascontiguousarray(W.T), scale, floor, view.known)
+
+
+def _solving(
+    templates: Sequence[Templates],
+    groups: Sequence[Sequence[int]],
+    stream: Stream,
+    stft: STFT,
+    settings: Settings,
+    guided: bool,
+    keep: bool,
+) -> Solving:
+    measure, count = as_divergence(settings.divergence), stft.n_frames(stream.length)
+    k = len(templates[0].Wt)
+    apart = stream.channels if guided and settings.channels == "joint" else 1
+    bins = templates[0].known
+    # compiled loops know no penalties, and nothing of them is needed for coordinate descent
+    kernels = blocked if settings.sparsity or measure.beta == 2 else choose(bins, count * apart, k, measure, ONCE)
+    kept = [np.empty((count, apart, k), np.float32) for _ in templates] if keep else []
+    problem = Problem(measure, sparsity=settings.sparsity)
+    return Solving(templates, groups, stream.channels, settings.channels, guided, problem, kernels, kept=kept)
+
+
+def _settle(rows: Matrix, known: int, beta: float) -> tuple[np.float32, np.float32]:
+    """Bring a sample of frames to about unit mean, in place; return what it was divided by and its least entry.
+
+    It is the power of two that `factorize` would divide out, so that it need not copy, and likewise the floor.
+    """
+    own = rows[:, :known]
+    mean = float(own.mean(dtype=np.float64))
+    scale = np.float32(2.0 ** np.frexp(mean)[1] if mean > 0 else 1)
+    rows /= scale
+    if beta > 0:
+        return scale, np.float32(0)
+    floor = np.float32(max(own.max() * np.float32(FLOOR), EPS))
+    np.maximum(own, floor, out=own)
+    return scale, floor
