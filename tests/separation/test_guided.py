@@ -348,6 +348,7 @@ REFUSED = [
     ({"window": "hamming"}, "measured with window 'hann'"),
     ({"hop_length": 64}, "needs --n-fft"),
     ({"free": 10_001}, "free must be at least 0"),
+    ({"midi_by": "pitch"}, "--midi-by means something with --midi only"),
     ({"adapt": 1.5}, "adapt must be at least 0"),
     ({"adapt": float("nan")}, "adapt must be a finite number"),
 ]
