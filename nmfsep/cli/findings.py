@@ -93,7 +93,8 @@ class KnownTemplates:
                     "n_fft": view.stft.n_fft,
                     "hop_length": view.stft.hop_length,
                     "window": view.stft.window,
-                    "templates": view.W.shape[1],
+                    "templates": view.W.shape[1] // view.delays,
+                    "template_frames": view.delays,
                 }
                 for view in dictionary.views
             ],
@@ -115,6 +116,9 @@ class KnownTemplates:
             f"dictionary of {_count(len(about['labels']))}, {about['sample_rate']} Hz, divergence "
             f"{about['divergence']}\nframes of {frames} samples\n\n"
         )
+        lasting = max(view["template_frames"] for view in views)
+        if lasting > 1:
+            head = head.rstrip("\n") + f", templates of {lasting} frames\n\n"
         rows = [["label", "templates", "files", "seconds", "learned from"]]
         for entry in about["labels"]:
             source = entry["from"] or {}

@@ -164,6 +164,12 @@ def _as_before(before: Dictionary, settings: LearnSettings, ctx: click.Context) 
             option = "--" + name.replace("_", "-")
             message = f"the dictionary has {value}, not {option} {getattr(settings, name)}"
             raise UsageError(message, f"leave out {option}")
+    frames = before.views[0].delays
+    given = ctx.get_parameter_source("template_frames") is click.core.ParameterSource.COMMANDLINE
+    if given and settings.template_frames != frames:
+        message = f"the dictionary has templates of {frames} frames, not {settings.template_frames}"
+        raise UsageError(message, "leave out --template-frames")
+    settings = replace(settings, template_frames=frames)
     return replace(settings, divergence=before.divergence, window=stft.window)
 
 

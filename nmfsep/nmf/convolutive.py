@@ -16,7 +16,7 @@ from .fit import Callback, Fit, Stop, fit, told_in_units
 from .kernels.choose import LARGE
 from .kernels.workers import Workers
 from .prepare import as_matrix, check_count, prepare
-from .problem import Problem
+from .problem import Anchor, Problem
 from .solvers.convolutive import Convolutive, unroll
 
 FIRST = 30  # iterations of the plain factorization that templates start from
@@ -82,6 +82,7 @@ def convolutive_nmf(
     W: ArrayLike | None = None,
     Z: ArrayLike | None = None,
     fixed: Collection[str] = (),
+    anchor: Anchor | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
     time_limit: float | None = None,
@@ -111,6 +112,9 @@ def convolutive_nmf(
         Activations to start from, in the units of X.
     fixed : collection of {"W", "Z"}, default ()
         Given factors that are held.
+    anchor : Anchor, optional
+        What holds some columns of a given W, or pulls them back, unrolled: of shape (k * delays, bins). Its weights are
+        in the units of X.
     max_iter, tol, time_limit, seed, callback, threads
         As in `factorize`.
 
@@ -144,6 +148,8 @@ def convolutive_nmf(
     for name, factor in (("W", templates), ("Z", activations)):
         if name in fixed and factor is None:
             raise UsageError(f"{name} is to be held fixed but is not given")
+    if anchor is not None and templates is None:
+        raise UsageError("an anchor holds columns of W, which is not given")
     with Workers(threads) as workers:
         Xt, unit, _ = prepare(given.T, workers)
         if delays > frames:
@@ -151,13 +157,20 @@ def convolutive_nmf(
             raise UsageError(message, "use fewer template frames")
         if activations is not None:
             activations = activations / unit
-        plain = factorize(Xt.T, k, divergence=measure, solver="mu", max_iter=FIRST, tol=0, seed=seed, threads=threads)
-        start = _start(plain.factors, templates, activations, delays, Xt.dtype)
-        problem = Problem(measure, frozenset(fixed))
+        plain = None
+        if templates is None or activations is None:
+            plain = factorize(
+                Xt.T, k, divergence=measure, solver="mu", max_iter=FIRST, tol=0, seed=seed, threads=threads
+            )
+        start = _start(plain.factors if plain else None, templates, activations, delays, Xt.dtype)
+        if anchor is not None:
+            weight = anchor.weight / float(unit) ** measure.beta
+            anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
+        problem = Problem(measure, frozenset(fixed), anchor=anchor)
         stop, told = Stop(max_iter, tol, time_limit), told_in_units(callback, unit, measure.beta)
         result = fit(Xt, start, problem, Convolutive(delays), stop, workers, told, LARGE)
     result = result.in_units(unit, measure.beta)
-    return _normalized(result, bins, delays, bool(fixed), plain.warnings)
+    return _normalized(result, bins, delays, bool(fixed or anchor), plain.warnings if plain else ())
 
 
 def _given(name: str, factor: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
@@ -171,18 +184,24 @@ def _given(name: str, factor: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
 
 
 def _start(
-    plain: Factors,
+    plain: Factors | None,
     templates: NDArray[np.float64] | None,
     activations: NDArray[np.float64] | None,
     delays: int,
     dtype: np.dtype[np.floating],
 ) -> Factors:
     """Return unrolled factors: what is given, and for the rest the plain ones, fading."""
-    bins, k = plain.W.shape
     if templates is None:
+        assert plain is not None
+        bins, k = plain.W.shape
         fading = np.linspace(1, LAST, delays) if delays > 1 else np.ones(1)
         templates = plain.W[:, :, None] * (fading / fading.sum())
-    Z = _onsets(plain.Z) if activations is None else activations
+    bins, k, _ = templates.shape
+    if activations is not None:
+        Z: Matrix = activations
+    else:
+        assert plain is not None
+        Z = _onsets(plain.Z)
     Zt = np.ascontiguousarray(Z.T).astype(dtype)
     return Factors(templates.reshape(bins, k * delays).astype(dtype), unroll(Zt, delays).T)
 

@@ -68,8 +68,14 @@ def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
 
 
 def _convert_view(view: View, rate: int, sample_rate: int, stft: STFT) -> View:
+    seconds = stft.hop_length / sample_rate, view.stft.hop_length / rate
+    if view.delays > 1 and not 0.8 < seconds[0] / seconds[1] < 1.25:
+        raise UsageError(
+            f"its templates last {view.delays} frames of {seconds[1]:.3g} s, not of {seconds[0]:.3g} s",
+            "leave out --n-fft and --hop-length",
+        )
     if rate == sample_rate and stft.n_fft == view.stft.n_fft:
-        return View(stft, view.W, view.owners, view.known)
+        return View(stft, view.W, view.owners, view.known, view.delays)
     # where the new bins lie among the old, in bins
     step = (sample_rate / stft.n_fft) / (rate / view.stft.n_fft)
     positions = np.arange(stft.bins) * step
@@ -81,7 +87,7 @@ def _convert_view(view: View, rate: int, sample_rate: int, stft: STFT) -> View:
         # what is not known gets the level of the highest that is
         high = W[-max(1, known // 8) :].mean(axis=0)
         W = np.concatenate([W, np.repeat(high[None], stft.bins - known, axis=0)])
-    return View(stft, unit(W), view.owners, known)
+    return View(stft, unit(W, view.delays), view.owners, known, view.delays)
 
 
 def _resampled(W: Matrix, positions: NDArray[np.floating[Any]], step: float) -> Matrix:

@@ -19,8 +19,9 @@ from ..settings.choices import WINDOWS
 from ..signal.stft import STFT
 from . import archive
 
-SCHEMA, VERSION = "nmfsep.dictionary", 1
+SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
 LABELS = 10_000
+DELAYS = 1000  # frames of a template at the most
 RATES = 4_000_000  # hertz, the highest sample rate that is believed
 
 
@@ -33,17 +34,20 @@ class View:
     stft : STFT
         What they were measured with.
     W : ndarray, shape (bins, components), float32
-        Columns of unit Euclidean norm.
+        Templates of unit Euclidean norm.
     owners : ndarray, shape (components,)
         The index of each column's label; every label has one or more.
     known : int, optional
         Bins that the templates tell of, from 0 Hz; beyond these they are a guess. All if not given.
+    delays : int, default 1
+        Frames of a template, each a column; those of a template follow each other.
     """
 
     stft: STFT
     W: Matrix
     owners: NDArray[np.intp]
     known: int = 0
+    delays: int = 1
 
     def __post_init__(self) -> None:
         if self.known == 0:
@@ -94,12 +98,14 @@ class Dictionary:
                 raise UsageError(f"W of shape {view.W.shape} does not fit n_fft {view.stft.n_fft}")
             if set(view.owners.tolist()) != set(range(len(self.labels))):
                 raise UsageError("not every label has a template")
+            if len(view.owners) % view.delays or (np.diff(view.owners.reshape(-1, view.delays)) != 0).any():
+                raise UsageError("the frames of a template belong to several labels")
             if not view.W.any(axis=0).all():
                 raise UsageError("a template is zero")
 
     def components(self, label: int) -> tuple[int, ...]:
         """Return how many templates a label has in each view."""
-        return tuple(len(view.of(label)) for view in self.views)
+        return tuple(len(view.of(label)) // view.delays for view in self.views)
 
     def append(self, other: Dictionary) -> Dictionary:
         """Return a dictionary of the labels of both, which must have the same rate and views.
@@ -114,9 +120,12 @@ class Dictionary:
             raise UsageError(f"label {clash[0]!r} is in both dictionaries", "learn it anew under another name")
         views = []
         for mine, theirs in zip(self.views, other.views, strict=True):
+            if mine.delays != theirs.delays:
+                message = f"templates of {mine.delays} and of {theirs.delays} frames do not go together"
+                raise UsageError(message, "learn them with the same --template-frames")
             W = np.concatenate([mine.W, theirs.W], axis=1)
             owners = np.concatenate([mine.owners, theirs.owners + len(self.labels)])
-            views.append(View(mine.stft, W, owners, min(mine.known, theirs.known)))
+            views.append(View(mine.stft, W, owners, min(mine.known, theirs.known), mine.delays))
         labels, provenance = self.labels + other.labels, self.provenance + other.provenance
         return Dictionary(tuple(views), labels, self.sample_rate, self.divergence, self.channels, provenance)
 
@@ -141,12 +150,13 @@ def check_label(label: str) -> None:
         raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
 
 
-def unit(W: Matrix) -> Matrix:
+def unit(W: Matrix, delays: int = 1) -> Matrix:
     """Return templates of unit norm, floored at -120 dB of their mean, since a multiplicative update keeps zeros."""
-    exact = W.astype(np.float64)
-    exact /= np.maximum(exact.mean(axis=0), np.finfo(np.float64).tiny)
+    exact = W.astype(np.float64).reshape(len(W), -1, delays)
+    exact /= np.maximum(exact.mean(axis=(0, 2), keepdims=True), np.finfo(np.float64).tiny)
     exact += 1e-6
-    scaled: Matrix = (exact / np.linalg.norm(exact, axis=0)).astype(np.float32)
+    exact /= np.sqrt(np.einsum("fkd,fkd->k", exact, exact))[:, None]
+    scaled: Matrix = exact.reshape(W.shape).astype(np.float32)
     return scaled
 
 
@@ -159,6 +169,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
         "labels": dictionary.labels,
         "views": [
             {"n_fft": view.stft.n_fft, "hop_length": view.stft.hop_length, "window": view.stft.window}
+            | ({"template_frames": view.delays} if view.delays > 1 else {})
             for view in dictionary.views
         ],
         "provenance": dictionary.provenance,
@@ -166,7 +177,9 @@ def write(dictionary: Dictionary, path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for index, view in enumerate(dictionary.views):
         arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
-    archive.write(path, SCHEMA, VERSION, about, arrays)
+    # whatever an earlier version can read says so
+    version = VERSION if any(view.delays > 1 for view in dictionary.views) else 1
+    archive.write(path, SCHEMA, version, about, arrays)
 
 
 def read(path: str | os.PathLike[str]) -> Dictionary:
@@ -217,6 +230,7 @@ def _read(file: archive.Archive) -> Dictionary:
             and 1 <= len(views) <= 8
             and all(_whole(view["n_fft"], 2**20) and _whole(view["hop_length"], 2**19) for view in views)
             and all(view["window"] in WINDOWS for view in views)
+            and all(_whole(view.get("template_frames", 1), DELAYS) for view in views)
         )
     except (KeyError, TypeError) as error:
         raise UsageError("lacks a part of a dictionary's description") from error
@@ -229,7 +243,7 @@ def _read(file: archive.Archive) -> Dictionary:
         owners = file.array(f"owners{index}", 1)
         if owners.max() >= len(labels) or (owners != np.floor(owners)).any():
             raise UsageError(f"owners{index} are not indices of labels")
-        read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp)))
+        read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
     return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(provenance))
 
 
@@ -244,7 +258,7 @@ def _read_plain(file: archive.Archive) -> Dictionary:
     return Dictionary((view,), tuple(f"template-{index + 1}" for index in range(count)), rate)
 
 
-def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]) -> View:
+def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> View:
     W = file.array(name, 2)
     if W.shape[0] != stft.bins:
         raise UsageError(f"{name} has {W.shape[0]} bins, n_fft {stft.n_fft} makes {stft.bins}")
@@ -252,10 +266,12 @@ def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]
         raise UsageError(f"{name} has {W.shape[1]} templates, of which {len(owners)} have a label")
     if not W.any(axis=0).all():
         raise UsageError(f"{name} has a template that is zero")
-    norms = np.linalg.norm(W.astype(np.float64), axis=0)
+    if W.shape[1] % delays:
+        raise UsageError(f"{name} has {W.shape[1]} columns, which are no templates of {delays} frames")
+    norms = np.sqrt(np.square(W.astype(np.float64)).sum(axis=0).reshape(-1, delays).sum(axis=1))
     # our own are as they should be, and stay as they are, so that a dictionary read and written again is the same bytes
     done = W.min() > 0 and np.abs(norms - 1).max() < 1e-4
-    return View(stft, W if done else unit(W), owners)
+    return View(stft, W if done else unit(W, delays), owners, delays=delays)
 
 
 def _is_provenance(entry: Any) -> bool:

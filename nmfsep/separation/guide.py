@@ -162,6 +162,12 @@ class Guide:
         """Whether all that is told are dictionaries, which say nothing of times."""
         return all(isinstance(cue, Dictionaries) for cue in self.cues)
 
+    @property
+    def lasting(self) -> bool:
+        """Whether templates last several frames."""
+        kits = [kit for cue in self.cues if isinstance(cue, Dictionaries) for kit in cue.dictionaries]
+        return any(view.delays > 1 for kit in kits for view in kit.views)
+
     def dictionary(self, sample_rate: int, settings: Settings) -> tuple[Dictionary, tuple[str, ...]]:
         """Return the one dictionary that all are, for mixtures of a rate, and what had to be converted."""
         (cue,) = (cue for cue in self.cues if isinstance(cue, Dictionaries))

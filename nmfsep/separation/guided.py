@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..nmf.convolutive import convolutive_nmf
 from ..nmf.factorize import factorize
 from ..nmf.factors import Factors, Matrix
 from ..nmf.fit import Callback, Fit
@@ -23,6 +24,8 @@ from .guide import Guide
 from .result import Layer, Separation
 from .spectra import magnitudes, views
 from .stems import Model
+
+FREE_FIRST = 20  # iterations in which free templates of several frames begin
 
 
 def analyse_guided(
@@ -107,10 +110,42 @@ class Fitting:
             "threads": settings.threads,
             "compiled_from": ONCE,
         }
+        if evidence.delays > 1:
+            return self._strokes(Xt, W, options, told)
         start = None if evidence.Z is None else _start(Xt, W, np.repeat(evidence.Z, channels, axis=1))
         begun = options | {"callback": told(0), "costs": self._prices(channels, 0)}
         fit = factorize(Xt.T, W.shape[1], W=W, Z=start, fixed={"W"}, **begun)
         return self._moved(Xt, fit.factors, channels, options | {"callback": told(1)}) if self.moves else fit
+
+    def _strokes(self, Xt: Matrix, W: Matrix, options: dict[str, Any], told: Callable[[int], Callback | None]) -> Fit:
+        """Return the fit of templates of several frames, unrolled: held first, then on their leash, with free ones."""
+        settings, delays = self.settings, self.evidence.delays
+        chosen = {name: options[name] for name in ("divergence", "max_iter", "tol", "time_limit", "threads")}
+        bins, k = len(W), W.shape[1] // delays
+        level = len(Xt[0]) * float(Xt.mean(dtype=np.float64)) / max(float(W.sum(dtype=np.float64)), 1e-30)
+        Z = np.full((k, len(Xt)), level)
+        found = convolutive_nmf(Xt.T, k, W=W.reshape(bins, k, delays), Z=Z, fixed={"W"}, callback=told(0), **chosen)
+        if self.moves:
+            load = found.Z.sum(axis=1, dtype=np.float64)
+            leash = np.where(np.isnan(self.evidence.leash), settings.adapt, self.evidence.leash)
+            weight = _leashed(leash, np.repeat(load, delays))
+            templates, Z = W.reshape(bins, k, delays), found.Z
+            if settings.free:
+                left = np.maximum(Xt.T - found.factors.reconstruct(), 0)
+                first = chosen | {"max_iter": FREE_FIRST}
+                begun = convolutive_nmf(left, settings.free, template_frames=delays, seed=settings.seed, **first)
+                norms = np.sqrt(np.einsum("fkd,fkd->k", begun.templates, begun.templates, dtype=np.float64))
+                free = unit(begun.templates.reshape(bins, -1), delays).reshape(bins, -1, delays)
+                templates = np.concatenate([templates, free], axis=1)
+                Z = np.concatenate([Z, begun.Z * norms[:, None]])
+                weight = np.concatenate([weight, np.zeros(settings.free * delays)])
+            flat = np.ascontiguousarray(templates.reshape(bins, -1).T)
+            found = convolutive_nmf(
+                Xt.T, len(Z), W=templates, Z=Z, anchor=Anchor(flat, weight), callback=told(1), **chosen
+            )
+        return Fit(
+            found.factors, found.losses, found.evaluated, found.n_iter, found.converged, found.solver, found.warnings
+        )
 
     def _prices(self, channels: int, free: int) -> Costs:
         """Return the costs of all frames that are fitted, with nothing for free templates."""
@@ -142,7 +177,8 @@ class Fitting:
 def template_groups(known: Evidence, labels: int, free: int) -> list[list[int]]:
     """Return the templates of each label, and after them the free ones."""
     groups = [known.of(label).tolist() for label in range(labels)]
-    return [*groups, list(range(len(known.owners), len(known.owners) + free))] if free else groups
+    columns = len(known.owners)
+    return [*groups, list(range(columns, columns + free * known.delays))] if free else groups
 
 
 def whole_templates(W: Matrix, known: Evidence) -> Matrix:
@@ -155,8 +191,12 @@ def whole_templates(W: Matrix, known: Evidence) -> Matrix:
 
 def _weights(leash: NDArray[np.float64], Z: Matrix) -> NDArray[np.float64]:
     """Return weights with which the update of a template is (1 - leash) W⁰ + leash (what the data say)."""
+    return _leashed(leash, Z.sum(axis=1, dtype=np.float64))
+
+
+def _leashed(leash: NDArray[np.float64], loads: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the same for templates that are heard so much in all."""
     held = leash == 0
-    loads = Z.sum(axis=1, dtype=np.float64)
     return np.where(held, np.inf, (1 - leash) / np.where(held, 1, leash) * loads)
 
 

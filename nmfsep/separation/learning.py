@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..nmf.convolutive import convolutive_nmf
 from ..nmf.divergences import as_divergence
 from ..nmf.factorize import factorize
 from ..nmf.factors import Matrix
@@ -25,6 +26,7 @@ from .sampling import Sample, richness
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves
 AUTO, AUTO_EXEMPLARS = 300, 300
+STROKES = 4  # templates of a label, where they last several frames
 SPARSITY = 0.5
 KEPT = 1 << 24  # magnitudes kept of a label for the fit; where there are more, passes over all of them follow
 PASSES, STEPS = 3, 10  # over all frames, and updates of their activations in each
@@ -128,6 +130,9 @@ def _views(
     workers: Workers,
     executor: Executor,
 ) -> Iterator[View]:
+    if settings.template_frames > 1:
+        yield from _lasting(label, files, stfts, wanted, settings, executor)
+        return
     samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in stfts]
     shares = _shares(files)
     for drawn in executor.map(_draw, list(zip(files, shares, strict=True)), (stfts, KEPT)):
@@ -147,6 +152,48 @@ def _views(
                 W = _refine(W, files, stft, settings, executor)
         W = W[W.any(axis=1)]
         yield View(stft, unit(W.T), np.zeros(len(W), np.intp))
+
+
+def _lasting(
+    label: str,
+    files: Sequence[Sound],
+    stfts: Sequence[STFT],
+    wanted: int | None,
+    settings: LearnSettings,
+    executor: Executor,
+) -> Iterator[View]:
+    """Yield templates of several frames, from what comes first of each sound, as much of each as all may have."""
+    delays = settings.template_frames
+    for stft in stfts:
+        room = max(delays, KEPT // stft.bins // len(files))
+        parts = [part for part in executor.map(_beginning, files, (stft, room, delays)) if len(part)]
+        if not parts:
+            raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
+        fit = convolutive_nmf(
+            np.concatenate(parts).T,
+            wanted or STROKES,
+            template_frames=delays,
+            divergence=settings.divergence,
+            max_iter=settings.max_iter,
+            tol=settings.tol,
+            seed=settings.seed,
+            threads=settings.threads,
+        )
+        W = fit.templates[:, fit.templates.any(axis=(0, 2))]
+        columns = unit(W.reshape(stft.bins, -1), delays)
+        yield View(stft, columns, np.zeros(columns.shape[1], np.intp), delays=delays)
+
+
+def _beginning(file: Sound, common: tuple[STFT, int, int]) -> Matrix:
+    """Return the first frames of a sound that sound, and silent ones that no template goes on beyond."""
+    stft, room, delays = common
+    found = [np.zeros((0, stft.bins), np.float32)]
+    for _, block in _frames(file.load(), stft):
+        found.append(block[: room - sum(map(len, found))])
+        if sum(map(len, found)) >= room:
+            break
+    whole = np.concatenate(found)
+    return np.concatenate([whole, np.zeros((delays, stft.bins), np.float32)]) if len(whole) else whole
 
 
 def _shares(files: Sequence[Sound]) -> list[float]:

@@ -48,6 +48,8 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
     """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
     if guide is not None and not guide.timeless:
         return "what is told of times needs all frames at once"
+    if guide is not None and guide.lasting:
+        return "templates of several frames need frames that follow each other"
     if settings.model != "nmf":
         return f"model {settings.model!r} needs all frames at once"
     if settings.start in SOUND_STARTS:

@@ -24,6 +24,9 @@ class LearnSettings:
     components: str = knob(
         "auto", "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 300, by how varied it is."
     )
+    template_frames: int = knob(
+        1, "Frames that a template lasts; several follow strokes that change while they fade.", low=1, high=1000
+    )
     exemplars: bool = knob(False, "Take frames of the sounds themselves as templates; auto is then up to 300.")
     divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
     sparsity: float | None = knob(
@@ -58,6 +61,10 @@ class LearnSettings:
     def __post_init__(self) -> None:
         check_all(self)
         self.counts()
+        if self.template_frames > 1 and self.exemplars:
+            raise UsageError("--exemplars are single frames", "leave out --template-frames")
+        if self.template_frames > 1 and self.sparsity:
+            raise UsageError("templates of several frames know no sparsity", "leave out --sparsity")
         if self.hop_length is not None and self.n_fft is None:
             raise UsageError("--hop-length needs --n-fft")
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UsageError
 from ...nmf.factors import Matrix
 from ...settings import Settings
 from ...signal.audio import Audio
@@ -38,6 +39,8 @@ class Evidence:
         Where the activations start, relative to their level; those of 0 stay 0. All at 1 if not given.
     known : int, optional
         Bins that the templates tell of, from 0 Hz; beyond these they are a guess. All if not given.
+    delays : int, default 1
+        Frames of a template, each a column; those of a template follow each other.
     """
 
     stft: STFT
@@ -46,6 +49,7 @@ class Evidence:
     leash: NDArray[np.float64]
     Z: Matrix | None = None
     known: int = 0
+    delays: int = 1
 
     def __post_init__(self) -> None:
         if self.known == 0:
@@ -61,6 +65,9 @@ class Evidence:
 
     def beside(self, other: Evidence) -> Evidence:
         """Return the evidence of both, for the same frames."""
+        if self.delays != other.delays:
+            message = "a dictionary of templates of several frames cannot be combined with other guidance"
+            raise UsageError(message, "learn it without --template-frames")
         Z = None
         if self.Z is not None or other.Z is not None:
             frames = (self.Z if self.Z is not None else other.Z).shape[1]  # type: ignore[union-attr]
@@ -68,7 +75,7 @@ class Evidence:
             Z = np.concatenate(parts)
         W = np.concatenate([self.W, other.W], axis=1)
         owners, leash = np.concatenate([self.owners, other.owners]), np.concatenate([self.leash, other.leash])
-        return Evidence(self.stft, W, owners, leash, Z, min(self.known, other.known))
+        return Evidence(self.stft, W, owners, leash, Z, min(self.known, other.known), self.delays)
 
 
 @dataclass(frozen=True, slots=True)

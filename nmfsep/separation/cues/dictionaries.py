@@ -85,7 +85,13 @@ class Dictionaries(Cue):
             message = f"its templates were measured with window {stft.window!r}"
             raise UsageError(message, "leave out --window", self._name(0))
         frames = {"n_fft": stft.n_fft, "hop_length": stft.hop_length} if given.get("n_fft") is None else {}
-        return {"divergence": first.divergence, "window": stft.window, **frames}
+        found = {"divergence": first.divergence, "window": stft.window, **frames}
+        if first.views[0].delays > 1:  # there is no such penalty on activations that several frames share
+            if given.get("sparsity"):
+                hint = "leave out --sparsity"
+                raise UsageError("templates of several frames know no sparsity", hint, self._name(0))
+            found["sparsity"] = 0.0
+        return found
 
     def stfts(self, sample_rate: int) -> list[STFT] | None:
         """Return frames that last about as long as those of the first."""
@@ -152,4 +158,6 @@ class Dictionaries(Cue):
 
 def evidence_of(view: View) -> Evidence:
     """Return the templates of a dictionary as evidence, as free as is asked for."""
-    return Evidence(view.stft, view.W, view.owners, np.full(len(view.owners), AS_ASKED), known=view.known)
+    return Evidence(
+        view.stft, view.W, view.owners, np.full(len(view.owners), AS_ASKED), known=view.known, delays=view.delays
+    )
