@@ -38,7 +38,7 @@ from .stages import Stages, Told, expected
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most
-FEWEST = 1 << 8  # and at the least, where memory is short
+FEWEST = 1 << 11  # and at the least, where memory is short: with fewer the loss may be 1 % above
 ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
 
 
