@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import memory
 from .nmf.kernels.choose import ONCE, THIN
@@ -44,11 +44,12 @@ def budget(
     """Return how to separate an input: in memory where that suffices, else a part at a time.
 
     What needs more than IN_MEMORY is done a part at a time though there may be more, so that the result does not depend
-    on how much there is, as long as that suffices. Frames to learn from are halved until they fit.
+    on how much there is, as long as that suffices. Frames to learn from are halved until they fit. What one thread takes
+    decides, so that the number of threads never changes the result.
     """
-    need = memory_needed(source, settings, output, known)
-    most = memory.allowance(limit)
-    if need <= min(IN_MEMORY, need if most is None else most):
+    need, alone = memory_needed(source, settings, output, known), replace(settings, threads=1)
+    least, most = memory_needed(source, alone, output, known), memory.allowance(limit)
+    if least <= min(IN_MEMORY, least if most is None else most):
         return Budget(need)
     saved = isinstance(known, Saved)
     reason = None if isinstance(known, Saved) else obstacle(settings, known)
@@ -56,9 +57,8 @@ def budget(
         return Budget(need, obstacle=reason)
     frames = 0 if saved else _frames(source, settings, output, known)
     while True:
-        small = _streamed(source, settings, output, known, frames)
-        if most is None or small <= most or frames <= FEWEST:
-            return Budget(small, True, frames)
+        if most is None or frames <= FEWEST or _streamed(source, alone, output, known, frames) <= most:
+            return Budget(_streamed(source, settings, output, known, frames), True, frames)
         frames = max(FEWEST, frames // 2)
 
 

@@ -170,7 +170,7 @@ def inspect(
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
     length, way = length_of(source, output), budget(source, settings, output, known, limit)
     if length is not None:
-        hint = "use fewer components, a larger --hop-length, --duration, or --max-memory"
+        hint = "use fewer components or --threads, a larger --hop-length, --duration, or --max-memory"
         what = f"{job.track!r} needs"
         if way.obstacle:
             what = f"{way.obstacle}, so that {job.track!r} cannot stay on disk and needs"

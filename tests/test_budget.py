@@ -92,5 +92,12 @@ def test_what_needs_all_frames_stays_in_memory_and_says_why(given):
     assert found.need > IN_MEMORY
 
 
+@pytest.mark.parametrize("limit", [None, 230 << 20, 280 << 20])
+def test_threads_take_more_but_change_nothing(limit):
+    one, many = (of(3600, limit, threads=threads) for threads in (1, 32))
+    assert many.need >= one.need
+    assert (many.streamed, many.frames) == (one.streamed, one.frames)
+
+
 def test_frames_that_are_floored_take_more():
     assert of(3600, divergence="is").need > of(3600).need

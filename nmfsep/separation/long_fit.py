@@ -7,7 +7,8 @@ where they are needed, for the mask of a block, and there are no joins to hide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,11 @@ from .guided import Fitting, template_groups, whole_templates
 from .modelling import options
 from .result import Layer
 from .solving import Solving, Templates
-from .stages import Stages, Told, expected
+from .stages import Stages, Told, drawing, expected
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most
-FEWEST = 1 << 8  # and at the least, where memory is short
+FEWEST = 1 << 11  # and at the least, where memory is short: with fewer the loss may be 1 % above
 ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
 
 
@@ -109,7 +110,8 @@ def analyse_stream(
     for index, view in enumerate(dictionary.views if dictionary else (None,)):
         stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
-        passed = stages.share(2 * index, stream.length)
+        cost = partial(drawing, rows=_rows(stream, settings, stft), hop=stft.hop_length, channels=stream.channels)
+        passed = _drawn(stages, 2 * index, partial(cost, drawn=most), stream.length)
         samples = draw(stream, stft, settings.channels, most, str(settings.seed), passed)
         fitted = stages.iterations(2 * index + 1)
         sizes.append((len(samples[0]), stft.n_frames(stream.length)))
@@ -129,17 +131,27 @@ def analyse_stream(
     return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], told)
 
 
+def _rows(stream: Stream, settings: Settings, stft: STFT) -> int:
+    """Return the magnitudes of a frame."""
+    return stft.bins * (1 if settings.channels == "mid" else stream.channels)
+
+
+def _drawn(stages: Stages, stage: int, cost: Callable[[int], float], length: int) -> Callable[[int], object]:
+    """Return what tells that so many samples have been drawn from."""
+    whole = cost(length)
+    return lambda position: stages.at(stage, cost(position) / whole if whole else 1.0)
+
+
 def _stages(
     stream: Stream, settings: Settings, dictionary: Dictionary | None, frames: int | None, callback: Told | None
 ) -> Stages:
     """Return what tells how far the work is: two stages for each length of frames, and the rendering."""
-    stacked = 1 if settings.channels == "mid" else stream.channels
     sizes = [(view.stft, view.W.shape[1] + settings.free) for view in dictionary.views] if dictionary else []
     costs, rendering = [], 0.0
     for stft, k in sizes or [(STFT(settings.n_fft, settings.hop, settings.window), settings.components)]:
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
         draw, fit, render = expected(
-            stream.length, stacked * stft.bins, stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
+            stream.length, _rows(stream, settings, stft), stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
             settings.components, most, Workers(settings.threads).threads,
         )  # fmt: skip
         costs += [draw, fit]

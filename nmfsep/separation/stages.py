@@ -61,6 +61,13 @@ class Stages:
         return lambda iteration, loss: self.at(stage, min(0.99, iteration / expected), loss)
 
 
+def drawing(length: int, rows: int, hop: int, channels: int, drawn: int) -> float:
+    """Return what drawing from so many samples takes; fewer and fewer frames are chosen, and then replaced."""
+    frames = max(1, length // hop)
+    chosen = frames if frames <= drawn else drawn * (1 + math.log(frames / drawn))
+    return READ * length * channels + DRAW * chosen * rows
+
+
 def expected(
     length: int, rows: int, bins: int, hop: int, channels: int, templates: int, steps: int, stems: int, drawn: int,
     threads: int,
@@ -77,8 +84,7 @@ def expected(
         Templates, updates of activations, stems, frames learned from, threads.
     """
     frames = max(1, length // hop)
-    chosen = frames if frames <= drawn else drawn * (1 + math.log(frames / drawn))
-    draw = READ * length * channels + DRAW * chosen * rows
+    draw = drawing(length, rows, hop, channels, drawn)
     fit = ITERATIONS * (FIT + FIT_TEMPLATE * templates) * min(frames, drawn) * rows / threads
     render = frames * (TRANSFORM * bins * channels + UPDATE * templates * steps * rows) / threads
     return draw, fit, render + WRITE * length * channels * stems
