@@ -245,6 +245,7 @@ class _Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(settings),
+            "choice": self.separation.choice and self.separation.choice.document(),
             "dictionaries": self._dictionaries(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
             "stems": stems,

@@ -150,3 +150,15 @@ MASKS = Registry(
         "binary": ("separation.masks.binary:binary", "all of a time-frequency bin to its loudest stem"),
     },
 )
+
+# Ways to find the atoms of stems: (Scene, stems, atoms) -> Atoms.
+GROUPINGS = Registry(
+    "grouping",
+    {
+        "timbre": ("separation.groupings.timbre:timbre", "atoms that sound alike: instruments"),
+        "foreground": (
+            "separation.groupings.foreground:foreground",
+            "one stem for what moves fast, as a voice, the others for what stays",
+        ),
+    },
+)

@@ -12,7 +12,7 @@ import click
 from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
 from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
-from .params import Name, Real, Size, Time, Whole, Wholes
+from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
 KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
@@ -54,6 +54,8 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
         return Wholes()
     if about["unit"] == "time":
         return Time()
+    if about["unit"] == "auto":
+        return WholeOrAuto(about["low"], about["high"])
     if kind.startswith("int"):
         return Whole(about["low"], about["high"])
     if kind.startswith("float"):

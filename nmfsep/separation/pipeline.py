@@ -18,6 +18,7 @@ from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
+from .atoms import find, may_group
 from .dictionary import Dictionary
 from .guided import Guide, analyse_guided
 from .learning import Sound
@@ -132,15 +133,22 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     fits: list[AnyFit] = []
     factors: list[Factors] = []
     groups: list[list[int]] = []
+    choice = None
     for samples in views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
+        if may_group(settings):
+            choice, grouped = find(X, stft, audio.sample_rate, settings)
+            if grouped is not None:
+                Z = grouped.fit.factors.Z * scale
+                model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)
+                return Separation(settings, stft, (grouped.fit,), model, choice=choice)
         told = options(settings, X, frequencies)
         fit = fit_model(settings.model, X, settings.parts, callback=callback, **told).ordered()
         fits.append(fit)
         whole, groups = fit.parts(settings.level)
         W, Z = (np.abs(factor).astype(np.float32, copy=False) for factor in (whole.W, whole.Z))
         factors += [Factors(w, Z * scale) for w in np.split(W, len(samples))]
-    return Separation(settings, stft, tuple(fits), Model(factors, groups), notes=_notes(fits, groups))
+    return Separation(settings, stft, tuple(fits), Model(factors, groups), notes=_notes(fits, groups), choice=choice)
 
 
 def _notes(fits: Sequence[AnyFit], groups: Sequence[Sequence[int]]) -> tuple[str, ...]:

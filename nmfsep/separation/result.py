@@ -13,6 +13,7 @@ from ..registry import MASKS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import STFT
+from .choice import Choice
 from .grouping import Grouping, arrange
 from .stems import Model, render, with_power
 
@@ -44,6 +45,8 @@ class Separation:
         err, they err apart.
     notes : tuple of str
         What the user should know beside the warnings of the fits.
+    choice : Choice or None
+        How many atoms the stems have and how they are grouped, where that was a question.
     """
 
     settings: Settings
@@ -53,6 +56,7 @@ class Separation:
     labels: tuple[str, ...] = ()
     others: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
+    choice: Choice | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import UsageError
-from ..registry import CONVOLUTIVE, DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
+from ..registry import CONVOLUTIVE, DIVERGENCES, GROUPINGS, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
 from .choices import CHANNEL_MODES, WINDOWS
 from .knob import check_all, knob
 
@@ -25,6 +25,14 @@ class Settings:
 
     model: str = knob("nmf", "What the spectrogram is taken for.", names=MODELS)
     components: int = knob(2, "Stems wanted; with --levels, as many as that level has.", low=1, high=1_000_000)
+    atoms: int | None = knob(
+        None,
+        "Templates for each stem, grouped: 1 is plain factorization; auto, if not given, looks which suits the sound.",
+        low=1,
+        high=1000,
+        unit="auto",
+    )
+    grouping: str = knob("auto", "How atoms are found and grouped; auto looks which suits the sound.", names=GROUPINGS)
     levels: tuple[int, ...] | None = knob(
         None, "Parts at each level of a deep model, the finest first, such as 12,4.", unit="list"
     )

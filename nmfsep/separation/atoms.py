@@ -1,0 +1,137 @@
+"""Stems that are made of several atoms each: found on bands, lifted to bins, put in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nmf.factors import Factors, Matrix
+from ..nmf.fit import Fit
+from ..registry import GROUPINGS
+from ..settings import Settings
+from ..signal.stft import STFT
+from .bands import Bands, bands_of
+from .choice import MOST, SHORTEST, Choice, choose
+from .groupings import ROUNDS, Atoms, Scene
+from .lift import lift
+from .modelling import FITTING
+
+ATOMS = 12  # for each stem
+RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
+BLOCK = 256  # frames merged into bands at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Atoms of all stems.
+
+    Attributes
+    ----------
+    factors : list of Factors
+        One for each channel, with one Z.
+    groups : list of list of int
+        The atoms of each stem, loudest first.
+    fit : Fit
+        What is known of how they were found: the divergence from the sampled frames, of one component and of all.
+    """
+
+    factors: list[Factors]
+    groups: list[list[int]]
+    fit: Fit
+
+
+def may_group(settings: Settings) -> bool:
+    """Whether atoms may be grouped: not where it is said how the fit is done, which is a fit of one atom a stem."""
+    return (
+        settings.atoms != 1
+        and settings.components > 1
+        and not settings.asked(FITTING)
+        and (settings.channels != "independent")
+    )
+
+
+def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[Choice, Grouped | None]:
+    """Choose how to separate a mixture, and find the atoms where they are grouped.
+
+    Parameters
+    ----------
+    X : ndarray, shape (channels * bins, frames)
+        Magnitudes.
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    settings : Settings
+    """
+    plain, stems = Choice(1, None), settings.components
+    told = settings.atoms is not None or settings.grouping != "auto"
+    frames = X.shape[1]
+    step = stft.hop_length / sample_rate
+    if not may_group(settings) or frames * step < SHORTEST or frames <= 4 * stems:
+        return plain, None
+    if not told and stems > MOST:
+        return plain, None
+    bands = bands_of(stft.bins)
+    scene = Scene(
+        merged(X, bands), sampled(frames), stft.frequencies(sample_rate), bands.merge, step, settings.seed,
+        settings.threads,
+    )  # fmt: skip
+    if not scene.Y.any():
+        return plain, None
+    count = ATOMS if settings.atoms is None else settings.atoms
+    if told and settings.grouping != "auto":
+        choice = Choice(count, settings.grouping)
+    else:
+        choice = choose(scene, X, stems, count)
+        if told and choice.grouping is None:
+            choice = Choice(count, "timbre", choice.simplicity)
+    if choice.grouping is None:
+        return choice, None
+    atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
+    return choice, _grouped(atoms, X, bands, scene.sample, stems)
+
+
+def merged(X: Matrix, bands: Bands) -> Matrix:
+    """Return magnitudes (channels * bins, frames) as frames of bands, (frames, channels * bands)."""
+    channels, frames = len(X) // bands.bins, X.shape[1]
+    Y = np.empty((frames, channels, bands.count), np.float32)
+    for start in range(0, frames, BLOCK):
+        block = X[:, start : start + BLOCK].T
+        Y[start : start + BLOCK] = bands.merge(block.reshape(len(block), channels, bands.bins))
+    return Y.reshape(frames, -1)
+
+
+def sampled(frames: int) -> NDArray[np.intp]:
+    """Return the frames to learn from: all, or RUNS evenly spaced stretches of RUN."""
+    if frames <= RUNS * RUN:
+        return np.arange(frames)
+    starts = np.linspace(0, frames - RUN, RUNS).astype(np.intp)
+    return np.unique((starts[:, None] + np.arange(RUN)).ravel())
+
+
+def _grouped(atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int) -> Grouped:
+    lifted = lift(atoms.W, atoms.Z, X, bands, sample)
+    stacked = np.concatenate(lifted)
+    gram = (stacked.T @ stacked) * (atoms.Z @ atoms.Z.T)
+    member = atoms.owners[:, None] == np.arange(stems)
+    energies = np.einsum("aj,ab,bj->j", member, gram, member)
+    groups = [np.flatnonzero(member[:, stem]).tolist() for stem in np.argsort(-energies, kind="stable")]
+    losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
+    fit = Fit(Factors(stacked, atoms.Z), losses, (0, ROUNDS), ROUNDS, False, "mue")
+    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit)
+
+
+def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:
+    """Return the Kullback-Leibler divergences of X from its best approximation of rank one, and from W Z."""
+    rows, total = X.sum(axis=1, dtype=np.float64), float(X.sum(dtype=np.float64))
+    columns = X.sum(axis=0, dtype=np.float64)
+    first = last = 0.0
+    for t in range(0, X.shape[1], BLOCK):
+        x = X[:, t : t + BLOCK].astype(np.float64)
+        for of_one in (True, False):
+            V = np.outer(rows, columns[t : t + BLOCK] / max(total, 1e-30)) if of_one else W @ Z[:, t : t + BLOCK]
+            V = np.maximum(V, 1e-12)
+            loss = float((x * np.log(np.maximum(x, 1e-12) / V) - x + V).sum())
+            first, last = (first + loss, last) if of_one else (first, last + loss)
+    return first, last
