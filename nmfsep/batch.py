@@ -19,6 +19,7 @@ from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_f
 from .nmf.fit import Callback
 from .plan import Job, inspect
 from .separation import saved_file
+from .separation.diagnosis import descriptors, hints, portray
 from .separation.guided import analyse_guided
 from .separation.modelling import resolved
 from .separation.pipeline import analyse
@@ -216,12 +217,16 @@ class _Track:
         job, audio, source = self.job, self.audio, self.source
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
+        portrait = portray(self.separation.merged)
+        told = [*descriptors(portrait, job.names[: len(portrait.Z)], self.separation.stft, audio.sample_rate), {}]
         stems = []
         for position, index in enumerate(job.selected):
             stem: dict[str, Any] = {
                 "name": job.names[index],
                 "energy_share": round(float(share[index]), 6),
                 "peak": float(self.peak[index]),
+                "level": _decibels(self.energy[index] / max(1, audio.channels * audio.length)),
+                **told[min(index, len(told) - 1)],
             }
             if files:
                 stem |= _entry(files[position], folder)
@@ -256,6 +261,8 @@ class _Track:
             "sum_error": self.sum_error,
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
+            "bleed": np.round(portrait.bleed, 3).tolist(),
+            "hints": hints(portrait, job.names),
             "seconds": clock.laps,
         }
 
@@ -263,6 +270,11 @@ class _Track:
 def _entry(file: Output, folder: Path) -> dict[str, Any]:
     """Return what a manifest in a folder says of a file."""
     return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+
+
+def _decibels(power: float) -> float | None:
+    """Return a mean square as decibels of full scale, None for silence."""
+    return round(10 * float(np.log10(power)), 2) if power > 0 else None
 
 
 def _gain(separation: Separation, audio: Audio, form: SampleFormat) -> float:

@@ -103,6 +103,8 @@ def report(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> No
     if not quiet:
         for warning in manifest["warnings"]:
             console.say(f"{name}: warning: {warning}")
+        for hint in manifest["hints"]:
+            console.say(f"{name}: hint: {hint}")
     if verbose:
         for fit in manifest["fit"]:
             how = "converged" if fit["converged"] else "stopped"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..nmf.divergences import as_divergence
 from ..nmf.factors import Factors, Matrix
 from ..nmf.fit import Fit
 from ..registry import GROUPINGS
@@ -123,15 +124,12 @@ def _grouped(atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], st
 
 
 def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:
-    """Return the Kullback-Leibler divergences of X from its best approximation of rank one, and from W Z."""
-    rows, total = X.sum(axis=1, dtype=np.float64), float(X.sum(dtype=np.float64))
-    columns = X.sum(axis=0, dtype=np.float64)
+    """Return the divergences of X from its best approximation of rank one, and from W Z."""
+    measure = as_divergence("kl")
+    rows, total = X.mean(axis=1, dtype=np.float32), max(float(X.mean(dtype=np.float64)), 1e-30)
     first = last = 0.0
     for t in range(0, X.shape[1], BLOCK):
-        x = X[:, t : t + BLOCK].astype(np.float64)
-        for of_one in (True, False):
-            V = np.outer(rows, columns[t : t + BLOCK] / max(total, 1e-30)) if of_one else W @ Z[:, t : t + BLOCK]
-            V = np.maximum(V, 1e-12)
-            loss = float((x * np.log(np.maximum(x, 1e-12) / V) - x + V).sum())
-            first, last = (first + loss, last) if of_one else (first, last + loss)
+        x = np.ascontiguousarray(X[:, t : t + BLOCK].T)
+        first += measure.value(x, np.outer(x.mean(axis=1) / np.float32(total), rows) + np.float32(1e-12))
+        last += measure.value(x, Z[:, t : t + BLOCK].T @ W.T + np.float32(1e-12))
     return first, last

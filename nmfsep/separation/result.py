@@ -74,6 +74,11 @@ class Separation:
         return self.grouping.names
 
     @property
+    def merged(self) -> Model:
+        """The model of the stems, without a residual."""
+        return self.model.merged(self.grouping.members, False)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know, each once."""
         return tuple(dict.fromkeys((*self.notes, *(warning for fit in self.fits for warning in fit.warnings))))

@@ -113,7 +113,6 @@ def weighted_kmeans(
 
 def agree(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
     """Return the owners of each run's atoms with the stems numbered as in the first: by how alike their models are."""
-    from scipy.optimize import linear_sum_assignment
 
     def products(a: int, b: int) -> NDArray[np.float64]:
         each = (learned[a].W.T @ learned[b].W) * (learned[a].Z @ learned[b].Z.T)
@@ -124,8 +123,10 @@ def agree(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems:
     matched = [owners[0]]
     for run in range(1, len(learned)):
         alike = products(0, run) / np.outer(lengths[0], lengths[run])
-        first, mine = linear_sum_assignment(-alike)
         number = np.empty(stems, np.intp)
-        number[mine] = first
+        for _ in range(stems):  # the most alike first
+            first, mine = np.unravel_index(int(alike.argmax()), alike.shape)
+            number[mine] = first
+            alike[first], alike[:, mine] = -1, -1
         matched.append(number[owners[run]])
     return matched
