@@ -60,7 +60,8 @@ class Portrait:
     def bleed(self) -> NDArray[np.float64]:
         """Row j: whose the model is where stem j sounds, as shares that sum to one; all zero for silence."""
         total = self.products.sum(axis=1, keepdims=True)
-        return np.divide(self.products, total, out=np.zeros_like(self.products), where=total > 0)
+        shares: NDArray[np.float64] = self.products / np.where(total > 0, total, 1)
+        return shares
 
 
 def portray(model: Model) -> Portrait:

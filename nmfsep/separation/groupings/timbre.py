@@ -79,10 +79,10 @@ def features(factors: Factors, scene: Scene) -> Features:
     return np.concatenate([cepstrum, ABOUT * about], axis=1)
 
 
-def mel_filters(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return triangles on O'Shaughnessy's mel scale, (MELS, bands)."""
-    top = 2595 * np.log10(1 + min(TOP, float(centres[-1])) / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, MELS + 2) / 2595) - 1)
+def mel_filters(centres: NDArray[np.float64], count: int = MELS, highest: float = TOP) -> NDArray[np.float64]:
+    """Return triangles on O'Shaughnessy's mel scale, (count, bands), up to so many hertz."""
+    top = 2595 * np.log10(1 + min(highest, float(centres[-1])) / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, count + 2) / 2595) - 1)
     rise = (centres - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - centres) / np.diff(edges)[1:, None]
     return np.maximum(0, np.minimum(rise, fall))
