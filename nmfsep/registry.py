@@ -162,3 +162,22 @@ GROUPINGS = Registry(
         ),
     },
 )
+
+# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.choices.
+PRESETS = Registry(
+    "preset",
+    {
+        "drums": (
+            "separation.presets.drums:drums",
+            "kick, snare, hihat; fails on loops with other instruments, toms or cymbals",
+        ),
+        "voice": (
+            "separation.presets.foreground:voice",
+            "voice, accompaniment; fails where the accompaniment moves as fast, and finds voices only roughly",
+        ),
+        "noise": (
+            "separation.presets.foreground:noise",
+            "signal, noise; fails on noise that comes and goes within seconds",
+        ),
+    },
+)

@@ -135,9 +135,9 @@ def command(path: str, force: bool, **values: Any) -> int:
     """Tell of every component its pitch, onsets, energy and centroid, or what a file of nmfsep holds.
 
     FILE is an audio file, or - for standard input, which is factorized into -k components as split --atoms 1 does; a
-    folder that split wrote to, or a manifest in it, of which the stems are described; a model that split --save-model wrote, of
-    which the mixture, the settings and the components that render can group are; or a dictionary, of which the labels
-    are.
+    folder that split wrote to, or a manifest in it, of which the stems are described; a model that split --save-model
+    wrote, of which the mixture, the settings and the components that render can group are; or a dictionary, of which
+    the labels are.
     Pitches are the nearest note of equal temperament at A4 = 440 Hz, with its MIDI number; a - has no pitch. Energies
     are shares of all, in dB. The centroid is the mean frequency of the template.
     """

@@ -105,6 +105,10 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, An
     from ..separation.modelling import OWN
 
     told = click.core.ParameterSource.COMMANDLINE
+    if own.get("preset") is not None:
+        if ctx.get_parameter_source("components") is told or own["levels"]:
+            raise UsageError(f"--preset {own['preset']} says which stems there are", "leave out -k and --levels")
+        return {name: value for name, value in own.items() if name != "components"}
     if own["components"] is None and not has_levels(own["model"]) and own["levels"] is None:
         raise UsageError("how many stems is not said", hint)
     if has_levels(own["model"]) and ctx.get_parameter_source("components") is not told:

@@ -31,7 +31,7 @@ class Grouped:
     Attributes
     ----------
     factors : list of Factors
-        One for each channel, with one Z.
+        One for each channel.
     groups : list of list of int
         The atoms of each stem, loudest first.
     fit : Fit
@@ -73,11 +73,7 @@ def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[C
         return plain, None
     if not told and stems > MOST:
         return plain, None
-    bands = bands_of(stft.bins)
-    scene = Scene(
-        merged(X, bands), sampled(frames), stft.frequencies(sample_rate), bands.merge, step, settings.seed,
-        settings.threads,
-    )  # fmt: skip
+    scene = scene_of(X, stft, sample_rate, settings)
     if not scene.Y.any():
         return plain, None
     count = ATOMS if settings.atoms is None else settings.atoms
@@ -90,7 +86,14 @@ def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[C
     if choice.grouping is None:
         return choice, None
     atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
-    return choice, _grouped(atoms, X, bands, scene.sample, stems)
+    return choice, grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+
+
+def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
+    """Return a mixture as groupings see it."""
+    bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
+    frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
+    return Scene(merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads)
 
 
 def merged(X: Matrix, bands: Bands) -> Matrix:
@@ -111,13 +114,17 @@ def sampled(frames: int) -> NDArray[np.intp]:
     return np.unique((starts[:, None] + np.arange(RUN)).ravel())
 
 
-def _grouped(atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int) -> Grouped:
+def grouped(
+    atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int, ordered: bool = True
+) -> Grouped:
+    """Lift atoms to bins and gather those of each stem, the loudest stem first if they are to be ordered."""
     lifted = lift(atoms.W, atoms.Z, X, bands, sample)
     stacked = np.concatenate(lifted)
     gram = (stacked.T @ stacked) * (atoms.Z @ atoms.Z.T)
     member = atoms.owners[:, None] == np.arange(stems)
     energies = np.einsum("aj,ab,bj->j", member, gram, member)
-    groups = [np.flatnonzero(member[:, stem]).tolist() for stem in np.argsort(-energies, kind="stable")]
+    order = np.argsort(-energies, kind="stable") if ordered else np.arange(stems)
+    groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
     losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
     fit = Fit(Factors(stacked, atoms.Z), losses, (0, ROUNDS), ROUNDS, False, "mue")
     return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit)

@@ -56,6 +56,12 @@ def require_groupable(settings: Settings) -> None:
     UsageError
         Several atoms, or a grouping, are asked for together with an option that they leave no room for.
     """
+    if settings.preset is not None:
+        for name in ("atoms", "grouping", *FITTING):
+            if settings.asked((name,)):
+                raise UsageError(f"--preset {settings.preset} decides about --{name.replace('_', '-')}", "leave it out")
+        if settings.channels == "independent":
+            raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
     if settings.atoms in (None, 1) and settings.grouping == "auto":
         return
     if settings.atoms == 1 and settings.grouping != "auto":

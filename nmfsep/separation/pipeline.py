@@ -13,12 +13,13 @@ from ..errors import UsageError
 from ..nmf.factors import Factors
 from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
+from ..registry import PRESETS
 from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
-from .atoms import find, may_group
+from .atoms import Grouped, find, may_group
 from .dictionary import Dictionary
 from .guided import Guide, analyse_guided
 from .learning import Sound
@@ -136,8 +137,12 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     choice = None
     for samples in views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
-        if may_group(settings):
-            choice, grouped = find(X, stft, audio.sample_rate, settings)
+        if settings.preset or may_group(settings):
+            grouped: Grouped | None
+            if settings.preset:
+                grouped = PRESETS.load(settings.preset)(X, stft, audio.sample_rate, settings)
+            else:
+                choice, grouped = find(X, stft, audio.sample_rate, settings)
             if grouped is not None:
                 Z = grouped.fit.factors.Z * scale
                 model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)

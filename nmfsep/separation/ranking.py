@@ -111,8 +111,8 @@ def silhouettes(runs: Sequence[NDArray[np.float64]], first: int = 0) -> NDArray[
     count = len(between)
     between[np.arange(count), np.arange(count)] = np.inf
     nearest = between.min(axis=1)
-    widths: NDArray[np.float64] = (nearest - within) / np.maximum(np.maximum(nearest, within), 1e-9)
-    return widths.mean(axis=1)
+    widths: NDArray[np.float64] = ((nearest - within) / np.maximum(np.maximum(nearest, within), 1e-9)).mean(axis=1)
+    return widths
 
 
 def _fit(X: Matrix, count: int, seed: int, threads: int | None) -> tuple[NDArray[np.float64], float]:

@@ -18,8 +18,8 @@ LIFT = 1.5
 STEPS = 8  # medians taken in a span; between them they are interpolated
 
 
-def foreground(scene: Scene, stems: int, atoms: int) -> Atoms:
-    """Make one stem of what moves fast, and the others of what stays, grouped by timbre.
+def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: int | None = None) -> Atoms:
+    """Make one stem, the last, of what moves fast, and the others of what stays, grouped by timbre.
 
     Parameters
     ----------
@@ -27,9 +27,13 @@ def foreground(scene: Scene, stems: int, atoms: int) -> Atoms:
     stems : int
     atoms : int
         For each stem.
+    span : float, default SPAN
+        Seconds of the running median.
+    still : int, optional
+        Atoms for each stem of what stays; as many as for the other if not given.
     """
-    behind = background(scene.Y, scene.step)
-    slow = scene.fit(behind[scene.sample], atoms * (stems - 1)).factors
+    behind = background(scene.Y, scene.step, span)
+    slow = scene.fit(behind[scene.sample], (still or atoms) * (stems - 1)).factors
     owners = group(slow, scene, stems - 1)
     Zb = scene.follow(behind, slow.W)
     rest = np.maximum(scene.Y - Zb.T @ slow.W.T, 0)
@@ -39,9 +43,9 @@ def foreground(scene: Scene, stems: int, atoms: int) -> Atoms:
     return Atoms(np.concatenate([slow.W, fast.W], axis=1), Z, owners)
 
 
-def background(Y: Matrix, step: float) -> Matrix:
+def background(Y: Matrix, step: float, span: float = SPAN) -> Matrix:
     """Return what of magnitudes (frames, bands) is no more than LIFT times their running median."""
-    half = max(1, round(SPAN / 2 / step))
+    half = max(1, round(span / 2 / step))
     hop = max(1, 2 * half // STEPS)
     at = np.unique(np.append(np.arange(0, len(Y), hop), len(Y) - 1))
     medians = np.stack([np.median(Y[max(0, t - half) : t + half + 1], axis=0) for t in at])
