@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from .nmf.fit import Callback
-from .plan import Job, inspect
+from .plan import Job, inspect, own
 from .separation import saved_file
 from .separation.diagnosis import descriptors, hints, portray
 from .separation.guided import analyse_guided
@@ -71,7 +71,7 @@ def run(
     OutputError
         A stem cannot be written; none was then.
     """
-    clock = _Clock()
+    clock, settings = _Clock(), own(job, settings)
     with Source(job.path) as source:
         form = inspect(job, source, settings, output, limit, known)
         audio = source.read(output.offset, output.duration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import memory
@@ -46,6 +46,8 @@ class Job:
         Where the factorization is kept, if it is to be.
     kept : Path or None
         The model in place that is rendered from, which stays.
+    components : int or None
+        Found for this input, in place of those of the settings.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Job:
     manifest: Path | None
     model: Path | None = None
     kept: Path | None = None
+    components: int | None = None
 
 
 def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, known: Known | None = None) -> list[Job]:
@@ -94,6 +97,11 @@ def plan(inputs: Sequence[str], settings: Settings, output: OutputSettings, know
             targets = (*job.targets, *filter(None, (job.model,)))
             require_free(targets, job.manifest, (*inputs, *_files(known)), output.force, job.kept)
     return jobs
+
+
+def own(job: Job, settings: Settings) -> Settings:
+    """Return the settings of one job."""
+    return settings if job.components is None else replace(settings, components=job.components)
 
 
 def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:

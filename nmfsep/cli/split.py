@@ -11,6 +11,7 @@ import click
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
+from .counting import Count, begin, counted
 from .options import GROUPS, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
@@ -24,7 +25,12 @@ GROUPS |= {"dictionaries": "Guidance"}
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @knobs(
     Settings,
-    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no -m names them."},
+    components={
+        "default": None,
+        "show_default": False,
+        "type": Count(1, 1_000_000),
+        "help": "Stems wanted, or auto: as many as rank recommends. Needed where no -m or --preset names them.",
+    },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5"},
 )
@@ -40,6 +46,7 @@ GROUPS |= {"dictionaries": "Guidance"}
 )
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
+@click.option("--fast", is_flag=True, envvar="NMFSEP_FAST", help="One template for each stem: --atoms 1.")
 @click.option("--fail-fast", is_flag=True, envvar="NMFSEP_FAIL_FAST", help="Stop at the first input that fails.")
 @dry
 @max_memory
@@ -53,6 +60,7 @@ def command(
     dictionaries: tuple[str, ...],
     flac: bool,
     short: str | None,
+    fast: bool,
     fail_fast: bool,
     only_look: bool,
     limit: int | None,
@@ -67,10 +75,16 @@ def command(
 
     INPUT is an audio file, or - for standard input. The stems are written below the output folder, with the input's
     rate, channels and sample format, and their paths printed. Each is one component of X ≈ W Z, the factorization of
-    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. With a dictionary, W is known
-    and the stems are its labels.
+    the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest. Where one template a stem does
+    not do, as with instruments that play several notes, each has several, grouped by how they sound (with --fast
+    never). With a dictionary, W is known and the stems are its labels.
     """
     one_thread_of_blas()
+    if fast:
+        if values["atoms"] not in (None, 1):
+            raise UsageError(f"--fast and --atoms {values['atoms']} contradict each other", "leave out one")
+        values["atoms"] = 1
+    counting = begin(values)
     output = output_settings(values, flac, short)
     guide, settings = _model(ctx, values, [os.fsdecode(path) for path in dictionaries])
     from ..plan import plan
@@ -78,6 +92,8 @@ def command(
     jobs = plan([os.fsdecode(path) for path in inputs], settings, output, guide)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
+    if counting:
+        jobs = counted(jobs, settings, output, limit, quiet)
     if only_look:
         return dry_run(jobs, settings, output, guide, limit, as_json)
     from ..batch import run
@@ -117,7 +133,7 @@ def command(
 def _model(ctx: click.Context, values: dict[str, Any], paths: list[str]) -> tuple[Guide | None, Settings]:
     own = {name: values[name] for name in Settings.__dataclass_fields__}
     if not paths:
-        return None, Settings(**of_model(ctx, own, "give -k, or a dictionary with -m"))
+        return None, Settings(**of_model(ctx, own, "give -k, --preset, or a dictionary with -m"))
     from ..separation.guided import Guide
 
     guide, default = Guide.read(paths), click.core.ParameterSource.DEFAULT
@@ -131,10 +147,10 @@ def _require_fit(
     jobs: list[Any], settings: Settings, output: OutputSettings, guide: Guide | None, limit: int | None
 ) -> None:
     """Check what can be known of every input before the first is touched; a broken one fails when its turn comes."""
-    from ..plan import inspect
+    from ..plan import inspect, own
     from ..signal.read import Source
 
     for job in jobs:
         if os.path.isfile(os.fsencode(job.path)):  # a pipe can be read only once
             with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                inspect(job, source, settings, output, limit, guide)
+                inspect(job, source, own(job, settings), output, limit, guide)

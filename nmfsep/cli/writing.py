@@ -73,15 +73,16 @@ def dry_run(
     """Tell what would be written."""
     from .. import memory
     from ..budget import memory_needed
-    from ..plan import inspect
+    from ..plan import inspect, own
     from ..separation.guided import Guide
     from ..signal.read import Source
 
     rows = []
     for job in jobs:
         with Source(job.path) as source:
-            form = inspect(job, source, settings, output, limit, known)
-            need = memory_needed(source, settings, output, known)
+            mine = own(job, settings)
+            form = inspect(job, source, mine, output, limit, known)
+            need = memory_needed(source, mine, output, known)
             notes = known.fitted(source.sample_rate, settings)[1] if isinstance(known, Guide) else ()
         row = {"path": job.path, "outputs": [str(path) for path in job.targets], "stems": list(job.names)}
         rows.append(row | {"memory": need, "subtype": form.subtype})

@@ -109,6 +109,8 @@ class Guide:
             raise UsageError("with a dictionary the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
             raise UsageError("templates come from the dictionary, so --start and --restarts mean nothing")
+        if set(given) & {"preset", "atoms", "grouping"}:
+            raise UsageError("a dictionary has its own templates", "leave out --preset, --atoms and --grouping")
         if given.get("smoothness"):
             raise UsageError("smoothness means nothing with a dictionary", "leave out --smoothness, or try --sparsity")
         first = self.dictionaries[0]
