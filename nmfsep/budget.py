@@ -6,6 +6,7 @@ import os
 
 from . import memory
 from .nmf.kernels.choose import ONCE, THIN
+from .separation.atoms import most_atoms
 from .separation.grouping import arrange
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
@@ -23,13 +24,17 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
         return memory.estimate_guided(settings, source.channels, length, threads, views, stems)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
+    return memory.estimate(
+        settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings)
+    )
 
 
 def model_size(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
     """Return about how many bytes the file of the model of an input takes."""
     length = length_of(source, output) or 0
-    return memory.model_size(settings, source.channels, length, _views(source, settings, known))
+    return memory.model_size(
+        settings, source.channels, length, _views(source, settings, known), 0 if known else most_atoms(settings)
+    )
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:

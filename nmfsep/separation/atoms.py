@@ -21,6 +21,7 @@ from .modelling import FITTING
 
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
+RUNS_AT_MOST = 4  # of which a grouping joins the atoms
 BLOCK = 256  # frames merged into bands at a time
 
 
@@ -51,6 +52,16 @@ def may_group(settings: Settings) -> bool:
         and not settings.asked(FITTING)
         and (settings.channels != "independent")
     )
+
+
+def most_atoms(settings: Settings) -> int:
+    """Return how many templates there may be in all, where stems may be groups of them; else 0."""
+    if settings.preset:
+        return 2 * ATOMS
+    told = settings.atoms is not None or settings.grouping != "auto"
+    if not may_group(settings) or (settings.components > MOST and not told):
+        return 0
+    return RUNS_AT_MOST * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
 
 
 def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[Choice, Grouped | None]:
