@@ -262,7 +262,7 @@ class _Track:
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
             "bleed": np.round(portrait.bleed, 3).tolist(),
-            "hints": hints(portrait, job.names),
+            "hints": [] if self.separation.labels or settings.preset else hints(portrait, job.names),
             "seconds": clock.laps,
         }
 

@@ -116,9 +116,12 @@ def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rat
 
 
 def hints(portrait: Portrait, names: Sequence[str]) -> list[str]:
-    """Return what the user should try, a line each: stems that hold nothing, are alike, or bleed."""
+    """Return what the user should try, a line each: numbered stems that hold nothing, are alike, or bleed.
+
+    `names` may have one more, of a residual.
+    """
     energies, likeness, bleed = portrait.energies, portrait.likeness, portrait.bleed
-    count, told = len(names), []
+    count, told = len(energies), []
     if count < 2 or not energies.sum() > 0:
         return []
     empty = [stem for stem in range(count) if energies[stem] < EMPTY * energies.sum()]
