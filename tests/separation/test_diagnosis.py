@@ -21,7 +21,7 @@ def comb(hertz):
 
 def band(low, high):
     noise = np.random.default_rng(0).gamma(3, 1, len(FREQUENCIES))
-    return noise * ((FREQUENCIES >= low) & (FREQUENCIES < high))
+    return noise * ((low <= FREQUENCIES) & (high > FREQUENCIES))
 
 
 def held():
