@@ -107,6 +107,14 @@ def report(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> No
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:
+        if choice := manifest["choice"]:
+            how = (
+                f"{choice['atoms']} atoms a stem, grouped by {choice['grouping']}"
+                if choice["grouping"]
+                else "one atom a stem"
+            )
+            why = "" if choice["r"] is None else f" (r {choice['r']:.2f})"
+            console.say(f"{name}: {how}{why}")
         for fit in manifest["fit"]:
             how = "converged" if fit["converged"] else "stopped"
             loss = list(fit["losses"].values())

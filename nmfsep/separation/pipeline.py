@@ -68,7 +68,7 @@ def separate(
     dictionary : Dictionary or sequence of Dictionary, optional
         Templates learned before; `free` and `adapt` then have a meaning.
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
+        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
     **settings
         Fields of Settings.
 
@@ -123,7 +123,7 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     audio : Audio
     settings : Settings
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
+        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
 
     Returns
     -------
@@ -144,6 +144,8 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
             else:
                 choice, grouped = find(X, stft, audio.sample_rate, settings)
             if grouped is not None:
+                if callback is not None:
+                    callback(grouped.fit.n_iter, grouped.fit.losses[-1])
                 Z = grouped.fit.factors.Z * scale
                 model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)
                 return Separation(settings, stft, (grouped.fit,), model, choice=choice)
