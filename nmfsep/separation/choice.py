@@ -15,7 +15,7 @@ SHORTEST = 2.0  # seconds, below which there is too little to tell
 MOST = 12  # stems; of so many, some are notes or strokes, for which one atom does
 RICHER = 4  # atoms a stem with which a fit is compared
 SIMPLE = 0.285  # r below which one atom a stem is enough: notes and drums lie below, music above
-RULER = 24  # templates by which is told whether a sound repeats itself
+RULER = 12  # templates for each stem by which is told whether a sound repeats itself
 FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
 ROUNDS = 60
 STARTS = ("nndsvda", "random")  # the better counts
@@ -35,7 +35,7 @@ class Choice:
         r = (D_J - D_4J) / (D_1 - D_4J), with D_K the divergence of a fit of K components: how much of what templates
         can explain J of them leave. None if it was not asked.
     novelty : float or None
-        The share of the magnitudes that RULER templates leave.
+        The share of the magnitudes that RULER templates for each stem leave.
     """
 
     atoms: int
@@ -70,7 +70,9 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     mono = X[:bins, stretch].copy()
     for channel in range(1, len(X) // bins):
         mono += X[channel * bins : (channel + 1) * bins, stretch]
-    novelty = scene.fit(mono.T, RULER, rounds=ROUNDS // 2).losses[-1] / max(float(mono.sum(dtype=np.float64)), 1e-30)
+    novelty = scene.fit(mono.T, RULER * stems, rounds=ROUNDS // 2).losses[-1] / max(
+        float(mono.sum(dtype=np.float64)), 1e-30
+    )
     return Choice(atoms, "foreground" if novelty > FREE else "timbre", simplicity, novelty)
 
 
