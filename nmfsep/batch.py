@@ -9,7 +9,7 @@ import numpy as np
 
 from .budget import budget
 from .manifest import Manifest, encode, vouched_files, written_by_us
-from .plan import Job, inspect
+from .plan import Job, inspect, own
 from .registry import EXPORTS
 from .separation.choose import mixture, separation_of
 from .separation.result import Separation
@@ -62,7 +62,7 @@ def run(
     OutputError
         A stem cannot be written; none was then.
     """
-    clock = Clock()
+    clock, settings = Clock(), own(job, settings)
     here = settings if settings.threads else replace(settings, threads=threads)
     with Source(job.path) as source:
         form = inspect(job, source, here, output, limit, known)

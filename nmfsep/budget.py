@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from . import memory
 from .nmf.kernels.choose import ONCE, THIN
+from .separation.atoms import most_atoms
 from .separation.grouping import arrange
 from .separation.long_fit import FEWEST, frames_drawn, obstacle
 from .separation.saved import Known, Saved
@@ -44,8 +45,8 @@ def budget(
     """Return how to separate an input: in memory where that suffices, else a part at a time.
 
     What needs more than IN_MEMORY is done a part at a time though there may be more, so that the result does not depend
-    on how much there is, as long as that suffices. Frames to learn from are halved until they fit. What one thread takes
-    decides, so that the number of threads never changes the result.
+    on how much there is, as long as that suffices. Frames to learn from are halved until they fit. What one thread
+    takes decides, so that the number of threads never changes the result.
     """
     need, alone = memory_needed(source, settings, output, known), replace(settings, threads=1)
     least, most = memory_needed(source, alone, output, known), memory.allowance(limit)
@@ -84,7 +85,8 @@ def _streamed(source: Source, settings: Settings, output: OutputSettings, known:
 
 def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames."""
-    return _views(source, settings, known) or [(settings.n_fft, settings.hop, settings.templates)]
+    templates = max(settings.templates, 0 if known else most_atoms(settings))
+    return _views(source, settings, known) or [(settings.n_fft, settings.hop, templates)]
 
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
@@ -99,13 +101,17 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
         return memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return memory.estimate(settings, source.channels, length, threads, ONCE if thin else None, stems)
+    return memory.estimate(
+        settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings)
+    )
 
 
 def model_size(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
     """Return about how many bytes the file of the model of an input takes."""
     length = length_of(source, output) or 0
-    return memory.model_size(settings, source.channels, length, _views(source, settings, known))
+    return memory.model_size(
+        settings, source.channels, length, _views(source, settings, known), 0 if known else most_atoms(settings)
+    )
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ LOOPS = 110 << 20  # compiled loops with their compiler
 PICTURES = 45 << 20  # matplotlib
 COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where it is not one
 DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
+SAMPLED = 2048  # frames that atoms are learned from
 SHARE = 0.75  # of what is free
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 BLOCK = 1 << 19  # entries of all stems' models in a block of frames that is rendered, for the caches
@@ -29,11 +31,12 @@ def estimate(
     threads: int,
     compiled_from: int | None = None,
     stems: int | None = None,
+    atoms: int = 0,
 ) -> int:
     """Return about how many bytes separating a mixture of that size takes at its peak.
 
-    `compiled_from` is the number of entries of the spectrogram from which compiled loops are loaded, `stems` that of
-    stems where components are grouped.
+    `atoms` is the number of templates in all where stems may be groups of them, `compiled_from` that of entries of the
+    spectrogram from which compiled loops are loaded, `stems` that of stems where components are grouped.
     """
     frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
@@ -48,7 +51,19 @@ def estimate(
     if settings.model != "nmf":
         start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
-    return BASE + samples + spectrogram + factors + max(start, render) + loops
+    grouped = _grouped(atoms, frames, bins, stacked) if atoms else 0
+    plain = factors + max(start, render) + loops
+    return BASE + samples + spectrogram + max(plain, grouped + render)
+
+
+def _grouped(atoms: int, frames: int, bins: int, stacked: int) -> int:
+    """Return what finding atoms takes beside the spectrogram: see separation.atoms."""
+    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of separation.bands
+    merged = 4 * bands * stacked * frames
+    activations = 4 * 2 * atoms * frames  # of all runs, and joined
+    sample = min(frames, SAMPLED)
+    learned = 4 * sample * (3 * bins + 2 * bands * stacked + 3 * atoms) + 4 * 4 * atoms * bins * stacked
+    return merged + activations + learned
 
 
 def estimate_guided(
@@ -126,9 +141,11 @@ def estimate_streamed(
     return BASE + max(fit, render) + (LOOPS if compiled else 0)
 
 
-def model_size(settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = ()) -> int:
-    """Return about how many bytes the file of a model takes; `views` as for `estimate_guided`, none without."""
-    size, layers = 0, views or [(settings.n_fft, settings.hop, settings.templates)]
+def model_size(
+    settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = (), atoms: int = 0
+) -> int:
+    """Return about how many bytes the file of a model takes; `views` and `atoms` as for the estimates, none without."""
+    size, layers = 0, views or [(settings.n_fft, settings.hop, max(atoms, settings.templates))]
     apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
     for n_fft, hop, templates in layers:
         k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1

@@ -52,6 +52,8 @@ class Job:
         What else is written, by names of the registry, and where.
     promised : bool
         Whether the manifest in place promises these very stems of an input that has not been looked at yet.
+    components : int or None
+        Found for this input, in place of those of the settings.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Job:
     model: Path | None = None
     kept: Path | None = None
     exports: tuple[tuple[str, Path], ...] = ()
+    components: int | None = None
     promised: bool = False
 
     @property
@@ -139,6 +142,11 @@ def require_room(job: Job, protected: set[tuple[int, int]], output: OutputSettin
     """Raise UsageError where a job would write over files that it must not touch; `protected` identifies more such."""
     if job.manifest is not None:
         require_free(job.files, job.manifest, protected, output.force, job.kept)
+
+
+def own(job: Job, settings: Settings) -> Settings:
+    """Return the settings of one job."""
+    return settings if job.components is None else replace(settings, components=job.components)
 
 
 def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:

@@ -186,3 +186,34 @@ EXPORTS = Registry(
         "labels": ("separation.exports.labels:Labels", "when each stem sounds, as a label track of Audacity"),
     },
 )
+
+# Ways to find the atoms of stems: (Scene, stems, atoms) -> Atoms.
+GROUPINGS = Registry(
+    "grouping",
+    {
+        "timbre": ("separation.groupings.timbre:timbre", "atoms that sound alike: instruments"),
+        "foreground": (
+            "separation.groupings.foreground:foreground",
+            "one stem for what moves fast, as a voice, the others for what stays",
+        ),
+    },
+)
+
+# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.choices.
+PRESETS = Registry(
+    "preset",
+    {
+        "drums": (
+            "separation.presets.drums:drums",
+            "kick, snare, hihat; fails on loops with other instruments, toms or cymbals",
+        ),
+        "voice": (
+            "separation.presets.foreground:voice",
+            "voice, accompaniment; fails where the accompaniment moves as fast, and finds voices only roughly",
+        ),
+        "noise": (
+            "separation.presets.foreground:noise",
+            "signal, noise; fails on noise that comes and goes within seconds",
+        ),
+    },
+)

@@ -96,7 +96,7 @@ def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
 def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
     own = {name: values[name] for name in ANALYSIS}
     try:
-        settings = Settings(**of_model(click.get_current_context(), own, "give -k"))
+        settings = Settings(**of_model(click.get_current_context(), own, "give -k"), atoms=1)
     except UsageError as error:
         error.path = path
         raise
@@ -134,10 +134,10 @@ KINDS: dict[str, Kind] = {
 def command(path: str, force: bool, **values: Any) -> int:
     """Tell of every component its pitch, onsets, energy and centroid, or what a file of nmfsep holds.
 
-    FILE is an audio file, or - for standard input, which is factorized into -k components as split does; a folder that
-    split wrote to, or a manifest in it, of which the stems are described; a model that split --save-model wrote, of
-    which the mixture, the settings and the components that render can group are; or a dictionary, of which the labels
-    are.
+    FILE is an audio file, or - for standard input, which is factorized into -k components as split --atoms 1 does; a
+    folder that split wrote to, or a manifest in it, of which the stems are described; a model that split --save-model
+    wrote, of which the mixture, the settings and the components that render can group are; or a dictionary, of which
+    the labels are.
     Pitches are the nearest note of equal temperament at A4 = 440 Hz, with its MIDI number; a - has no pitch. Energies
     are shares of all, in dB. The centroid is the mean frequency of the template.
     """
@@ -146,7 +146,7 @@ def command(path: str, force: bool, **values: Any) -> int:
     plot, audition = values["plot"], values["audition"]
     if path != "-" and not os.path.exists(os.fsencode(path)):
         raise UsageError("no such file or directory", "check the name", path)
-    _require_absent(plot, path, force)
+    require_absent(plot, path, force)
     kind = next(kind for kind in KINDS.values() if kind.claims(path))
     try:
         found = kind.find(path, values)
@@ -188,7 +188,7 @@ def _refuse(names: tuple[str, ...], what: str, path: str) -> None:
             raise UsageError(f"{option} is for sound, and this is {what}", "leave it out", path)
 
 
-def _require_absent(plot: str | None, path: str, force: bool) -> None:
+def require_absent(plot: str | None, path: str, force: bool) -> None:
     """Refuse to draw over an input, or over what nmfsep did not draw."""
     if plot is None:
         return

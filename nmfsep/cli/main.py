@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
     "inspect": ("Tell what is in a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
+    "rank": ("Tell how many components a sound has, with the evidence.", "rank"),
     "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }

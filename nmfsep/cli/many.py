@@ -96,7 +96,7 @@ def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
     comes.
     """
     from ..budget import budget, length_of
-    from ..plan import inspect
+    from ..plan import inspect, own
     from ..signal.read import Source
 
     settings = replace(work.settings, threads=work.threads)
@@ -105,9 +105,10 @@ def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
         need = size = 0
         if is_regular(job):  # a pipe can be read only once
             with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                inspect(job, source, settings, work.output, work.limit, work.known)
+                mine = own(job, settings)
+                inspect(job, source, mine, work.output, work.limit, work.known)
                 size = (length_of(source, work.output) or 0) * source.channels
-                need = budget(source, settings, work.output, work.known, work.limit).need
+                need = budget(source, mine, work.output, work.known, work.limit).need
         found.append((need, size))
     return found
 

@@ -12,7 +12,7 @@ import click
 from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
 from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
-from .params import Name, Real, Size, Time, Whole, Wholes
+from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
 KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
@@ -54,6 +54,8 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
         return Wholes()
     if about["unit"] == "time":
         return Time()
+    if about["unit"] == "auto":
+        return WholeOrAuto(about["low"], about["high"])
     if kind.startswith("int"):
         return Whole(about["low"], about["high"])
     if kind.startswith("float"):
@@ -103,6 +105,10 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, An
     from ..separation.modelling import OWN
 
     told = click.core.ParameterSource.COMMANDLINE
+    if own.get("preset") is not None:
+        if ctx.get_parameter_source("components") is told or own["levels"]:
+            raise UsageError(f"--preset {own['preset']} says which stems there are", "leave out -k and --levels")
+        return {name: value for name, value in own.items() if name != "components"}
     if own["components"] is None and not has_levels(own["model"]) and own["levels"] is None:
         raise UsageError("how many stems is not said", hint)
     if has_levels(own["model"]) and ctx.get_parameter_source("components") is not told:

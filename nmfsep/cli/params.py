@@ -42,6 +42,16 @@ class Jobs(Whole):
         return 0 if value == "auto" else super().convert(value, param, ctx)
 
 
+class WholeOrAuto(Whole):
+    """The same, or auto, which is None."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or None for auto."""
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
 class Wholes(click.ParamType[tuple[int, ...]]):
     """Whole numbers with commas between them."""
 

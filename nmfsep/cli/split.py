@@ -12,6 +12,7 @@ import click
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
 from . import console
+from .counting import Count, begin, counted
 from .dependencies import Rules
 from .gathering import absolute, gathered, lists, named
 from .guidance import cue_texts, cues
@@ -29,13 +30,19 @@ if TYPE_CHECKING:
 @batch
 @knobs(
     Settings,
-    components={"default": None, "show_default": False, "help": "Stems wanted; needed where no guidance names them."},
+    components={
+        "default": None,
+        "show_default": False,
+        "type": Count(1, 1_000_000),
+        "help": "Stems wanted, or auto: as many as rank recommends. Needed where no guidance or --preset names them.",
+    },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5"},
 )
 @cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
+@click.option("--fast", is_flag=True, envvar="NMFSEP_FAST", help="One template for each stem: --atoms 1.")
 @dry
 @max_memory
 @progressing
@@ -47,6 +54,7 @@ def command(
     inputs: tuple[str, ...],
     flac: bool,
     short: str | None,
+    fast: bool,
     recursive: bool,
     count: int,
     scheduler: str | None,
@@ -70,10 +78,17 @@ def command(
     INPUT is an audio file, - for standard input, or with -r a folder. The stems are written below the output
     folder, with the input's rate, channels and sample format, and their paths printed. Each is one component of X ≈
     W Z, the factorization of the magnitude spectrogram, used as a mask on the mixture; component-1 is the loudest.
-    With a dictionary or other guidance, W is known or begun, and the stems are what it names. With -r, -j,
-    --files-from or --skip-existing, --json prints a document in a line for each INPUT, as it is done.
+    Where one template a stem does not do, as with instruments that play several notes, each has several, grouped by
+    how they sound (with --fast never). With a dictionary or other guidance, W is known or begun, and the stems are
+    what it names. With -r, -j, --files-from or --skip-existing, --json prints a document in a line for each INPUT, as
+    it is done.
     """
     one_thread_of_blas()
+    if fast:
+        if values["atoms"] not in (None, 1):
+            raise UsageError(f"--fast and --atoms {values['atoms']} contradict each other", "leave out one")
+        values["atoms"] = 1
+    counting = begin(values)
     output = output_settings(values, flac, short)
     _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing, scheduler)
     names = named(ctx, inputs, files_from, null)
@@ -90,6 +105,8 @@ def command(
         from ..plan import plan
 
         jobs = plan(entries, settings, output, guide, skip_existing)
+        if counting:
+            jobs = counted(jobs, entries, settings, output, limit, quiet)
         if print_outputs:
             for job in jobs:
                 console.print_paths(job.outputs)
@@ -146,7 +163,7 @@ def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Se
     own = {name: values[name] for name in Settings.__dataclass_fields__}
     texts = cue_texts(values)
     if not any(texts.values()):
-        return None, Settings(**of_model(ctx, own, "give -k, or a dictionary with -m"))
+        return None, Settings(**of_model(ctx, own, "give -k, --preset, or a dictionary with -m"))
     from ..separation.guide import Guide
 
     default = click.core.ParameterSource.DEFAULT

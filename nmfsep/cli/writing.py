@@ -73,15 +73,16 @@ def dry_run(
     """Tell what would be written."""
     from .. import memory
     from ..budget import budget, stretch_of
-    from ..plan import inspect
+    from ..plan import inspect, own
     from ..separation.guide import Guide
     from ..signal.read import Source
 
     rows = []
     for job in jobs:
         with Source(job.path) as source:
-            form = inspect(job, source, settings, output, limit, known)
-            way = budget(source, settings, output, known, limit)
+            mine = own(job, settings)
+            form = inspect(job, source, mine, output, limit, known)
+            way = budget(source, mine, output, known, limit)
             guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
             notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
         row = {"path": job.path, "outputs": [str(path) for path in job.results], "stems": list(job.names)}
@@ -107,7 +108,17 @@ def report(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> No
     if not quiet:
         for warning in manifest["warnings"]:
             console.say(f"{name}: warning: {warning}")
+        for hint in manifest["hints"]:
+            console.say(f"{name}: hint: {hint}")
     if verbose:
+        if choice := manifest["choice"]:
+            how = (
+                f"{choice['atoms']} atoms a stem, grouped by {choice['grouping']}"
+                if choice["grouping"]
+                else "one atom a stem"
+            )
+            why = "" if choice["r"] is None else f" (r {choice['r']:.2f})"
+            console.say(f"{name}: {how}{why}")
         for fit in manifest["fit"]:
             how = "converged" if fit["converged"] else "stopped"
             loss = list(fit["losses"].values())

@@ -44,6 +44,26 @@ def draw(
             return [sample.rows() for sample in samples]
 
 
+def stretches(stream: Stream, stft: STFT, mode: str, runs: int, run: int) -> list[Matrix]:
+    """Return magnitudes of so many evenly spaced runs of frames, (frames, rows), of each part; of all, if they are few.
+
+    It takes a pass over the stream, whose length must be known.
+    """
+    frames = stft.n_frames(stream.length)
+    starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
+    wanted = np.unique(np.minimum((starts[:, None] + np.arange(run)).ravel(), frames - 1))
+    found: list[list[Matrix]] = []
+    for start, segment in segments(stream.pieces(), stft):
+        count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
+        chosen = wanted[(wanted >= start) & (wanted < start + count)] - start
+        parts = views(segment, mode)
+        found = found or [[] for _ in parts]
+        if len(chosen):
+            for rows, part in zip(found, parts, strict=True):
+                rows.append(_transformer(part, stft, count)(chosen))
+    return [np.concatenate(rows) for rows in found]
+
+
 def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:
     """Yield the samples under LOOK frames after each other, with the number of the first; the last are fewer."""
     hop, half = stft.hop_length, stft.n_fft // 2

@@ -37,6 +37,8 @@ class Grouping:
 
 def component_names(settings: Settings, labels: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what a separation can be grouped from: numbered components, or labels and what has free templates."""
+    if settings.preset and not labels:
+        return settings.named
     if not labels:
         return tuple(f"component-{index + 1}" for index in range(settings.components))
     if settings.free and settings.residual is not None:

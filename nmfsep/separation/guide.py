@@ -114,6 +114,8 @@ class Guide:
             raise UsageError(f"with {what} the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
+        if set(given) & {"preset", "atoms", "grouping"}:
+            raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
         if given.get("midi_by", "track") != "track" and not any(
             isinstance(cue, CUES.load("midi")) for cue in self.cues
         ):

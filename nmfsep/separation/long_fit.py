@@ -25,13 +25,15 @@ from ..nmf.kernels.reference import EPS
 from ..nmf.kernels.workers import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.problem import Problem
-from ..registry import SOUND_STARTS
+from ..registry import PRESETS, SOUND_STARTS
 from ..settings import Settings
 from ..signal.disk import Stream
 from ..signal.stft import STFT
+from .atoms import RUN, RUNS, find, may_group
+from .choice import Choice
 from .cues.dictionaries import evidence_of
 from .dictionary import Dictionary, View
-from .drawing import draw
+from .drawing import draw, stretches
 from .guide import Guide
 from .guided import Fitting, template_groups, whole_templates
 from .modelling import options
@@ -102,6 +104,13 @@ def analyse_stream(
     """
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
+    if guide is None and (settings.preset or may_group(settings)):
+        found = _atoms(stream, settings, keep, callback)
+        if isinstance(found, Streamed):
+            return found
+        choice = found
+    else:
+        choice = None
     dictionary, notes = guide.dictionary(stream.sample_rate, settings) if guide else (None, ())
     stages = _stages(stream, settings, dictionary, frames, callback)
     layers: list[Layer] = []
@@ -128,7 +137,9 @@ def analyse_stream(
     first, *others = layers
     labels = guide.labels if guide else ()
     told = stages.share(2 * len(layers), stream.length)
-    return Streamed(settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], told)
+    return Streamed(
+        settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], choice, told
+    )
 
 
 def _rows(stream: Stream, settings: Settings, stft: STFT) -> int:
@@ -140,6 +151,31 @@ def _drawn(stages: Stages, stage: int, cost: Callable[[int], float], length: int
     """Return what tells that so many samples have been drawn from."""
     whole = cost(length)
     return lambda position: stages.at(stage, cost(position) / whole if whole else 1.0)
+
+
+def _atoms(stream: Stream, settings: Settings, keep: bool, callback: Told | None) -> Streamed | Choice:
+    """Return the separation into stems of several atoms, found on stretches of the mixture, or why it is none."""
+    stft = STFT(settings.n_fft, settings.hop, settings.window)
+    for _ in stream.pieces():  # a first pass, after which length and exponent are known
+        pass
+    stream.settle()
+    (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN)
+    scale, floor = _settle(rows, rows.shape[1], 1.0)
+    X = np.ascontiguousarray(rows.T)
+    choice, grouped = Choice(1, None), None
+    if settings.preset:
+        grouped = PRESETS.load(settings.preset)(X, stft, stream.sample_rate, settings)
+    else:
+        choice, grouped = find(X, stft, stream.sample_rate, settings)
+    if grouped is None:
+        return choice
+    W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
+    templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W))
+    model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
+    stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
+    told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
+    own = None if settings.preset else choice
+    return Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=own, told=told)
 
 
 def _stages(

@@ -19,6 +19,7 @@ from ..settings import Settings
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
 COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
+FITTING = ("model", "levels", *OWN, "max_iter", "tol", "time_limit")  # how a fit of one atom a stem is done
 
 
 def require_model(settings: Settings) -> None:
@@ -35,6 +36,7 @@ def require_model(settings: Settings) -> None:
     if has_levels(settings.model) and settings.channels == "independent":
         message = "--channels independent would give each channel a tree of its own"
         raise UsageError(message, f"use --channels joint with model {settings.model!r}")
+    require_groupable(settings)
     if settings.start in SOUND_STARTS:
         if settings.model != "nmf":
             raise UsageError(f"start {settings.start!r} is for model 'nmf'", "leave out --start")
@@ -44,6 +46,35 @@ def require_model(settings: Settings) -> None:
         choose_solver(settings.solver, divergence, settings.start, bool(settings.sparsity or settings.smoothness))
         Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
     rehearse(settings.model, asked)
+
+
+def require_groupable(settings: Settings) -> None:
+    """Refuse atoms where the fit is one that has none to group.
+
+    Raises
+    ------
+    UsageError
+        Several atoms, or a grouping, are asked for together with an option that they leave no room for.
+    """
+    if settings.preset is not None:
+        for name in ("atoms", "grouping", *FITTING):
+            if settings.asked((name,)):
+                raise UsageError(f"--preset {settings.preset} decides about --{name.replace('_', '-')}", "leave it out")
+        if settings.channels == "independent":
+            raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
+    if settings.atoms in (None, 1) and settings.grouping == "auto":
+        return
+    if settings.atoms == 1 and settings.grouping != "auto":
+        raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
+    if settings.atoms == 1:
+        return
+    if settings.channels == "independent":
+        raise UsageError("--channels independent would group the atoms of each channel apart", "use joint or mid")
+    if settings.components < 2:
+        raise UsageError("one stem is the mixture, so there is nothing to group", "give -k 2 or more")
+    if other := [name for name in FITTING if name in settings.asked(FITTING)]:
+        flag = "--" + other[0].replace("_", "-")
+        raise UsageError(f"{flag} is for one atom a stem", "leave it out, or --atoms and --grouping")
 
 
 def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from ..errors import UsageError
 from ..nmf.factors import Factors
 from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
-from ..registry import CUES
+from ..registry import CUES, PRESETS
 from ..settings import LearnSettings, Settings
 from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
+from .atoms import Grouped, find, may_group
 from .cues.cue import Cue
 from .cues.dictionaries import Dictionaries
 from .cues.stretches import Span, Stretches
@@ -82,7 +83,7 @@ def separate(
     labels : path or sequence of path, optional
         Label tracks of Audacity: when, and between which frequencies, sounds are heard.
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
+        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
     **settings
         Fields of Settings.
 
@@ -151,7 +152,7 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     audio : Audio
     settings : Settings
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
+        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
 
     Returns
     -------
@@ -162,15 +163,28 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     fits: list[AnyFit] = []
     factors: list[Factors] = []
     groups: list[list[int]] = []
+    choice = None
     for samples in views(audio.samples, settings.channels):
         X, scale = magnitudes(samples, stft, settings.threads)
+        if settings.preset or may_group(settings):
+            grouped: Grouped | None
+            if settings.preset:
+                grouped = PRESETS.load(settings.preset)(X, stft, audio.sample_rate, settings)
+            else:
+                choice, grouped = find(X, stft, audio.sample_rate, settings)
+            if grouped is not None:
+                if callback is not None:
+                    callback(grouped.fit.n_iter, grouped.fit.losses[-1])
+                Z = grouped.fit.factors.Z * scale
+                model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)
+                return Separation(settings, stft, (grouped.fit,), model, choice=choice)
         told = options(settings, X, frequencies)
         fit = fit_model(settings.model, X, settings.parts, callback=callback, **told).ordered()
         fits.append(fit)
         whole, groups = fit.parts(settings.level)
         W, Z = (np.abs(factor).astype(np.float32, copy=False) for factor in (whole.W, whole.Z))
         factors += [Factors(w, Z * scale) for w in np.split(W, len(samples))]
-    return Separation(settings, stft, tuple(fits), Model(factors, groups), notes=_notes(fits, groups))
+    return Separation(settings, stft, tuple(fits), Model(factors, groups), notes=_notes(fits, groups), choice=choice)
 
 
 def _notes(fits: Sequence[AnyFit], groups: Sequence[Sequence[int]]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.disk import Stream, Tape
 from ..signal.stft import STFT
+from .choice import Choice
 from .grouping import Grouping, arrange
 from .solving import Solving
 from .stems import Model, render, with_power
@@ -48,6 +49,8 @@ class Separation:
         What the user should know beside the warnings of the fits.
     learned_from : tuple of int, optional
         Frames that templates were learned from, and frames that there are, where not all were.
+    choice : Choice or None
+        How many atoms the stems have and how they are grouped, where that was a question.
     """
 
     settings: Settings
@@ -58,6 +61,7 @@ class Separation:
     others: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
     learned_from: tuple[int, int] | None = None
+    choice: Choice | None = None
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -73,6 +77,11 @@ class Separation:
     def names(self) -> tuple[str, ...]:
         """Name of each stem."""
         return self.grouping.names
+
+    @property
+    def merged(self) -> Model | Solving:
+        """The model of the stems, without a residual."""
+        return self.model.merged(self.grouping.members, False)
 
     @property
     def warnings(self) -> tuple[str, ...]:

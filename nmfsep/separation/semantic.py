@@ -5,6 +5,8 @@ After Rohlfing & Becker, "Extended semantic initialization for NMF-based audio s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,13 @@ ROUNDS = 40  # updates of activations by which the combs that sound are found
 FLOOR = 1e-3  # of the mean, since zeros would lock
 
 
-def semantic(Xt: Matrix, components: int, rng: np.random.Generator, frequencies: NDArray[np.float64]) -> Factors:
+def semantic(
+    Xt: Matrix,
+    components: int,
+    rng: np.random.Generator,
+    frequencies: NDArray[np.float64],
+    merge: Callable[[Matrix], Matrix] | None = None,
+) -> Factors:
     """Return the harmonic combs that sound most and centres of onset spectra, with their activations.
 
     Parameters
@@ -33,10 +41,15 @@ def semantic(Xt: Matrix, components: int, rng: np.random.Generator, frequencies:
     rng : numpy.random.Generator
     frequencies : ndarray, shape (bins,)
         Hertz of each bin.
+    merge : callable, optional
+        Turns spectra (..., bins) into those of Xt, where that has bands in the place of bins; one channel then.
     """
-    channels = Xt.shape[1] // len(frequencies)
-    mono = np.ascontiguousarray(Xt.reshape(len(Xt), channels, -1).mean(axis=1))
     combs = harmonic_combs(frequencies).astype(Xt.dtype)
+    if merge is not None:
+        combs = merge(combs.T).T
+    bins = len(combs)
+    channels = Xt.shape[1] // bins
+    mono = np.ascontiguousarray(Xt.reshape(len(Xt), channels, -1).mean(axis=1))
     struck = _onset_spectra(mono)
     percussive = min(round(components / PERCUSSIVE), len(struck))
     W = combs
@@ -51,8 +64,8 @@ def semantic(Xt: Matrix, components: int, rng: np.random.Generator, frequencies:
         chosen, components
     )  # more components than combs: some begin alike, told apart by the noise below
     mean = float(mono.mean(dtype=np.float64))
-    templates = W[:, chosen] + FLOOR / len(frequencies) * (1 + rng.random((len(frequencies), components)))
-    activations = Z[chosen] + FLOOR * mean * len(frequencies) / components
+    templates = W[:, chosen] + FLOOR / bins * (1 + rng.random((bins, components)))
+    activations = Z[chosen] + FLOOR * mean * bins / components
     templates = np.tile(templates, (channels, 1))
     return Factors(templates.astype(Xt.dtype), activations.astype(Xt.dtype))
 

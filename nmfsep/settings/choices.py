@@ -41,3 +41,4 @@ MATCHES = {
     "name": "the estimate of the same name",
     "best": "the assignment with the largest sum of SDRs",
 }
+PRESETS = {"drums": ("kick", "snare", "hihat"), "voice": ("voice", "accompaniment"), "noise": ("signal", "noise")}

@@ -8,8 +8,20 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import UsageError
-from ..registry import CONVOLUTIVE, DIVERGENCES, MASKS, MODELS, SIGNED_STARTS, SOLVERS, SOUND_STARTS, STARTS
+from ..registry import (
+    CONVOLUTIVE,
+    DIVERGENCES,
+    GROUPINGS,
+    MASKS,
+    MODELS,
+    PRESETS,
+    SIGNED_STARTS,
+    SOLVERS,
+    SOUND_STARTS,
+    STARTS,
+)
 from .choices import CHANNEL_MODES, MIDI_STEMS, WINDOWS
+from .choices import PRESETS as PRESET_STEMS
 from .knob import check_all, knob
 
 
@@ -25,6 +37,15 @@ class Settings:
 
     model: str = knob("nmf", "What the spectrogram is taken for.", names=MODELS)
     components: int = knob(2, "Stems wanted; with --levels, as many as that level has.", low=1, high=1_000_000)
+    preset: str | None = knob(None, "Look for sounds of a kind, in place of -k.", names=PRESETS)
+    atoms: int | None = knob(
+        None,
+        "Templates for each stem, grouped: 1 is plain factorization; auto, if not given, looks which suits the sound.",
+        low=1,
+        high=1000,
+        unit="auto",
+    )
+    grouping: str = knob("auto", "How atoms are found and grouped; auto looks which suits the sound.", names=GROUPINGS)
     levels: tuple[int, ...] | None = knob(
         None, "Parts at each level of a deep model, the finest first, such as 12,4.", unit="list"
     )
@@ -99,6 +120,8 @@ class Settings:
     def __post_init__(self) -> None:
         check_all(self)
         self._settle_levels()
+        if self.preset is not None:
+            object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
         if self.mask != "ratio" and self.mask_power != 1:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
         if self.n_fft % 2:
@@ -124,6 +147,11 @@ class Settings:
         """Columns of W, at the finest level."""
         count = self.levels[0] if self.levels else self.components
         return count * self.template_frames if self.model in CONVOLUTIVE else count
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the stems that a preset looks for; none without."""
+        return PRESET_STEMS[self.preset] if self.preset else ()
 
     def asked(self, names: Collection[str]) -> dict[str, Any]:
         """Return the settings of these names that are not at their defaults."""

@@ -118,7 +118,7 @@ def test_clamp_keeps_the_sum_exact_and_says_so(cli: Cli, square: Path) -> None:
 
 
 def test_rescale_turns_all_stems_down_by_one_factor(cli: Cli, square: Path) -> None:
-    result = cli("split", "square.wav", "-k", "3", "--clip-mode", "rescale")
+    result = cli("split", "square.wav", "-k", "3", "--clip-mode", "rescale", "-q")
     assert (result.code, result.err) == (0, "")
     manifest = json.loads((cli.folder / "separated/square/square.nmfsep.json").read_text())
     gain = manifest["gain"]

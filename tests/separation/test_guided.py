@@ -337,6 +337,9 @@ def test_defaults_heed_divergence_and_mask(one):
 
 
 REFUSED = [
+    ({"preset": "drums"}, "its own templates"),
+    ({"atoms": 3}, "its own templates"),
+    ({"grouping": "timbre"}, "its own templates"),
     ({"components": 3}, "so -k is not heeded; leave out -k"),
     ({"model": "nmfd"}, "the model is nmf; leave out --model"),
     ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),

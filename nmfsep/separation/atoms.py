@@ -1,0 +1,153 @@
+"""Stems that are made of several atoms each: found on bands, lifted to bins, put in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nmf.divergences import as_divergence
+from ..nmf.factors import Factors, Matrix
+from ..nmf.fit import Fit
+from ..registry import GROUPINGS
+from ..settings import Settings
+from ..signal.stft import STFT
+from .bands import Bands, bands_of
+from .choice import MOST, SHORTEST, Choice, choose
+from .groupings import ROUNDS, Atoms, Scene
+from .lift import lift
+from .modelling import FITTING
+
+ATOMS = 12  # for each stem
+RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
+RUNS_AT_MOST = 4  # of which a grouping joins the atoms
+BLOCK = 256  # frames merged into bands at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Atoms of all stems.
+
+    Attributes
+    ----------
+    factors : list of Factors
+        One for each channel.
+    groups : list of list of int
+        The atoms of each stem, loudest first.
+    fit : Fit
+        What is known of how they were found: the divergence from the sampled frames, of one component and of all.
+    """
+
+    factors: list[Factors]
+    groups: list[list[int]]
+    fit: Fit
+
+
+def may_group(settings: Settings) -> bool:
+    """Whether atoms may be grouped: not where it is said how the fit is done, which is a fit of one atom a stem."""
+    return (
+        settings.atoms != 1
+        and settings.components > 1
+        and not settings.asked(FITTING)
+        and (settings.channels != "independent")
+    )
+
+
+def most_atoms(settings: Settings) -> int:
+    """Return how many templates there may be in all, where stems may be groups of them; else 0."""
+    if settings.preset:
+        return 2 * ATOMS
+    told = settings.atoms is not None or settings.grouping != "auto"
+    if not may_group(settings) or (settings.components > MOST and not told):
+        return 0
+    return RUNS_AT_MOST * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
+
+
+def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[Choice, Grouped | None]:
+    """Choose how to separate a mixture, and find the atoms where they are grouped.
+
+    Parameters
+    ----------
+    X : ndarray, shape (channels * bins, frames)
+        Magnitudes.
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    settings : Settings
+    """
+    plain, stems = Choice(1, None), settings.components
+    told = settings.atoms is not None or settings.grouping != "auto"
+    frames = X.shape[1]
+    step = stft.hop_length / sample_rate
+    if not may_group(settings) or frames * step < SHORTEST or frames <= 4 * stems:
+        return plain, None
+    if not told and stems > MOST:
+        return plain, None
+    scene = scene_of(X, stft, sample_rate, settings)
+    if not scene.Y.any():
+        return plain, None
+    count = ATOMS if settings.atoms is None else settings.atoms
+    if told and settings.grouping != "auto":
+        choice = Choice(count, settings.grouping)
+    else:
+        choice = choose(scene, X, stems, count)
+        if told and choice.grouping is None:
+            choice = Choice(count, "timbre", choice.simplicity)
+    if choice.grouping is None:
+        return choice, None
+    atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
+    return choice, grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+
+
+def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
+    """Return a mixture as groupings see it."""
+    bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
+    frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
+    return Scene(merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads)
+
+
+def merged(X: Matrix, bands: Bands) -> Matrix:
+    """Return magnitudes (channels * bins, frames) as frames of bands, (frames, channels * bands)."""
+    channels, frames = len(X) // bands.bins, X.shape[1]
+    Y = np.empty((frames, channels, bands.count), np.float32)
+    for start in range(0, frames, BLOCK):
+        block = X[:, start : start + BLOCK].T
+        Y[start : start + BLOCK] = bands.merge(block.reshape(len(block), channels, bands.bins))
+    return Y.reshape(frames, -1)
+
+
+def sampled(frames: int) -> NDArray[np.intp]:
+    """Return the frames to learn from: all, or RUNS evenly spaced stretches of RUN."""
+    if frames <= RUNS * RUN:
+        return np.arange(frames)
+    starts = np.linspace(0, frames - RUN, RUNS).astype(np.intp)
+    return np.unique((starts[:, None] + np.arange(RUN)).ravel())
+
+
+def grouped(
+    atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int, ordered: bool = True
+) -> Grouped:
+    """Lift atoms to bins and gather those of each stem, the loudest stem first if they are to be ordered."""
+    lifted = lift(atoms.W, atoms.Z, X, bands, sample)
+    stacked = np.concatenate(lifted)
+    gram = (stacked.T @ stacked) * (atoms.Z @ atoms.Z.T)
+    member = atoms.owners[:, None] == np.arange(stems)
+    energies = np.einsum("aj,ab,bj->j", member, gram, member)
+    order = np.argsort(-energies, kind="stable") if ordered else np.arange(stems)
+    groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
+    losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
+    fit = Fit(Factors(stacked, atoms.Z), losses, (0, ROUNDS), ROUNDS, False, "mue")
+    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit)
+
+
+def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:
+    """Return the divergences of X from its best approximation of rank one, and from W Z."""
+    measure = as_divergence("kl")
+    rows, total = X.mean(axis=1, dtype=np.float32), max(float(X.mean(dtype=np.float64)), 1e-30)
+    first = last = 0.0
+    for t in range(0, X.shape[1], BLOCK):
+        x = np.ascontiguousarray(X[:, t : t + BLOCK].T)
+        first += measure.value(x, np.outer(x.mean(axis=1) / np.float32(total), rows) + np.float32(1e-12))
+        last += measure.value(x, Z[:, t : t + BLOCK].T @ W.T + np.float32(1e-12))
+    return first, last

@@ -1,0 +1,99 @@
+"""Groupings find the atoms of a mixture and tell which stem each belongs to.
+
+A stem that changes its pitch or its sound needs several templates, its *atoms*. A grouping is a function
+(Scene, stems, atoms) -> Atoms; it works on bands, see `separation.bands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...nmf.factorize import factorize
+from ...nmf.factors import Matrix
+from ...nmf.fit import Fit
+from ...nmf.kernels.choose import ONCE
+
+ROUNDS = 60  # iterations of a short fit
+FOLLOWING = 20  # updates of activations alone, templates held
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A mixture as a grouping sees it.
+
+    Parameters
+    ----------
+    Y : ndarray, shape (frames, channels * bands)
+        Magnitudes, of about unit mean, the channels side by side.
+    sample : ndarray, shape (frames sampled,)
+        The frames to learn from, in rising order.
+    frequencies : ndarray, shape (bins,)
+        Hertz of each bin.
+    merge : callable
+        Turns spectra (..., bins) into bands (..., bands).
+    step : float
+        Seconds between frames.
+    seed : int
+    threads : int or None
+    """
+
+    Y: Matrix
+    sample: NDArray[np.intp]
+    frequencies: NDArray[np.float64]
+    merge: Callable[[Matrix], Matrix]
+    step: float
+    seed: int = 0
+    threads: int | None = None
+
+    def mono(self, spectra: Matrix) -> Matrix:
+        """Return the means over channels of spectra (..., channels * bands)."""
+        bands = len(self.widths)
+        means: NDArray[np.float64] = spectra.reshape(*spectra.shape[:-1], -1, bands).mean(axis=-2, dtype=np.float64)
+        return means
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Bins of each band."""
+        counts: NDArray[np.float64] = self.merge(np.ones_like(self.frequencies)).astype(np.float64)
+        return counts
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Hertz of each band."""
+        means: NDArray[np.float64] = self.merge(self.frequencies) / self.widths
+        return means
+
+    def fit(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, rounds: int = ROUNDS, **given: Any) -> Fit:
+        """Fit frames of the scene, (frames, bands), for so many rounds."""
+        seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
+        options: dict[str, Any] = {} if given else {"start": start}
+        return factorize(
+            Yt.T, k, max_iter=rounds, tol=0, seed=seed, threads=self.threads, compiled_from=ONCE, **options, **given
+        )
+
+    def follow(self, Yt: Matrix, W: Matrix) -> Matrix:
+        """Return the activations, (k, frames), with which templates (bands, k) fit frames best."""
+        Z: Matrix = self.fit(Yt, W.shape[1], rounds=FOLLOWING, W=W, fixed={"W"}).factors.Z
+        return Z
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """Atoms found.
+
+    Parameters
+    ----------
+    W : ndarray, shape (channels * bands, atoms)
+    Z : ndarray, shape (atoms, frames)
+    owners : ndarray, shape (atoms,)
+        The stem of each.
+    """
+
+    W: Matrix
+    Z: Matrix
+    owners: NDArray[np.intp]

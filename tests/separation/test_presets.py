@@ -1,0 +1,69 @@
+"""Presets find what they are called after."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+import nmfsep
+from nmfsep import Audio, separate
+from nmfsep.registry import PRESETS
+from nmfsep.settings import Settings
+from nmfsep.settings.choices import PRESETS as STEMS
+
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
+
+
+def references(name):
+    files = sorted((SAMPLES / "stems" / name).iterdir())
+    return {file.stem: sf.read(file, always_2d=True)[0].T for file in files}
+
+
+def test_every_preset_has_its_stems():
+    assert list(PRESETS) == list(STEMS)
+    for name, stems in STEMS.items():
+        assert Settings(preset=name).components == len(stems)
+        assert all(stem in PRESETS[name] for stem in stems)
+
+
+def test_the_drums_of_the_loop_have_their_names():
+    stems = separate(nmfsep.read(SAMPLES / "drums.wav"), preset="drums", threads=1)
+    assert stems.names == ("kick", "snare", "hihat")
+    true = references("drums")
+    for name, samples in zip(stems.names, stems.samples, strict=True):
+        alike = {other: abs(np.vdot(samples, sound)) / np.linalg.norm(sound) for other, sound in true.items()}
+        assert max(alike, key=alike.__getitem__) == name
+        assert alike[name] / np.linalg.norm(samples) > 0.9
+
+
+def test_noise_is_told_from_what_it_covers(gains):
+    audio = nmfsep.read(SAMPLES / "rain.wav")
+    stems = separate(audio, preset="noise", threads=1)
+    assert stems.names == ("signal", "noise")
+    true = references("rain")
+    np.testing.assert_allclose(stems.samples.sum(axis=0), audio.samples, atol=1e-6)
+    signal = np.vdot(stems.samples[0], true["voice"]) / np.linalg.norm(stems.samples[0]) / np.linalg.norm(true["voice"])
+    assert signal > 0.95
+    assert gains(audio.samples, np.stack([true["voice"], true["rain"]]), stems.samples).mean() > 8  # measured: 12.5 dB
+
+
+def test_a_voice_that_glides_is_told_from_chords_that_stay(gains):
+    rate = 16000
+    t = np.arange(6 * rate) / rate
+    phase = 2 * np.pi * np.cumsum(300 + 120 * np.sin(2 * np.pi * 0.7 * t)) / rate
+    voice = sum(np.sin(h * phase) / h for h in range(1, 9)) * (np.sin(2 * np.pi * 0.35 * t) > -0.5)
+    chords = sum(np.sin(2 * np.pi * f * h * t) / h for f in (131, 165, 196, 262) for h in range(1, 6))
+    parts = np.stack([voice / voice.std(), chords / chords.std()])[:, None].astype(np.float32) * 0.1
+    audio = Audio(parts.sum(axis=0), rate)
+    stems = separate(audio, preset="voice", threads=1)
+    assert stems.names == ("voice", "accompaniment")
+    assert gains(audio.samples, parts, stems.samples).mean() > 5
+    assert abs(np.vdot(stems.samples[0], parts[0])) > abs(np.vdot(stems.samples[0], parts[1]))
+
+
+@pytest.mark.parametrize("preset", STEMS)
+def test_silence_and_a_moment_of_sound_are_no_error(preset):
+    for samples in (np.zeros((1, 20000), np.float32), np.full((2, 30), 0.1, np.float32)):
+        stems = separate(Audio(samples, 8000), preset=preset)
+        np.testing.assert_allclose(stems.samples.sum(axis=0), samples, atol=1e-6)
