@@ -19,7 +19,7 @@ from .manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_f
 from .nmf.fit import Callback
 from .plan import Job, inspect, own
 from .separation import saved_file
-from .separation.diagnosis import descriptors, hints, portray
+from .separation.diagnosis import diagnose
 from .separation.guided import analyse_guided
 from .separation.modelling import resolved
 from .separation.pipeline import analyse
@@ -217,8 +217,7 @@ class _Track:
         job, audio, source = self.job, self.audio, self.source
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
-        portrait = portray(self.separation.merged)
-        told = [*descriptors(portrait, job.names[: len(portrait.Z)], self.separation.stft, audio.sample_rate), {}]
+        found = diagnose(self.separation, job.names, audio.sample_rate)
         stems = []
         for position, index in enumerate(job.selected):
             stem: dict[str, Any] = {
@@ -226,7 +225,7 @@ class _Track:
                 "energy_share": round(float(share[index]), 6),
                 "peak": float(self.peak[index]),
                 "level": _decibels(self.energy[index] / max(1, audio.channels * audio.length)),
-                **told[min(index, len(told) - 1)],
+                **found.stems[index],
             }
             if files:
                 stem |= _entry(files[position], folder)
@@ -261,8 +260,8 @@ class _Track:
             "sum_error": self.sum_error,
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
-            "bleed": np.round(portrait.bleed, 3).tolist(),
-            "hints": [] if self.separation.labels or settings.preset else hints(portrait, job.names),
+            "bleed": found.bleed,
+            "hints": found.hints,
             "seconds": clock.laps,
         }
 
