@@ -76,7 +76,7 @@ class Diagnosis:
     bleed : list of list of float
         As in Portrait, without a residual.
     hints : list of str
-        None where a dictionary or a preset says what the stems are.
+        Empty where a dictionary or a preset says what the stems are.
     """
 
     stems: list[dict[str, Any]]
