@@ -18,11 +18,10 @@ from .manifest import SCHEMA, Manifest, file_sha256, versions
 from .plan import Job
 from .resume import promised
 from .separation import saved_file
-from .separation.diagnosis import Portrait, descriptors, hints, portray
+from .separation.diagnosis import diagnose
 from .separation.modelling import resolved
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
-from .separation.stems import Model
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
 from .signal.disk import Stream
@@ -138,12 +137,6 @@ class Track:
             return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
         return _entry(files[-1], folder) if job.model is not None else None
 
-    def _hints(self, portrait: Portrait | None, settings: Settings) -> list[str]:
-        """Return what the user might do about the stems; nothing where they were named beforehand."""
-        if portrait is None or self.separation.labels or settings.preset:
-            return []
-        return hints(portrait, self.job.names)
-
     def _learned_from(self) -> dict[str, int] | None:
         """Return what part of the frames templates were learned from, if not from all."""
         found = self.separation.learned_from
@@ -156,12 +149,7 @@ class Track:
         job, audio, source = self.job, self.audio, self.source
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
-        merged = self.separation.merged
-        portrait = portray(merged) if isinstance(merged, Model) else None
-        told: list[dict[str, Any]] = [{}]
-        if portrait is not None:
-            names = job.names[: len(portrait.Z)]
-            told = [*descriptors(portrait, names, self.separation.stft, audio.sample_rate), {}]
+        found = diagnose(self.separation, job.names, audio.sample_rate)
         stems = []
         for position, index in enumerate(job.selected):
             stem: dict[str, Any] = {
@@ -169,7 +157,7 @@ class Track:
                 "energy_share": round(float(share[index]), 6),
                 "peak": float(self.peak[index]),
                 "level": _decibels(self.energy[index] / max(1, audio.channels * audio.length)),
-                **told[min(index, len(told) - 1)],
+                **found.stems[index],
             }
             if files:
                 stem |= _entry(files[position], folder)
@@ -209,8 +197,8 @@ class Track:
             "sum_error": self.sum_error,
             "sum_tolerance": (0.0 if self.form.bits else FLOAT_TOLERANCE) if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
-            "bleed": None if portrait is None else np.round(portrait.bleed, 3).tolist(),
-            "hints": self._hints(portrait, settings),
+            "bleed": found.bleed,
+            "hints": found.hints,
             "seconds": clock.laps,
         }
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..nmf.factors import Matrix
 from ..signal.stft import STFT
 from .describe import Component, describe
+from .result import Separation
 from .stems import Model
 
 STRUCK = 0.1  # seconds after an onset that count as its stroke
@@ -62,6 +63,37 @@ class Portrait:
         total = self.products.sum(axis=1, keepdims=True)
         shares: NDArray[np.float64] = self.products / np.where(total > 0, total, 1)
         return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a manifest says of stems beside their energies.
+
+    Attributes
+    ----------
+    stems : list of dict
+        Descriptors of each; none of a residual, which has no model.
+    bleed : list of list of float
+        As in Portrait, without a residual.
+    hints : list of str
+        Empty where a dictionary or a preset says what the stems are.
+    """
+
+    stems: list[dict[str, Any]]
+    bleed: list[list[float]]
+    hints: list[str]
+
+
+def diagnose(separation: Separation, names: Sequence[str], sample_rate: int) -> Diagnosis:
+    """Return what can be told of the stems of these names; nothing where activations were not kept."""
+    merged = separation.merged
+    if not isinstance(merged, Model):
+        return Diagnosis([{}] * len(names), [], [])
+    portrait = portray(merged)
+    rows = descriptors(portrait, names[: len(portrait.Z)], separation.stft, sample_rate)
+    rows += [{}] * (len(names) - len(rows))
+    told = [] if separation.labels or separation.settings.preset else hints(portrait, names)
+    return Diagnosis(rows, np.round(portrait.bleed, 3).tolist(), told)
 
 
 def portray(model: Model) -> Portrait:

@@ -29,7 +29,8 @@ from ..registry import PRESETS, SOUND_STARTS
 from ..settings import Settings
 from ..signal.disk import Stream
 from ..signal.stft import STFT
-from .atoms import RUN, RUNS, find, may_group
+from .atoms import RUN, RUNS, Grouped, find, may_group
+from .bands import bands_of
 from .choice import Choice
 from .cues.dictionaries import evidence_of
 from .dictionary import Dictionary, View
@@ -104,13 +105,11 @@ def analyse_stream(
     """
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
+    choice = None
     if guide is None and (settings.preset or may_group(settings)):
-        found = _atoms(stream, settings, keep, callback)
-        if isinstance(found, Streamed):
-            return found
-        choice = found
-    else:
-        choice = None
+        choice, whole = _atoms(stream, settings, keep, callback)
+        if whole is not None:
+            return whole
     dictionary, notes = guide.dictionary(stream.sample_rate, settings) if guide else (None, ())
     stages = _stages(stream, settings, dictionary, frames, callback)
     layers: list[Layer] = []
@@ -153,8 +152,10 @@ def _drawn(stages: Stages, stage: int, cost: Callable[[int], float], length: int
     return lambda position: stages.at(stage, cost(position) / whole if whole else 1.0)
 
 
-def _atoms(stream: Stream, settings: Settings, keep: bool, callback: Told | None) -> Streamed | Choice:
-    """Return the separation into stems of several atoms, found on stretches of the mixture, or why it is none."""
+def _atoms(
+    stream: Stream, settings: Settings, keep: bool, callback: Told | None
+) -> tuple[Choice | None, Streamed | None]:
+    """Return what was chosen, and the separation where it is one into stems of several atoms, found on stretches."""
     stft = STFT(settings.n_fft, settings.hop, settings.window)
     for _ in stream.pieces():  # a first pass, after which length and exponent are known
         pass
@@ -162,20 +163,20 @@ def _atoms(stream: Stream, settings: Settings, keep: bool, callback: Told | None
     (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN)
     scale, floor = _settle(rows, rows.shape[1], 1.0)
     X = np.ascontiguousarray(rows.T)
-    choice, grouped = Choice(1, None), None
+    choice: Choice | None = None
+    grouped: Grouped | None
     if settings.preset:
         grouped = PRESETS.load(settings.preset)(X, stft, stream.sample_rate, settings)
     else:
         choice, grouped = find(X, stft, stream.sample_rate, settings)
     if grouped is None:
-        return choice
+        return choice, None
     W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
-    templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W))
+    templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W), bands_of(stft.bins))
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
     stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
     told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
-    own = None if settings.preset else choice
-    return Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=own, told=told)
+    return choice, Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=choice, told=told)
 
 
 def _stages(

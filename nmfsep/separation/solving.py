@@ -13,6 +13,7 @@ from ..nmf.factors import Factors, Matrix
 from ..nmf.kernels.workers import Workers
 from ..nmf.problem import Problem
 from ..signal.stft import Bins
+from .bands import Bands
 from .spectra import views
 from .stems import Model
 
@@ -32,12 +33,21 @@ class Templates:
         The least entry of X / scale.
     known : int
         Rows of X that count, the others being unknown to the templates.
+    bands : Bands, optional
+        What the activations are solved on, X and the templates merged; bins if not given.
     """
 
     Wt: Matrix
     scale: np.float32
     floor: np.float32
     known: int
+    bands: Bands | None = None
+
+    def seen(self, rows: Matrix) -> Matrix:
+        """Return what is solved of rows of X or of Wt, (any, rows), contiguous."""
+        if self.bands is None:
+            return np.ascontiguousarray(rows[:, : self.known])
+        return self.bands.merge(rows.reshape(len(rows), -1, self.bands.bins)).reshape(len(rows), -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,8 @@ class Solving:
         for index, (own, part) in enumerate(zip(self.templates, views(mixture, self.mode), strict=True)):
             X = np.abs(part).swapaxes(0, 1)
             rows = X.reshape(-1, X.shape[-1]) if self.apart else X.reshape(len(X), -1)
-            Xt = np.ascontiguousarray(rows[:, : own.known]) / own.scale
+            Xt, Wt = own.seen(rows) / own.scale, own.seen(own.Wt)
             np.maximum(Xt, own.floor, out=Xt)
-            Wt = np.ascontiguousarray(own.Wt[:, : own.known])
             Zt = solve(Xt, Wt, self.problem, self.kernels, alone) * own.scale
             Zt = Zt.reshape(len(X), -1, len(Wt))
             if self.kept:
