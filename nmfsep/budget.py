@@ -75,18 +75,22 @@ def _streamed(source: Source, settings: Settings, output: OutputSettings, known:
     stems = len(arrange(settings, known.labels if known else ()).names)
     entries = (length_of(source, output) or 0) // settings.hop * source.channels * (settings.n_fft // 2 + 1)
     thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
+    compiled = thin and entries >= ONCE
     need = memory.estimate_streamed(
-        settings, source.channels, threads, _stfts(source, settings, known), stems, frames, thin and entries >= ONCE
+        settings, source.channels, threads, _stfts(source, settings, known), stems, frames, compiled
     )
+    if known is None and (atoms := most_atoms(settings)):
+        grouped = [(settings.n_fft, settings.hop, atoms)]
+        drawn = min(frames, memory.SAMPLED)
+        need = max(need, memory.estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
     if isinstance(known, Saved):
         return need + known.size
-    return need + (model_size(source, settings, output, known) if output.save_model else 0)
+    return need + (model_size(source, settings, output, known) if output.save_model or output.exports else 0)
 
 
 def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames."""
-    templates = max(settings.templates, 0 if known else most_atoms(settings))
-    return _views(source, settings, known) or [(settings.n_fft, settings.hop, templates)]
+    return _views(source, settings, known) or [(settings.n_fft, settings.hop, settings.templates)]
 
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:

@@ -157,6 +157,7 @@ def _atoms(
 ) -> tuple[Choice | None, Streamed | None]:
     """Return what was chosen, and the separation where it is one into stems of several atoms, found on stretches."""
     stft = STFT(settings.n_fft, settings.hop, settings.window)
+    stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
     for _ in stream.pieces():  # a first pass, after which length and exponent are known
         pass
     stream.settle()
@@ -174,7 +175,7 @@ def _atoms(
     W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
     templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W), bands_of(stft.bins))
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
-    stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
+    stages.at(0, 1.0, grouped.fit.losses[-1])
     told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
     return choice, Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=choice, told=told)
 

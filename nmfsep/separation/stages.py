@@ -32,7 +32,7 @@ class Stages:
 
     def __init__(self, costs: Sequence[float], told: Told | None, steps: int) -> None:
         self._costs, self._told, self._steps = costs, told, steps
-        self._began = self._entered = time.monotonic()
+        self._began = self._entered = self._last = time.monotonic()
         self._stage, self._fraction = 0, 0.0
 
     def at(self, stage: int, share: float, loss: float = 0.0) -> object:
@@ -41,7 +41,8 @@ class Stages:
             return None
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._entered = stage, now
+            self._stage, self._entered = stage, self._last  # when the stage before was last heard of
+        self._last = now
         elapsed, own, share = now - self._began, self._costs[stage], min(1.0, share)
         done = sum(self._costs[:stage]) + share * own
         if done > 0 and elapsed > 0:

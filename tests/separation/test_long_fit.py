@@ -6,9 +6,10 @@ import soundfile as sf
 
 from nmfsep import STFT, factorize
 from nmfsep.errors import UsageError
+from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View, unit
 from nmfsep.separation.drawing import LOOK, draw, segments
-from nmfsep.separation.guided import Guide
+from nmfsep.separation.guide import Guide
 from nmfsep.separation.long_fit import FEWEST, FRAMES, analyse_stream, frames_drawn, obstacle
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.result import Layer, Separation
@@ -39,10 +40,11 @@ def song(tmp_path_factory):
     return path
 
 
-def kit():
+def kit(**given):
     rng = np.random.default_rng(3)
     views = [View(STFT(n), unit(rng.random((n // 2 + 1, 4)) ** 8), np.array([0, 0, 1, 1])) for n in (128, 512)]
-    return Guide((Dictionary(tuple(views), ("low", "high"), RATE, "kl"),), ("kit.npz",), ("0" * 64,))
+    found = Dictionary(tuple(views), ("low", "high"), RATE, "kl")
+    return Guide((Dictionaries((found,), ("kit.npz",), ("0" * 64,)),), given)
 
 
 def solved(layer, samples):
@@ -91,8 +93,8 @@ def test_rendered_in_one_pass_the_stems_are_those_of_memory(song, given):
 
 @pytest.mark.parametrize("given", [{}, {"free": 3}, {"adapt": 0.0}, {"channels": "independent"}])
 def test_so_are_those_of_a_dictionary(song, given):
-    guide = kit()
-    separation, pieces, memory = both(song, guide.settings({"threads": 1, "max_iter": 15, **given}), guide, 400)
+    guide = kit(threads=1, max_iter=15, **given)
+    separation, pieces, memory = both(song, guide.settings(), guide, 400)
     np.testing.assert_allclose(np.concatenate(pieces, axis=-1), memory, atol=2e-6)
     assert separation.names == (("low", "high", "residual") if given.get("free") else ("low", "high"))
 
