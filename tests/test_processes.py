@@ -11,6 +11,14 @@ import pytest
 from nmfsep.processes import Lost, Processes
 
 
+@pytest.fixture(autouse=True)
+def pipes_that_break_raise():
+    """As Python has it, and the command line while it works: to import it alone makes them end the process."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGPIPE, before)
+
+
 def square(number):
     return number * number
 

@@ -120,10 +120,10 @@ def test_mistyped_commands_exit_2_and_name_the_nearest(cli: Cli, song: Path, arg
 
 
 def test_the_number_of_components_must_be_given_as_the_help_says(cli: Cli, song: Path) -> None:
-    assert "Stems wanted; needed where no guidance names them." in " ".join(cli("split", "--help").out.decode().split())
+    assert "Needed where no guidance or --preset names them." in " ".join(cli("split", "--help").out.decode().split())
     result = cli("split", "song.wav")
     assert (result.code, result.out) == (2, b"")
-    assert "give -k, or a dictionary with -m" in result.err
+    assert "give -k, --preset, or a dictionary with -m" in result.err
     assert files(cli.folder) == ["song.wav"]
 
 

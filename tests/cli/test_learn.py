@@ -82,7 +82,9 @@ def test_options_come_from_variables_too(cli: Cli, workshop: Path) -> None:
     env = {"NMFSEP_COMPONENTS": "2", "NMFSEP_N_FFT": "128", "NMFSEP_DIVERGENCE": "is"}
     document = json.loads(cli("learn", "kick=kick.wav", "-o", "k.npz", "--json", env=dict(env)).out)
     assert counts(document) == {"kick": [2]}
-    assert document["views"] == [{"n_fft": 128, "hop_length": 32, "window": "hann", "templates": 2}]
+    assert document["views"] == [
+        {"n_fft": 128, "hop_length": 32, "window": "hann", "templates": 2, "template_frames": 1}
+    ]
     assert document["divergence"] == "is"
 
 

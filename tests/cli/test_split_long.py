@@ -15,7 +15,7 @@ import soundfile as sf
 from cli_harness import Cli, assert_add_up, digests, files, until_busy
 
 RATE, SECONDS = 8000, 300
-SMALL = ("--n-fft", "256", "-k", "3", "--threads", "1")
+SMALL = ("--n-fft", "256", "-k", "3", "--fast", "--threads", "1")
 LITTLE = ("--max-memory", "180M")
 
 
@@ -92,7 +92,7 @@ def test_all_that_decides_the_stems_holds(here: Cli) -> None:
     model = "separated/night/night.nmf.npz"
     again = here(
         "render", model, "-o", "again", "--only", "two", "--only", "residual", "--flac", "--clip-mode", "rescale",
-        "--max-memory", "70M", "--threads", "1",
+        "--max-memory", "70M", "--threads", "1", "-q",
     )  # fmt: skip
     assert (again.code, again.err) == (0, "")
     for one, other in zip(result.paths, again.paths, strict=True):

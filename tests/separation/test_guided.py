@@ -337,9 +337,9 @@ def test_defaults_heed_divergence_and_mask(one):
 
 
 REFUSED = [
-    ({"preset": "drums"}, "its own templates"),
-    ({"atoms": 3}, "its own templates"),
-    ({"grouping": "timbre"}, "its own templates"),
+    ({"preset": "drums"}, "the stems are named"),
+    ({"atoms": 3}, "the stems are named"),
+    ({"grouping": "timbre"}, "the stems are named"),
     ({"components": 3}, "so -k is not heeded; leave out -k"),
     ({"model": "nmfd"}, "the model is nmf; leave out --model"),
     ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),
