@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .params import Whole
@@ -58,7 +58,11 @@ def counted(
     for job, entry in zip(jobs, inputs, strict=True):
         if job.path == "-":
             raise UsageError("-k auto reads its input twice, which standard input does not allow", "save it first")
-        count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+        try:
+            count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+        except InputError:  # told when its turn comes, so that the others are done
+            found.append(job)
+            continue
         if not quiet:
             console.say(f"{console.quote(job.path)}: {count} components")
         one = plan([entry], replace(settings, components=count), output)

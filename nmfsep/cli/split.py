@@ -93,6 +93,8 @@ def command(
     _require_sense(output, only_look, as_json, print_outputs, depfile, skip_existing, scheduler)
     names = named(ctx, inputs, files_from, null)
     guide, settings = _model(ctx, values)
+    if guide is not None and ctx.get_parameter_source("fast") is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--fast is for stems that nothing is told of", "leave it out")
     entries = gathered(names, recursive, quiet)
     pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"])
     if only_look:

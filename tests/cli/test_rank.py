@@ -66,6 +66,15 @@ def test_silence_has_no_number(cli: Cli) -> None:
     assert (result.code, "is silent" in result.err) == (2, True)
 
 
+def test_a_file_that_cannot_be_counted_fails_alone(cli: Cli) -> None:
+    (cli.folder / "broken.wav").write_bytes(b"RIFF\x04\0\0\0WAVE")
+    result = cli("split", "broken.wav", "notes.wav", "-k", "auto", "-q")
+    assert result.code == 1
+    assert result.err.startswith("nmfsep: broken.wav: ")
+    assert len(result.paths) == 3
+    assert cli("check", "separated").code == 0
+
+
 def test_k_auto_makes_as_many_stems(cli: Cli) -> None:
     result = cli("split", "notes.wav", "-k", "auto")
     assert result.code == 0

@@ -122,6 +122,7 @@ USAGE = [
     (["-m", "kit.npz", "--only", "kik"], "did you mean 'kick'?"),
     (["-m", "kit.npz", "--residual=snare"], "is the name of another stem; give --residual=NAME"),
     (["-m", "kit.npz", "--max-memory", "1M"], "of memory and may take 1 MB"),
+    (["-m", "kit.npz", "--fast"], "--fast is for stems that nothing is told of"),
     (["-k", "2", "--free", "3"], "mean something with guidance only; give a dictionary with -m"),
     ([], "how many stems is not said; give -k, --preset, or a dictionary with -m"),
 ]
