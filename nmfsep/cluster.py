@@ -11,6 +11,7 @@ import contextlib
 import logging
 import operator
 import socket
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -22,7 +23,6 @@ from .processes import Lost
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
-PATIENCE = 10.0  # seconds to wait for a scheduler to answer, and for the first worker
 
 
 class Cluster:
@@ -32,12 +32,18 @@ class Cluster:
     ----------
     address : str
         Of the scheduler, such as tcp://head:8786.
+    say : function
+        Is told when a scheduler that does not answer is waited for.
+    patience : float, default 30
+        Seconds to wait for it, and for its first worker.
     """
 
     threads: int | None = 1  # a worker has as many threads as it takes items at a time
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, say: Callable[[str], object] = str, patience: float = 30.0) -> None:
         self.address = address
+        self.say = say
+        self.patience = patience
         self.retried: set[int] = set()  # who works on what, and how often, only the scheduler knows
         self._client: Any = None
 
@@ -58,12 +64,12 @@ class Cluster:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._knock()
-            self._client = Client(self.address, timeout=PATIENCE, set_as_default=False)
+            self._client = Client(self.address, timeout=self.patience, set_as_default=False)
         except (OSError, ValueError) as error:
             message = f"no scheduler answers at {self.address!r}"
             raise UsageError(message, "give one like tcp://head:8786; dask scheduler starts it") from error
         try:
-            self._client.wait_for_workers(1, timeout=PATIENCE)
+            self._client.wait_for_workers(1, timeout=self.patience)
         except TimeoutError as error:
             self.__exit__(None, None, None)
             raise UsageError(
@@ -75,14 +81,25 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing left to be told
-            self._client.close(timeout=PATIENCE)
+            self._client.close(timeout=self.patience)
 
     def _knock(self) -> None:
         """Raise OSError or ValueError where nobody listens, which Dask would find out only after a long time."""
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
             raise ValueError(f"{self.address!r} is not such as tcp://head:8786")
-        socket.create_connection((parts.hostname, parts.port), PATIENCE).close()
+        deadline = time.monotonic() + self.patience
+        waits = False
+        while True:
+            try:
+                return socket.create_connection((parts.hostname, parts.port), self.patience).close()
+            except ConnectionRefusedError:  # the machine is there; the scheduler may be about to start
+                if time.monotonic() >= deadline:
+                    raise
+            if not waits:
+                self.say(f"waiting up to {self.patience:.0f} s for the scheduler at {self.address!r}")
+                waits = True
+            time.sleep(0.1)
 
     def run(
         self,

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,8 @@ def test_the_cluster_of_the_readme_runs(workshop):
     python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m distributed.cli.dask_"
     (workshop / "bin" / "dask").write_text(f'#!/bin/sh\nkind=$1\nshift\n{python}$kind --no-dashboard "$@"\n')
     (workshop / "bin" / "dask").chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        text = text.replace("8786", str(free.getsockname()[1]))
     script = f"set -e\ntrap 'kill $(jobs -p)' EXIT\n{text}"
     done = subprocess.run(
         ["bash", "-c", script], cwd=workshop, env={"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}, capture_output=True,

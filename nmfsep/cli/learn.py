@@ -98,7 +98,7 @@ def command(
         if said := conversions(everything, rate):
             console.say(said)
     stfts = stfts or learning.frames_for(rate, settings)
-    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.training"])
+    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.training"], quiet)
     with (
         pool or contextlib.nullcontext(),
         console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,

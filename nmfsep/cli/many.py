@@ -69,7 +69,12 @@ def batch(function: F) -> F:
 
 
 def processes(
-    count: int, inputs: int, threads: int | None, scheduler: str | None = None, modules: Sequence[str] = ()
+    count: int,
+    inputs: int,
+    threads: int | None,
+    scheduler: str | None,
+    modules: Sequence[str],
+    quiet: bool,
 ) -> tuple[Processes | Cluster | None, int | None]:
     """Return what works on several files at a time, None where one process does, and the threads of each.
 
@@ -81,7 +86,7 @@ def processes(
     if scheduler is not None:
         if count != 1:
             raise UsageError("-j is of this machine; a scheduler has its own workers", "leave out -j or --scheduler")
-        return Cluster(scheduler), threads or 1
+        return Cluster(scheduler, str if quiet else console.say), threads or 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(count or cores, inputs)
     if count < 2:

@@ -96,7 +96,7 @@ def command(
     if guide is not None and ctx.get_parameter_source("fast") is click.core.ParameterSource.COMMANDLINE:
         raise UsageError("--fast is for stems that nothing is told of", "leave it out")
     entries = gathered(names, recursive, quiet)
-    pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"])
+    pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"], quiet)
     if only_look:
         pool = None
     if scheduler is not None:  # workers have working folders of their own

@@ -16,6 +16,9 @@ import pytest
 import soundfile as sf
 from cli_harness import PATIENCE, RATE, ROOT, Cli, digests, files
 
+from nmfsep import cluster as nmfsep_cluster
+from nmfsep.errors import UsageError
+
 pytest.importorskip("distributed")
 QUICK = ("-k", "2", "--max-iter", "5", "--n-fft", "512")
 Cluster = tuple[str, list[int]]
@@ -85,7 +88,7 @@ def test_learning_outlives_a_worker_that_is_killed(cli: Cli, cluster: Cluster):
     ("options", "code", "says"),
     [
         (("--scheduler", "gopher://x:1"), 2, "no scheduler answers at 'gopher://x:1'; give one like tcp://head:8786"),
-        (("--scheduler", "tcp://127.0.0.1:1"), 2, "no scheduler answers at 'tcp://127.0.0.1:1'"),
+        (("--scheduler", "tcp://no host:1"), 2, "no scheduler answers at 'tcp://no host:1'"),
         (("--scheduler", "tcp://127.0.0.1:1", "-j", "2"), 2, "leave out -j or --scheduler"),
         (("--scheduler", "tcp://127.0.0.1:1", "-o", "-"), 2, "leave out one"),
     ],
@@ -95,6 +98,16 @@ def test_what_cannot_be_is_said_in_one_line(cli: Cli, song: Path, options: tuple
     assert (result.code, result.out) == (code, b"")
     assert result.err.count("\n") == 1
     assert says in result.err
+
+
+def test_a_scheduler_that_does_not_answer_is_waited_for_and_not_for_ever():
+    said: list[str] = []
+    with (
+        pytest.raises(UsageError, match="no scheduler answers"),
+        nmfsep_cluster.Cluster("tcp://127.0.0.1:1", said.append, 0.3),
+    ):
+        pass
+    assert said == ["waiting up to 0 s for the scheduler at 'tcp://127.0.0.1:1'"]
 
 
 def test_remote_files_are_read_wherever_the_work_is_done(cli: Cli, song: Path, cluster: Cluster):
