@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from .budget import budget
+from .job import Job
 from .manifest import Manifest, encode, vouched_files, written_by_us
-from .plan import Job, inspect, own
+from .plan import inspect, own
 from .registry import EXPORTS
 from .separation.choose import mixture, separation_of
 from .separation.result import Separation
@@ -70,31 +71,33 @@ def run(
         audio = mixture(source, output, way.streamed)
         clock.lap("read")
         begin = source.stretch(output.offset)[0] / source.sample_rate
-        keep = output.save_model or bool(output.exports)
-        separation = separation_of(audio, here, known, way.frames, keep, progress, begin)
+        separation = separation_of(audio, here, known, way.frames, output.keeps, progress, begin)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = Track(job, source, form, audio, separation, output, gain, known)
         if job.manifest is None:
             track.to_stdout()
             return track.manifest(settings, [], clock)
+        vouching = job.manifest
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(Output(path)) for path in job.targets]
             track.write(files)
             clock.lap("render")
+            if job.untitled:
+                job = track.title(files, settings)  # of which activations of long files are known only now
             if job.model is not None:
                 model = stack.enter_context(Output(job.model))
-                track.save(model, settings)
+                track.save(model, replace(settings, group=separation.settings.group))
                 files.append(model)
                 clock.lap("save")
             exports = [stack.enter_context(Output(path)) for _, path in job.exports]
             for (name, _), file in zip(job.exports, exports, strict=True):
-                file.write(EXPORTS.load(name).encode(separation, audio.sample_rate, begin))
+                file.write(EXPORTS.load(name).encode(track.separation, audio.sample_rate, begin))
             manifest = track.manifest(settings, files, clock, exports)
-            note, vouch = (stack.enter_context(Output(job.manifest, role)) for role in ("note", "file"))
-            note.write(encode(manifest | {"complete": False, "former": vouched_files(job.manifest)}))
+            note, vouch = (stack.enter_context(Output(vouching, role)) for role in ("note", "file"))
+            note.write(encode(manifest | {"complete": False, "former": vouched_files(vouching)}))
             vouch.write(encode(manifest))
-            stale = sorted(written_by_us(job.manifest) - {*job.files, job.kept})
+            stale = sorted(written_by_us(vouching) - {*job.files, job.kept})
             publish([*files, *exports], note, vouch, stale)
         return manifest
 

@@ -85,7 +85,7 @@ def _streamed(source: Source, settings: Settings, output: OutputSettings, known:
         need = max(need, memory.estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
     if isinstance(known, Saved):
         return need + known.size
-    return need + (model_size(source, settings, output, known) if output.save_model or output.exports else 0)
+    return need + (model_size(source, settings, output, known) if output.keeps else 0)
 
 
 def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:

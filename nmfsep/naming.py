@@ -28,14 +28,19 @@ def parent_name(path: str) -> str:
     return "" if path == "-" else os.path.basename(os.path.dirname(os.path.abspath(path)))
 
 
-def check_template(template: str) -> None:
-    """Raise UsageError unless the template has only known fields and tells stems apart."""
+def check_template(template: str, late: bool = False) -> None:
+    """Raise UsageError unless the template has only known fields and tells stems apart.
+
+    `late` says that names of stems are known only when they are written, so that no folder can have them.
+    """
     used = re.findall(r"\{([^{}]*)\}", template)
     for field in used:
         if field not in FIELDS:
             raise UsageError(f"--filename has no field {{{field}}}", suggestion(field, list(FIELDS)))
     if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", template)):
         raise UsageError(f"--filename {template!r} has a single brace")
+    if late and "{stem}" in template.rpartition("/")[0]:
+        raise UsageError("--label auto names files, not folders", "put {stem} behind the last / of --filename")
     if not {"stem", "index"} & set(used):
         raise UsageError("--filename gives all stems one name", "put {stem} or {index} into it")
     for part in re.sub(r"\{[^{}]*\}", "x", template).split("/"):

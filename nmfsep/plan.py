@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from . import memory
 from .access import identities, require_free, require_readable, require_space
 from .budget import budget, length_of, model_size, stretch_of
 from .errors import UsageError
 from .inputs import Input
-from .manifest import vouched_model
-from .naming import beside, check_template, collision_key, expand, manifest_name, model_name, parent_name, track_name
+from .job import Job, job_of, titled
+from .naming import check_template, collision_key
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
 from .registry import EXPORTS, suggestion
-from .resume import promises
+from .resume import promises, titles_in
 from .separation.grouping import arrange
 from .separation.guide import Guide
 from .separation.modelling import require_model
@@ -26,62 +25,6 @@ from .settings import OutputSettings, Settings
 from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.read import Source
 from .signal.stft import STFT
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One track to separate.
-
-    Attributes
-    ----------
-    path : str
-        The input; "-" is standard input.
-    track : str
-    names : tuple of str
-        All stems, loudest first.
-    selected : tuple of int
-        Indices of those to write.
-    targets : tuple of Path
-        Their files; empty when writing to standard output.
-    manifest : Path or None
-    model : Path or None
-        Where the factorization is kept, if it is to be.
-    kept : Path or None
-        The model in place that is rendered from, which stays.
-    exports : tuple of (str, Path)
-        What else is written, by names of the registry, and where.
-    promised : bool
-        Whether the manifest in place promises these very stems of an input that has not been looked at yet.
-    components : int or None
-        Found for this input, in place of those of the settings.
-    """
-
-    path: str
-    track: str
-    names: tuple[str, ...]
-    selected: tuple[int, ...]
-    targets: tuple[Path, ...]
-    manifest: Path | None
-    model: Path | None = None
-    kept: Path | None = None
-    exports: tuple[tuple[str, Path], ...] = ()
-    components: int | None = None
-    promised: bool = False
-
-    @property
-    def results(self) -> tuple[Path, ...]:
-        """What is told on standard output: stems and exports."""
-        return (*self.targets, *(path for _, path in self.exports))
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All that is written but the manifest."""
-        return (*self.results, *filter(None, (self.model,)))
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """All that is written."""
-        return (*self.files, *filter(None, (self.manifest,)))
 
 
 def plan(
@@ -106,7 +49,8 @@ def plan(
     except OSError as error:
         if not all(os.path.isabs(path) for path in (*paths, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
-    check_template(output.filename)
+    untitled = output.label == "auto"
+    check_template(output.filename, untitled)
     check_model(settings, known)
     names = stem_names(settings, known)
     selected = _selected(names, output.only)
@@ -115,6 +59,8 @@ def plan(
             raise UsageError("-o - takes one input", "name a folder with -o to separate several")
         if output.save_model:
             raise UsageError("--save-model needs a folder for the model", "name one with -o")
+        if untitled:
+            raise UsageError("-o - writes no names, so --label auto means nothing", "leave out one")
         if output.exports:
             raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
         if FORMATS[output.format].container != "WAV":
@@ -126,13 +72,16 @@ def plan(
     for entry in entries:
         if not entry.found:
             require_readable(entry.path)
-    jobs = [_job(entry, names, selected, settings, output, known) for entry in entries]
+    jobs = [job_of(entry, names, selected, settings, output, known) for entry in entries]
     _require_distinct(jobs)
     promise = promises(settings, output, known) if resume else None
     protected = identities((*paths, *files_of(known)))
+    if untitled and output.force:
+        _require_apart(jobs)
     for number, job in enumerate(jobs):
-        if promise is not None and job.manifest is not None and promise.kept(job.manifest, job.files):
-            jobs[number] = replace(job, promised=True)
+        before = titled(job, titles_in(job.manifest, job.names, job.selected), settings, output) if untitled else job
+        if promise is not None and job.manifest is not None and promise.kept(job.manifest, before.files):
+            jobs[number] = replace(before, promised=True)
         else:
             require_room(job, protected, output)
     return jobs
@@ -141,7 +90,8 @@ def plan(
 def require_room(job: Job, protected: set[tuple[int, int]], output: OutputSettings) -> None:
     """Raise UsageError where a job would write over files that it must not touch; `protected` identifies more such."""
     if job.manifest is not None:
-        require_free(job.files, job.manifest, protected, output.force, job.kept)
+        known = [path for path in job.files if path not in job.targets] if job.untitled else job.files
+        require_free(known, job.manifest, protected, output.force, job.kept)
 
 
 def own(job: Job, settings: Settings) -> Settings:
@@ -215,44 +165,20 @@ def files_of(known: Known | None) -> tuple[str, ...]:
     return known.names if isinstance(known, Guide) else (known.path,)
 
 
-def _job(
-    entry: Input,
-    names: tuple[str, ...],
-    selected: tuple[int, ...],
-    settings: Settings,
-    output: OutputSettings,
-    known: Known | None,
-) -> Job:
-    path, track = entry.path, track_name(entry.path)
-    if output.out == "-":
-        return Job(path, track, names, selected, (), None)
-    targets = []
-    for index in selected:
-        fields: Mapping[str, str] = {
-            "track": track,
-            "stem": names[index],
-            "ext": FORMATS[output.format].extension,
-            "index": str(index + 1),
-            "parent": parent_name(path),
-            "k": str(settings.components),
-            "seed": str(settings.seed),
-        }
-        targets.append(Path(output.out) / entry.below / expand(output.filename, fields))
-    folder = Path(os.path.commonpath([target.parent for target in targets]))
-    manifest, kept = folder / manifest_name(track), None
-    if isinstance(known, Saved):
-        before = vouched_model(manifest)
-        kept = before if before and before.is_file() and os.path.samefile(before, os.fsencode(known.path)) else None
-    model = folder / model_name(track) if output.save_model else None
-    exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports)
-
-
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
     for name in only:
         if name not in names:
             raise UsageError(f"--only {name!r} is no stem of this separation", suggestion(name, list(names)))
     return tuple(index for index, name in enumerate(names) if not only or name in only)
+
+
+def _require_apart(jobs: Sequence[Job]) -> None:
+    """Refuse inputs that lie where files of names that are not known yet may replace others."""
+    folders = {os.path.realpath(target.parent) for job in jobs for target in job.targets}
+    for job in jobs:
+        if job.path != "-" and os.path.dirname(os.path.realpath(job.path)) in folders:
+            hint = "leave out --force or --label auto, or choose another folder with -o"
+            raise UsageError("lies where stems go whose names are not known yet", hint, job.path)
 
 
 def _require_distinct(jobs: Sequence[Job]) -> None:

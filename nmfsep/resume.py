@@ -16,11 +16,11 @@ from .separation.modelling import resolved
 from .separation.saved import Known
 from .settings import OutputSettings, Settings
 
-DECISIVE = ("format", "subtype", "clip_mode", "only", "offset", "duration")  # for the bytes of the stems
+DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
 
 
 def promised(output: OutputSettings) -> dict[str, Any]:
-    """Return what a manifest keeps of how stems were written, as far as it decides their bytes."""
+    """Return what a manifest keeps of how stems were written, as far as it decides what they are."""
     return {name: getattr(output, name) for name in DECISIVE}
 
 
@@ -75,6 +75,19 @@ def promises(settings: Settings, output: OutputSettings, known: Known | None = N
     guidance = _told(known.about(())) if isinstance(known, Guide) else []
     said, guidance = json.loads(json.dumps([said, guidance]))
     return Promises(said, guidance)
+
+
+def titles_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) -> list[str]:
+    """Return the names of stems with those that the manifest in place has for the selected ones, if it fits."""
+    found = list(names)
+    try:
+        stems = load(path)["stems"] if path is not None else []
+    except (InputError, KeyError):
+        return found
+    if len(stems) == len(selected) and all(isinstance(stem.get("name"), str) for stem in stems):
+        for index, stem in zip(selected, stems, strict=True):
+            found[index] = stem["name"]
+    return found
 
 
 def _told(guidance: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from .access import identities
 from .batch import run
 from .errors import BugError, InputError, NmfsepError
+from .job import Job
 from .manifest import Manifest, load
-from .plan import Job, files_of, require_room
+from .plan import files_of, require_room
 from .resume import same_input
 from .separation.saved import Known
 from .separation.stages import Told

@@ -7,21 +7,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .access import identities
 from .errors import InputError
+from .job import Job, titled
 from .manifest import SCHEMA, Manifest, file_sha256, versions
-from .plan import Job
+from .plan import files_of, require_room
 from .resume import promised
 from .separation import saved_file
 from .separation.diagnosis import diagnose
 from .separation.modelling import resolved
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
+from .separation.titles import titles
 from .settings import OutputSettings, Settings
 from .signal.audio import Audio
 from .signal.disk import Stream
@@ -111,6 +115,27 @@ class Track:
             return self.source.integers(mixture.shape[1]).astype(np.int64)
         return to_integers(mixture, bits, self.gain * 2.0**self.audio.exponent)
 
+    def title(self, files: Sequence[Output], settings: Settings) -> Job:
+        """Name the stems, and their files that have no names yet, by how they sound; return the job with these names.
+
+        Raises
+        ------
+        UsageError
+            A file has a name already that is not to be written over.
+        """
+        names = self.separation.grouping.names
+        if not (self.separation.labels or settings.preset):
+            about = diagnose(self.separation, names, self.audio.sample_rate).stems
+            single = [len(group) == 1 for group in self.separation.merged.groups]
+            names = titles(names, about, [*single, False][: len(names)])
+        self.separation = replace(self.separation, titles=names)
+        self.job = titled(self.job, names, settings, self.output)
+        protected = identities((self.job.path, *files_of(self.known)))
+        require_room(replace(self.job, untitled=False), protected, self.output)
+        for file, target in zip(files, self.job.targets, strict=True):
+            file.rename(target)
+        return self.job
+
     def to_stdout(self) -> None:
         """Write one WAV file, all channels of all selected stems side by side, to standard output."""
         with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
@@ -150,6 +175,7 @@ class Track:
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
         found = diagnose(self.separation, job.names, audio.sample_rate)
+        members = self.separation.grouping.members
         stems = []
         for position, index in enumerate(job.selected):
             stem: dict[str, Any] = {
@@ -157,6 +183,7 @@ class Track:
                 "energy_share": round(float(share[index]), 6),
                 "peak": float(self.peak[index]),
                 "level": _decibels(self.energy[index] / max(1, audio.channels * audio.length)),
+                "components": [member + 1 for member in members[index]] if index < len(members) else [],
                 **found.stems[index],
             }
             if files:

@@ -21,6 +21,7 @@ LAYERS = [
     {"separation"},
     {"manifest", "budget"},
     {"access", "inputs", "plots", "resume"},
+    {"job"},
     {"plan"},
     {"track"},
     {"batch", "evaluation", "inspection", "matrices", "training"},

@@ -15,7 +15,7 @@ from .params import Whole
 
 if TYPE_CHECKING:
     from ..inputs import Input
-    from ..plan import Job
+    from ..job import Job
 
 AUTO = "auto"
 

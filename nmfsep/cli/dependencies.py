@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..plan import Job
+    from ..job import Job
     from ..separation.saved import Known
     from ..tasks import Outcome
 
@@ -39,7 +39,8 @@ class Rules:
         from ..signal.publish import folder_is_writable
 
         self._path = None if name is None else Path(os.fsdecode(name))
-        self._jobs, self._shared, self._made = jobs, files_of(known), set[int]()
+        self._jobs, self._shared = jobs, files_of(known)
+        self._made: dict[int, Job] = {}
         if self._path is None:
             return
         if os.path.lexists(self._path):
@@ -56,14 +57,14 @@ class Rules:
     def note(self, number: int, outcome: Outcome) -> None:
         """Take note of a job whose files are there."""
         if outcome.error is None:
-            self._made.add(number)
+            self._made[number] = self._jobs[number].as_written(outcome.manifest)
 
     def write(self) -> None:
         """Write the rules of all jobs whose files are there, in the order of inputs."""
         from ..depfile import write
 
         if self._path is not None:
-            write(self._path, [self._rule(job) for number, job in enumerate(self._jobs) if number in self._made])
+            write(self._path, [self._rule(job) for _, job in sorted(self._made.items())])
 
     def _rule(self, job: Job) -> bytes:
         from ..depfile import rule

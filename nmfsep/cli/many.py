@@ -21,7 +21,7 @@ from .progress import Files
 from .writing import report
 
 if TYPE_CHECKING:
-    from ..plan import Job
+    from ..job import Job
     from ..tasks import Outcome, Work
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,7 +190,7 @@ class Telling:
             if self.as_json:
                 self._note(document(job, outcome))
             elif outcome.error is None:
-                console.print_paths(job.results)
+                console.print_paths(job.as_written(outcome.manifest).results)
         self.files.end(number, outcome.status)
 
     def _note(self, news: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from .options import GROUPS, knobs, max_memory, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
 CHANGES = ("group", "two_stems", "mask", "mask_power", "residual", "threads")
-OUTPUT = ("out", "filename", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
+OUTPUT = ("out", "filename", "label", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
 GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
 
 
@@ -29,7 +29,7 @@ GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
     mask={"default": None, "show_default": False},
     mask_power={"default": None, "show_default": False},
     residual={"metavar": "[=NAME]"},
-    group={"metavar": "NAME=1,3-5"},
+    group={"metavar": "NAME=1,3-5|auto:N"},
 )
 @click.option("--no-group", is_flag=True, help="Each component is a stem, whatever groups the model was saved with.")
 @click.option("--no-residual", is_flag=True, help="No residual, though the model was saved with one.")
@@ -92,7 +92,7 @@ def command(
     if as_json:
         console.print_json({"tracks": [manifest], "errors": []})
     else:
-        console.print_paths(jobs[0].results)
+        console.print_paths(jobs[0].as_written(manifest).results)
     return 0
 
 

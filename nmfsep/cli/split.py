@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         "help": "Stems wanted, or auto: as many as rank recommends. Needed where no guidance or --preset names them.",
     },
     residual={"metavar": "[=NAME]"},
-    group={"metavar": "NAME=1,3-5"},
+    group={"metavar": "NAME=1,3-5|auto:N"},
 )
 @cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
@@ -155,6 +155,8 @@ def _require_sense(
         raise UsageError("-o - writes to this machine, --scheduler has others work", "leave out one")
     if print_outputs and not only_look:
         raise UsageError("--print-outputs goes with --dry-run", "add -n")
+    if print_outputs and output.label == "auto":
+        raise UsageError("--print-outputs cannot know what --label auto will hear", "leave out one")
     if print_outputs and as_json:
         raise UsageError("--print-outputs and --json both say what standard output holds", "leave out one")
     if depfile and only_look:

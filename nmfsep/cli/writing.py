@@ -14,7 +14,7 @@ from . import console
 from .options import GROUPS, Command
 
 if TYPE_CHECKING:
-    from ..plan import Job
+    from ..job import Job
     from ..separation.saved import Known
 
 GROUPS |= {"flac": "Output", "short": "Output"}
@@ -85,7 +85,8 @@ def dry_run(
             way = budget(source, mine, output, known, limit)
             guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
             notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
-        row = {"path": job.path, "outputs": [str(path) for path in job.results], "stems": list(job.names)}
+        results = [path for path in job.results if not (job.untitled and path in job.targets)]
+        row = {"path": job.path, "outputs": [str(path) for path in results], "stems": list(job.names)}
         rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})
         model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
         what = f"{len(job.selected)} stems{model}, {form.subtype}, in about {memory.show_size(way.need)} of memory"
@@ -93,10 +94,12 @@ def dry_run(
             what += ", read a part at a time"
             what += f", learned from {way.frames} frames at the most" if way.frames else ""
         console.say(f"{console.quote(job.path)}: would write {what}")
+        if job.untitled:
+            notes = [*notes, "the names of the stems will be known when it is known how they sound"]
         for note in notes:
             console.say(f"{console.quote(job.path)}: {note}")
         if not as_json:
-            console.print_paths(job.results)
+            console.print_paths(results)
     if as_json:
         console.print_json({"tracks": rows, "errors": []})
     return 0

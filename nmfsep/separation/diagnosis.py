@@ -123,11 +123,13 @@ def portray(model: Model) -> Portrait:
 def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rate: int) -> list[dict[str, Any]]:
     """Return what each stem sounds like, as plain values.
 
-    That is pitch (None where it has none), centroid in hertz, percussiveness (the share of its level within STRUCK
+    That is pitch (None where it has none), centroid in hertz, centre (the frequency in hertz below which half of its
+    energy lies; 0 in silence), percussiveness (the share of its level within STRUCK
     seconds of its onsets), activity (the share of the time in which it sounds), and pan (from -1, left, to 1, right;
     None where there are not two channels).
     """
     step = stft.hop_length / sample_rate
+    frequencies = stft.frequencies(sample_rate)
     found = describe(list(names), portrait.W, portrait.Z, portrait.energies, stft, sample_rate)
     rows = []
     for stem, component in enumerate(found):
@@ -139,6 +141,7 @@ def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rat
             {
                 "pitch": about["pitch"],
                 "centroid": about["centroid"],
+                "centre": round(_centre(portrait.W[:, stem], frequencies), 1),
                 "percussiveness": round(_struck(component, z, step), 3),
                 "activity": round(float(np.mean(z > SOUNDING * z.max())) if z.any() else 0.0, 3),
                 "pan": None if pan is None else round(float(pan), 3),
@@ -172,6 +175,11 @@ def hints(portrait: Portrait, names: Sequence[str]) -> list[str]:
         value, i, j = shared[0]
         told.append(f"{names[i]} and {names[j]} lie over each other ({value:.0%} is the other's): expect bleed")
     return told
+
+
+def _centre(spectrum: NDArray[np.float64], frequencies: NDArray[np.float64]) -> float:
+    below = np.cumsum(np.square(spectrum))
+    return float(frequencies[np.searchsorted(below, below[-1] / 2)]) if below[-1] > 0 else 0.0
 
 
 def _struck(component: Component, z: Matrix, step: float) -> float:

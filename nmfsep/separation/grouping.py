@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -12,6 +12,7 @@ from ..settings import Settings
 from .dictionary import check_label
 
 REST = "rest"  # the word for all that no group has
+AUTO = "auto"  # AUTO:N makes N groups of it, by how it sounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,14 @@ class Grouping:
         Of all stems, in order; the last may be a residual that has no components.
     members : tuple of tuple of int
         The components, or labels of a dictionary, of each stem that has any.
+    auto : int, default 0
+        How many of the stems, before a residual, are groups whose members are found by how they sound; they have none
+        until then.
     """
 
     names: tuple[str, ...]
     members: tuple[tuple[int, ...], ...]
+    auto: int = 0
 
     @property
     def residual(self) -> bool:
@@ -65,9 +70,17 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
     if freed and settings.residual in labels:
         raise clash
     components = component_names(settings, labels)
-    groups = parse(settings.group, components) if settings.two_stems is None else _halves(settings, components, freed)
-    taken = {member for members in groups.values() for member in members}
-    alone = [index for index in range(len(components)) if index not in taken]
+    asked, auto = without_auto(settings.group)
+    groups = parse(asked, components) if settings.two_stems is None else _halves(settings, components, freed)
+    alone = left_over(groups, len(components))
+    if auto:
+        if labels or settings.preset:
+            raise UsageError(f"--group {AUTO}:{auto} is for components that have no names", "group them by name")
+        if auto > len(alone):
+            message = f"--group {AUTO}:{auto}: only {len(alone)} of {len(components)} components are in no group"
+            raise UsageError(message, "ask for fewer groups, or more components with -k")
+        groups |= dict.fromkeys(auto_names(auto, groups), ())
+        alone = []
     names = [*groups, *(components[index] for index in alone)]
     for index in alone:
         if components[index] in groups:
@@ -77,7 +90,35 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
         if settings.residual in names:
             raise clash
         names.append(settings.residual)
-    return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)))
+    return Grouping(tuple(names), (*groups.values(), *((index,) for index in alone)), auto)
+
+
+def without_auto(group: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """Return groups without auto:N, and N; 0 if that is not among them."""
+    found = [text for text in group if text.startswith(f"{AUTO}:")]
+    if not found:
+        return tuple(group), 0
+    count = found[0].partition(":")[2]
+    if not re.fullmatch("0*[1-9][0-9]{0,6}", count, re.ASCII):
+        raise UsageError(f"--group {found[0][:40]!r} does not say how many", f"give such as {AUTO}:4")
+    if len(found) > 1:
+        raise UsageError(f"--group {found[0]} and --group {found[1]} contradict each other", "leave out one")
+    return tuple(text for text in group if text != found[0]), int(count)
+
+
+def auto_names(count: int, taken: Collection[str]) -> tuple[str, ...]:
+    """Return the names of groups that are found by how they sound: group-1 and so on."""
+    names = tuple(f"group-{index + 1}" for index in range(count))
+    for name in names:
+        if name in taken:
+            raise UsageError(f"--group {name} is the name of a group that {AUTO}:{count} makes", "choose another name")
+    return names
+
+
+def left_over(groups: Mapping[str, Sequence[int]], count: int) -> list[int]:
+    """Return which of so many components are in no group."""
+    taken = {member for members in groups.values() for member in members}
+    return [index for index in range(count) if index not in taken]
 
 
 def _halves(settings: Settings, components: Sequence[str], freed: bool) -> dict[str, tuple[int, ...]]:
@@ -122,7 +163,7 @@ def parse(
     for text in asked:
         name, equals, members = text.partition("=")
         if not equals or not members:
-            raise UsageError(f"--group {text[:80]!r} is not NAME=MEMBERS", "give such as voice=1,3-5")
+            raise UsageError(f"--group {text[:80]!r} is not NAME=MEMBERS", f"give such as voice=1,3-5 or {AUTO}:4")
         check_label(name)
         if name in groups:
             raise UsageError(f"--group names {name[:40]!r} twice", "give all its members at once, with commas")

@@ -35,6 +35,7 @@ from .choice import Choice
 from .cues.dictionaries import evidence_of
 from .dictionary import Dictionary, View
 from .drawing import draw, stretches
+from .grouping import without_auto
 from .guide import Guide
 from .guided import Fitting, template_groups, whole_templates
 from .modelling import options
@@ -54,6 +55,8 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
         return "what is told of times needs all frames at once"
     if guide is not None and guide.lasting:
         return "templates of several frames need frames that follow each other"
+    if without_auto(settings.group)[1]:
+        return "--group auto:N needs all activations before it renders (render can do it, after --save-model)"
     if settings.model != "nmf":
         return f"model {settings.model!r} needs all frames at once"
     if settings.start in SOUND_STARTS:
@@ -137,7 +140,7 @@ def analyse_stream(
     labels = guide.labels if guide else ()
     told = stages.share(2 * len(layers), stream.length)
     return Streamed(
-        settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], choice, told
+        settings, first.stft, tuple(fits), first.model, labels, tuple(others), notes, sizes[0], choice, told=told
     )
 
 

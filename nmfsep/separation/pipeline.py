@@ -29,6 +29,7 @@ from .guide import Guide
 from .guided import analyse_guided
 from .learning import Sound
 from .modelling import options, require_model
+from .regroup import regrouped
 from .result import Separation
 from .spectra import magnitudes, views
 from .stems import Model
@@ -158,6 +159,10 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     -------
     Separation
     """
+    return regrouped(_analysed(audio, settings, callback), audio.sample_rate)
+
+
+def _analysed(audio: Audio, settings: Settings, callback: Callback | None) -> Separation:
     stft = STFT(settings.n_fft, settings.hop, settings.window)
     frequencies = stft.frequencies(audio.sample_rate)
     fits: list[AnyFit] = []

@@ -51,6 +51,8 @@ class Separation:
         Frames that templates were learned from, and frames that there are, where not all were.
     choice : Choice or None
         How many atoms the stems have and how they are grouped, where that was a question.
+    titles : tuple of str
+        Names of all stems, in place of those that the settings give them.
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Separation:
     notes: tuple[str, ...] = ()
     learned_from: tuple[int, int] | None = None
     choice: Choice | None = None
+    titles: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -76,12 +79,13 @@ class Separation:
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each stem."""
-        return self.grouping.names
+        return self.titles or self.grouping.names
 
     @property
     def merged(self) -> Model | Solving:
         """The model of the stems, without a residual."""
-        return self.model.merged(self.grouping.members, False)
+        merged = self.model.merged(self.grouping.members, False)
+        return Model(merged.factors, merged.groups) if isinstance(merged, Solving) and merged.kept else merged
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -16,9 +16,11 @@ from ..nmf.models import AnyFit
 from ..settings import Settings
 from ..signal.audio import Audio
 from ..signal.disk import Stream
-from .grouping import arrange, component_names, parse
+from .grouping import AUTO, arrange, component_names, parse, without_auto
 from .guide import MASK_POWER, Guide
+from .regroup import settled
 from .result import Layer, Separation
+from .stems import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,15 @@ class Saved:
         if chosen.get("group"):
             names = self.components
             saved = arrange(self.settings, self.labels)
-            groups = parse(chosen["group"], names, dict(zip(saved.names, saved.members, strict=False)))
+            asked, auto = without_auto(chosen["group"])
+            groups = parse(asked, names, dict(zip(saved.names, saved.members, strict=False)))
             chosen["group"] = tuple(
                 f"{name}={','.join(_spelling(index, names) for index in members)}" for name, members in groups.items()
-            )
+            ) + ((f"{AUTO}:{auto}",) if auto else ())
         settings = replace(self.settings, **chosen)
-        arrange(settings, self.labels)
+        first = self.layers[0]
+        if arrange(settings, self.labels).auto and isinstance(first.model, Model):
+            return settled(settings, first.model, first.stft, self.mixture.sample_rate)
         return settings
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:

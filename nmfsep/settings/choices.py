@@ -37,6 +37,10 @@ FREE = {
     "W": "the templates",
     "Z": "the activations",
 }
+TITLES = {
+    "number": "component-1, component-2 and so on",
+    "auto": "its number and what it sounds like, such as 1-A4 or 2-low-drum-62Hz",
+}
 MATCHES = {
     "name": "the estimate of the same name",
     "best": "the assignment with the largest sum of SDRs",

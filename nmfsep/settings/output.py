@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..registry import EXPORTS
-from .choices import CLIP_MODES, CONTAINERS
+from .choices import CLIP_MODES, CONTAINERS, TITLES
 from .knob import check_all, knob
 
 
@@ -26,6 +26,7 @@ class OutputSettings:
         "Names below the folder. Fields: {track} {stem} {ext} {index} {parent} {k} {seed}.",
         group="Output",
     )
+    label: str = knob("number", "What a stem that nobody has named is called.", names=TITLES, group="Output")
     format: str = knob("wav", "Container of the stems.", names=CONTAINERS, group="Output")
     subtype: str | None = knob(
         None, "Sample format, such as PCM_24 or FLOAT; the input's if not given.", group="Output"
@@ -51,6 +52,11 @@ class OutputSettings:
     def exports(self) -> tuple[str, ...]:
         """What is written beside the stems, by names of the registry."""
         return tuple(name for name in EXPORTS if getattr(self, f"export_{name}"))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether activations are needed once the stems are rendered."""
+        return self.save_model or self.label == "auto" or bool(self.exports)
 
     def __post_init__(self) -> None:
         check_all(self)

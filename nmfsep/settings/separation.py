@@ -95,7 +95,8 @@ class Settings:
     residual: str | None = knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
     group: tuple[str, ...] = knob(
         (),
-        "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay.",
+        "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay, or "
+        "auto:N makes N stems of them by how they sound.",
         group="Group",
     )
     two_stems: str | None = knob(

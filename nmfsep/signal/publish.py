@@ -70,6 +70,10 @@ class Output:
         digest = hashlib.sha256(os.fsencode(self.path.name)).hexdigest()[:16]
         return self.path.parent / f".nmfsep-{digest}-{mark}.part"
 
+    def rename(self, path: Path) -> None:
+        """Choose another final name, in the same folder, while the file has none."""
+        self.path = path
+
     def write(self, data: bytes) -> None:
         """Append bytes."""
         with naming_errors(self.path):

@@ -42,7 +42,7 @@ def voices(separation: Separation, sample_rate: int) -> Iterator[tuple[str, Laye
     """Yield each stem that has components with the layer of the longest frames and its voices, the loudest first."""
     layer, grouping = separation.layers[-1], separation.grouping
     frequencies = layer.stft.frequencies(sample_rate)
-    for name, members in zip(grouping.names, grouping.members, strict=False):
+    for name, members in zip(separation.names, grouping.members, strict=False):
         parts: dict[int | None, list[Voice]] = {}
         for column in (column for member in members for column in layer.model.groups[member]):
             # of all channels, which have templates of their own, or activations

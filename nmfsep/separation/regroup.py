@@ -1,0 +1,78 @@
+"""Components that are there already, put together by how they sound: --group auto:N."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..nmf.factors import Factors
+from ..settings import Settings
+from ..signal.stft import STFT
+from .bands import bands_of
+from .diagnosis import Portrait, portray
+from .grouping import arrange, auto_names, component_names, left_over, parse, without_auto
+from .groupings import Scene
+from .groupings.timbre import group
+from .result import Separation
+from .stems import Model
+
+
+def regrouped(separation: Separation, sample_rate: int) -> Separation:
+    """Return a separation whose settings say which components are in the groups that are to be found, if any."""
+    model = separation.model
+    if not isinstance(model, Model) or not without_auto(separation.settings.group)[1]:
+        return separation
+    return replace(separation, settings=settled(separation.settings, model, separation.stft, sample_rate))
+
+
+def settled(settings: Settings, model: Model, stft: STFT, sample_rate: int) -> Settings:
+    """Return settings whose groups are all given by their members.
+
+    What is in no other group is put together by the timbre of its components, as `--grouping timbre` puts atoms
+    together; the loudest group comes first.
+
+    Parameters
+    ----------
+    settings : Settings
+        With auto:N among its groups.
+    model : Model
+        Of the components.
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    """
+    arrange(settings)
+    asked, count = without_auto(settings.group)
+    components = component_names(settings)
+    left = left_over(parse(asked, components), len(components))
+    portrait = portray(model.merged([[index] for index in left], False))
+    owners = partition(portrait, count, stft, sample_rate, settings.seed)
+    member = owners[:, None] == np.arange(count)
+    energies = np.einsum("aj,ab,bj->j", member, portrait.products, member)
+    found = []
+    for name, stem in zip(auto_names(count, ()), np.argsort(-energies, kind="stable"), strict=True):
+        numbers = [left[index] + 1 for index in np.flatnonzero(member[:, stem])]
+        found.append(f"{name}={','.join(map(str, numbers))}")
+    return replace(settings, group=(*asked, *found))
+
+
+def partition(portrait: Portrait, count: int, stft: STFT, sample_rate: int, seed: int) -> NDArray[np.intp]:
+    """Return the group of each of some components; none is empty."""
+    bands = bands_of(stft.bins)
+    factors = Factors(np.ascontiguousarray(bands.merge(portrait.W.T).T), portrait.Z)
+    nothing = np.empty((0, bands.count), np.float32)
+    step = stft.hop_length / sample_rate
+    scene = Scene(nothing, np.arange(0), stft.frequencies(sample_rate), bands.merge, step, seed, 1)
+    return filled(group(factors, scene, count), count)
+
+
+def filled(owners: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Return the groups of components where those that are empty have got one of the largest."""
+    owners = owners.copy()
+    for empty in sorted(set(range(count)) - set(owners.tolist())):
+        sizes: Sequence[int] = np.bincount(owners, minlength=count).tolist()
+        owners[np.flatnonzero(owners == int(np.argmax(sizes)))[-1]] = empty
+    return owners
