@@ -9,7 +9,7 @@ from . import memory
 from .nmf.kernels.choose import ONCE, THIN
 from .separation.atoms import most_atoms
 from .separation.grouping import arrange
-from .separation.long_fit import FEWEST, frames_drawn, obstacle
+from .separation.long_fit import FEWEST, frames_drawn, obstacle, rendering_obstacle
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
 from .signal.read import Source
@@ -53,7 +53,7 @@ def budget(
     if least <= min(IN_MEMORY, least if most is None else most):
         return Budget(need)
     saved = isinstance(known, Saved)
-    reason = None if isinstance(known, Saved) else obstacle(settings, known)
+    reason = rendering_obstacle(settings) if isinstance(known, Saved) else obstacle(settings, known)
     if reason is not None:
         return Budget(need, obstacle=reason)
     frames = 0 if saved else _frames(source, settings, output, known)

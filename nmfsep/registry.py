@@ -151,6 +151,18 @@ MASKS = Registry(
     },
 )
 
+# Those that need all channels at once, and what they learn from the whole mixture: (samples, stft, model, workers) ->
+# Filter, see separation.filters.
+SPATIAL_MASKS = Registry(
+    "mask",
+    {
+        "mwf": (
+            "separation.masks.mwf:learn",
+            "multichannel Wiener filter: by where stems are, too; ratio where there is one channel",
+        )
+    },
+)
+
 # What a separation is told beforehand; each is an option of split by its name, of which the summary begins with what
 # the option takes.
 CUES = Registry(
@@ -192,6 +204,10 @@ GROUPINGS = Registry(
     "grouping",
     {
         "timbre": ("separation.groupings.timbre:timbre", "atoms that sound alike: instruments"),
+        "agglomerative": (
+            "separation.groupings.agglomerative:agglomerative",
+            "atoms merged pair by pair, by timbre, time, pitch, place and what a merge loses",
+        ),
         "foreground": (
             "separation.groupings.foreground:foreground",
             "one stem for what moves fast, as a voice, the others for what stays",

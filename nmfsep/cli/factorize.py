@@ -52,7 +52,7 @@ def command(
 
     task = plan_factorization(os.fsdecode(path), settings, options)
     try:
-        steps = values["max_iter"] * (len(settings.levels) + 1 if settings.levels else values["restarts"])
+        steps = values["max_iter"] * (len(settings.levels) + 1 if settings.levels else values["restarts"] or 1)
         with console.progress_bar(task.name, steps, not (quiet or no_progress)) as progress:
             manifest = run_factorization(task, settings, limit=limit, progress=progress)
     except MemoryError as error:

@@ -13,7 +13,7 @@ from . import console
 from .options import GROUPS, knobs, max_memory, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
-CHANGES = ("group", "two_stems", "mask", "mask_power", "residual", "threads")
+CHANGES = ("group", "two_stems", "mask", "mask_power", "consistency", "residual", "threads")
 OUTPUT = ("out", "filename", "label", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
 GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
 
@@ -28,6 +28,7 @@ GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
     CHANGES,
     mask={"default": None, "show_default": False},
     mask_power={"default": None, "show_default": False},
+    consistency={"default": None, "show_default": False},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,17 @@ from ..registry import GROUPINGS
 from ..settings import Settings
 from ..signal.stft import STFT
 from .bands import Bands, bands_of
-from .choice import MOST, SHORTEST, Choice, choose
-from .groupings import ROUNDS, Atoms, Scene
+from .choice import MOST, RULER, SHORTEST, STRETCH, Choice, choose
+from .groupings import FOLLOWING, ROUNDS, Atoms, Scene
 from .lift import lift
 from .modelling import FITTING
+from .stages import Stages, Told
 
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
-RUNS_AT_MOST = 4  # of which a grouping joins the atoms
+JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
 BLOCK = 256  # frames merged into bands at a time
+CHOOSING, JOINING, LIFTING = range(3)  # stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,12 @@ def most_atoms(settings: Settings) -> int:
     told = settings.atoms is not None or settings.grouping != "auto"
     if not may_group(settings) or (settings.components > MOST and not told):
         return 0
-    return RUNS_AT_MOST * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
+    return (settings.restarts or JOINED) * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
 
 
-def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[Choice, Grouped | None]:
+def find(
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Told | None = None
+) -> tuple[Choice, Grouped | None]:
     """Choose how to separate a mixture, and find the atoms where they are grouped.
 
     Parameters
@@ -75,6 +79,9 @@ def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[C
     sample_rate : int
         Hertz.
     settings : Settings
+    callback : callable, optional
+        Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
+        does not matter.
     """
     plain, stems = Choice(1, None), settings.components
     told = settings.atoms is not None or settings.grouping != "auto"
@@ -88,23 +95,45 @@ def find(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> tuple[C
     if not scene.Y.any():
         return plain, None
     count = ATOMS if settings.atoms is None else settings.atoms
+    stages = Stages(_costs(scene, X, stems, count), callback, settings.max_iter)
     if told and settings.grouping != "auto":
         choice = Choice(count, settings.grouping)
     else:
         choice = choose(scene, X, stems, count)
+        stages.at(CHOOSING, 1.0)
         if told and choice.grouping is None:
             choice = Choice(count, "timbre", choice.simplicity)
     if choice.grouping is None:
         return choice, None
+    scene = replace(scene, told=lambda share: stages.at(JOINING, share))
     atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
-    return choice, grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+    found = grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+    stages.at(LIFTING, 1.0, found.fit.losses[-1])
+    return choice, found
+
+
+def unheeded(choice: Choice | None, settings: Settings) -> tuple[str, ...]:
+    """Return what the user should know of how atoms were found."""
+    if choice is not None and choice.grouping == "foreground" and settings.restarts is not None:
+        return ("what moves fast is told from what stays, of which --restarts changes nothing",)
+    return ()
+
+
+def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, float, float]:
+    """Return about what choosing, grouping and lifting take, in any unit: products of matrices of these sizes."""
+    frames, bands = scene.Y.shape
+    sample, looked = len(scene.sample), min(frames, round(STRETCH / scene.step))
+    joined = scene.runs * stems * atoms
+    choosing = looked * ROUNDS * stems * (6 * bands + RULER * len(X) / 2)
+    return choosing, joined * bands * (ROUNDS * sample + FOLLOWING * frames), 6 * joined * len(X) * sample
 
 
 def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
     """Return a mixture as groupings see it."""
     bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
     frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
-    return Scene(merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads)
+    runs = settings.restarts or JOINED
+    return Scene(merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads, runs)
 
 
 def merged(X: Matrix, bands: Bands) -> Matrix:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..registry import SPATIAL_MASKS
 from ..settings import OutputSettings, Settings
 from ..signal.audio import Audio
 from ..signal.disk import Stream
@@ -45,11 +48,17 @@ def separation_of(
     begin : float, default 0
         Seconds of the file before the mixture.
     """
+    if isinstance(audio, Stream):
+        if isinstance(known, Saved):
+            return Streamed.of(known.separation(audio, settings))
+        return analyse_stream(audio, settings, known, frames=frames, keep=keep, callback=callback)
     if isinstance(known, Saved):
         separation = known.separation(audio, settings)
-        return Streamed.of(separation) if isinstance(audio, Stream) else separation
-    if isinstance(audio, Stream):
-        return analyse_stream(audio, settings, known, frames=frames, keep=keep, callback=callback)
-    if known is not None:
-        return analyse_guided(audio, settings, known, callback, begin)
-    return analyse(audio, settings, callback)
+    elif known is not None:
+        separation = analyse_guided(audio, settings, known, callback, begin)
+    else:
+        separation = analyse(audio, settings, callback)
+    if settings.mask in SPATIAL_MASKS and audio.channels == 1:
+        note = f"there is one channel, of which mask {settings.mask!r} can tell no more than 'ratio', so that was taken"
+        return replace(separation, notes=(*separation.notes, note))
+    return separation

@@ -112,7 +112,7 @@ class Guide:
         if given.get("model", "nmf") != "nmf" or set(given) & {"levels", "level", "template_frames"}:
             hint = "leave out --model, --levels, --level and --template-frames"
             raise UsageError(f"with {what} the model is nmf", hint)
-        if given.get("start", "auto") != "auto" or given.get("restarts", 1) != 1:
+        if given.get("start", "auto") != "auto" or given.get("restarts") not in (None, 1):
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
         if set(given) & {"preset", "atoms", "grouping"}:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")

@@ -25,11 +25,11 @@ from ..nmf.kernels.reference import EPS
 from ..nmf.kernels.workers import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.problem import Problem
-from ..registry import PRESETS, SOUND_STARTS
+from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
 from ..settings import Settings
 from ..signal.disk import Stream
 from ..signal.stft import STFT
-from .atoms import RUN, RUNS, Grouped, find, may_group
+from .atoms import RUN, RUNS, Grouped, find, may_group, unheeded
 from .bands import bands_of
 from .choice import Choice
 from .cues.dictionaries import evidence_of
@@ -51,6 +51,8 @@ ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
 
 def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
     """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
+    if (reason := rendering_obstacle(settings)) is not None:
+        return reason
     if guide is not None and not guide.timeless:
         return "what is told of times needs all frames at once"
     if guide is not None and guide.lasting:
@@ -63,6 +65,15 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
         return f"start {settings.start!r} needs frames that follow each other"
     if settings.smoothness:
         return "smoothness couples all frames"
+    return None
+
+
+def rendering_obstacle(settings: Settings) -> str | None:
+    """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
+    if settings.mask in SPATIAL_MASKS:
+        return f"mask {settings.mask!r} goes over the sound several times"
+    if settings.consistency:
+        return "--consistency looks at frames before and after those that are rendered"
     return None
 
 
@@ -172,7 +183,13 @@ def _atoms(
     if settings.preset:
         grouped = PRESETS.load(settings.preset)(X, stft, stream.sample_rate, settings)
     else:
-        choice, grouped = find(X, stft, stream.sample_rate, settings)
+        choice, grouped = find(
+            X,
+            stft,
+            stream.sample_rate,
+            settings,
+            lambda step, loss: stages.at(0, step / max(1, settings.max_iter), loss),
+        )
     if grouped is None:
         return choice, None
     W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
@@ -180,7 +197,10 @@ def _atoms(
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
     stages.at(0, 1.0, grouped.fit.losses[-1])
     told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
-    return choice, Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=choice, told=told)
+    said = unheeded(choice, settings)
+    return choice, Streamed(
+        settings, stft, (grouped.fit,), model, notes=said, learned_from=sizes, choice=choice, told=told
+    )
 
 
 def _stages(

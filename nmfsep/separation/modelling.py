@@ -19,7 +19,8 @@ from ..settings import Settings
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
 COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
-FITTING = ("model", "levels", *OWN, "max_iter", "tol", "time_limit")  # how a fit of one atom a stem is done
+# How a fit of one atom a stem is done, and nothing else.
+FITTING = ("model", "levels", *(name for name in OWN if name != "restarts"), "max_iter", "tol", "time_limit")
 
 
 def require_model(settings: Settings) -> None:
@@ -57,7 +58,7 @@ def require_groupable(settings: Settings) -> None:
         Several atoms, or a grouping, are asked for together with an option that they leave no room for.
     """
     if settings.preset is not None:
-        for name in ("atoms", "grouping", *FITTING):
+        for name in ("atoms", "grouping", "restarts", *FITTING):
             if settings.asked((name,)):
                 raise UsageError(f"--preset {settings.preset} decides about --{name.replace('_', '-')}", "leave it out")
         if settings.channels == "independent":
@@ -68,6 +69,8 @@ def require_groupable(settings: Settings) -> None:
         raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
     if settings.atoms == 1:
         return
+    if settings.grouping == "foreground" and settings.restarts is not None:
+        raise UsageError("--grouping foreground finds its atoms once", "leave out --restarts")
     if settings.channels == "independent":
         raise UsageError("--channels independent would group the atoms of each channel apart", "use joint or mid")
     if settings.components < 2:

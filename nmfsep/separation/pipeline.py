@@ -20,7 +20,7 @@ from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
 from . import learning
-from .atoms import Grouped, find, may_group
+from .atoms import Grouped, find, may_group, unheeded
 from .cues.cue import Cue
 from .cues.dictionaries import Dictionaries
 from .cues.stretches import Span, Stretches
@@ -84,7 +84,8 @@ def separate(
     labels : path or sequence of path, optional
         Label tracks of Audacity: when, and between which frequencies, sounds are heard.
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
+        Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
+        nothing stops, iterations are shares of max_iter.
     **settings
         Fields of Settings.
 
@@ -153,7 +154,8 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
     audio : Audio
     settings : Settings
     callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit. Where atoms are grouped, once at the end.
+        Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
+        nothing stops, iterations are shares of max_iter.
 
     Returns
     -------
@@ -176,13 +178,13 @@ def _analysed(audio: Audio, settings: Settings, callback: Callback | None) -> Se
             if settings.preset:
                 grouped = PRESETS.load(settings.preset)(X, stft, audio.sample_rate, settings)
             else:
-                choice, grouped = find(X, stft, audio.sample_rate, settings)
+                choice, grouped = find(X, stft, audio.sample_rate, settings, callback)
             if grouped is not None:
-                if callback is not None:
-                    callback(grouped.fit.n_iter, grouped.fit.losses[-1])
                 Z = grouped.fit.factors.Z * scale
                 model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)
-                return Separation(settings, stft, (grouped.fit,), model, choice=choice)
+                return Separation(
+                    settings, stft, (grouped.fit,), model, notes=unheeded(choice, settings), choice=choice
+                )
         told = options(settings, X, frequencies)
         fit = fit_model(settings.model, X, settings.parts, callback=callback, **told).ordered()
         fits.append(fit)

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..nmf.kernels.workers import Workers
 from ..nmf.models import AnyFit
-from ..registry import MASKS
+from ..registry import MASKS, SPATIAL_MASKS
 from ..settings import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.disk import Stream, Tape
 from ..signal.stft import STFT
 from .choice import Choice
+from .filters import Consistent, Filter, Masking
 from .grouping import Grouping, arrange
 from .solving import Solving
 from .stems import Model, render, with_power
@@ -96,10 +97,20 @@ class Separation:
         """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""
         grouping = self.grouping
         stems = [(layer.stft, layer.model.merged(grouping.members, grouping.residual)) for layer in self.layers]
-        mask = with_power(MASKS.load(self.settings.mask), self.settings.mask_power)
         with Workers(self.settings.threads) as workers:
-            streams = [render(audio.samples, stft, model, mask, workers) for stft, model in stems]
+            filters = [self._filter(audio.samples, stft, model, workers) for stft, model in stems]
+            pairs = zip(stems, filters, strict=True)
+            streams = [render(audio.samples, stft, model, filter, workers) for (stft, model), filter in pairs]
             yield from streams[0] if len(streams) == 1 else mean(audio.samples, streams)
+
+    def _filter(self, samples: Samples | Tape, stft: STFT, model: Model | Solving, workers: Workers) -> Filter:
+        """Return what gets the stems out of the mixture; of one channel a spatial mask is the ratio mask."""
+        settings, name = self.settings, self.settings.mask
+        if name in SPATIAL_MASKS and samples.shape[0] > 1 and isinstance(model, Model):
+            filter: Filter = SPATIAL_MASKS.load(name)(samples, stft, model, workers)
+            return filter
+        mask = with_power(MASKS.load("ratio" if name in SPATIAL_MASKS else name), settings.mask_power)
+        return Consistent(mask, stft, settings.consistency) if settings.consistency else Masking(mask)
 
 
 def mean(samples: Samples | Tape, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:

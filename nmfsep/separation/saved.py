@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import UsageError
 from ..nmf.deep_fit import DeepFit
 from ..nmf.models import AnyFit
+from ..registry import SPATIAL_MASKS
 from ..settings import Settings
 from ..signal.audio import Audio
 from ..signal.disk import Stream
@@ -130,8 +131,8 @@ class Saved:
         Parameters
         ----------
         given : mapping
-            Of group, two_stems, mask, mask_power, residual and threads those that the user gave. Groups may be made of
-            the groups that were saved, too. Another mask has the power it has by default.
+            Of group, two_stems, mask, mask_power, consistency, residual and threads those that the user gave. Groups
+            may be made of the groups that were saved, too. Another mask has the power it has by default.
 
         Raises
         ------
@@ -142,6 +143,8 @@ class Saved:
         mask = chosen.get("mask", self.settings.mask)
         if mask != self.settings.mask:
             chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
+            if mask in SPATIAL_MASKS:
+                chosen.setdefault("consistency", 0)
         if "residual" in chosen and chosen["residual"] is None and self.labels:
             if self.settings.free:
                 message = "the free templates of the model are a stem, so it cannot go without"

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ..signal.audio import Samples
 from ..signal.disk import Tape
 from ..signal.stft import STFT, Bins
 from .masks import Mask, Parts
+
+if TYPE_CHECKING:
+    from .filters import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,8 @@ class Rendered(Protocol):
         """Return the model of frames start to stop."""
 
 
-def render(
-    samples: Samples | Tape, stft: STFT, model: Rendered, mask: Callable[[Parts], None], workers: Workers
-) -> Iterator[Samples]:
-    """Mask the mixture with every stem and transform back.
+def render(samples: Samples | Tape, stft: STFT, model: Rendered, filter: Filter, workers: Workers) -> Iterator[Samples]:
+    """Filter every stem out of the mixture and transform back.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ def render(
         The mixture.
     stft : STFT
     model : Model or other Rendered
-    mask : callable
-        Turns parts into shares, in place.
+    filter : Filter
+        As `separation.filters` has them.
     workers : Workers
         An entered context.
 
@@ -110,17 +111,16 @@ def render(
     frames = stft.n_frames(length)
     size = block_frames(model.stems, channels, stft.bins)
 
-    def others(block: tuple[int, int, Samples]) -> Samples:
+    def others(block: tuple[int, int, int, Samples]) -> Samples:
         """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""
-        start, stop, segment = block
+        first, start, stop, segment = block
         S = stft.transform(segment)
-        here = model.at(start, stop, S)
+        here = model.at(first, first + S.shape[1], S)
+        inner = slice(start - first, stop - first)
         out = np.empty((model.stems - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
-        for channel in range(channels):
-            shares = here.parts(channel, 0, stop - start, S[channel])
-            mask(shares)
-            for stem in range(1, model.stems):
-                out[stem - 1, channel] = stft.inverse_block((S[channel] * shares[stem])[None])[0]
+        for channel, stems in enumerate(filter(S, here, inner)):
+            for stem, bins in enumerate(stems):
+                out[stem, channel] = stft.inverse_block(bins[None])[0]
         return out
 
     def blocks() -> Iterator[Samples]:
@@ -128,7 +128,8 @@ def render(
         ahead: deque[Callable[[], Samples]] = deque()
         for start in range(0, frames, size):
             stop = min(frames, start + size)
-            ahead.append(workers.submit(others, (start, stop, stft.segment(samples, start, stop))))
+            first, last = max(0, start - filter.margin), min(frames, stop + filter.margin)
+            ahead.append(workers.submit(others, (first, start, stop, stft.segment(samples, first, last))))
             if len(ahead) > workers.threads:
                 yield ahead.popleft()()
         while ahead:

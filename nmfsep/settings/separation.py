@@ -18,6 +18,7 @@ from ..registry import (
     SIGNED_STARTS,
     SOLVERS,
     SOUND_STARTS,
+    SPATIAL_MASKS,
     STARTS,
 )
 from .choices import CHANNEL_MODES, MIDI_STEMS, WINDOWS
@@ -65,8 +66,12 @@ class Settings:
         1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
     )
     time_limit: float | None = knob(None, "Stop iterating after this long.", low=0, unit="seconds")
-    restarts: int = knob(
-        1, "Starts that run a short race, the best going on; all but the first are random.", low=1, high=1000
+    restarts: int | None = knob(
+        None,
+        "Starts that run a short race, the best going on, all but the first random: 1 if not given. Where atoms are "
+        "grouped by several runs, so many of them: 4.",
+        low=1,
+        high=1000,
     )
     sparsity: float = knob(0.0, "Prefer few activations; try 0.1 to 1.", low=0, high=1e6)
     smoothness: float = knob(0.0, "Prefer slow activations, kl only; try 0.1 to 10.", low=0, high=1e6)
@@ -84,13 +89,18 @@ class Settings:
     channels: str = knob(
         "joint", "How channels share the model; each keeps its own phase.", names=CHANNEL_MODES, group="Signal"
     )
-    mask: str = knob("ratio", "How the mixture is shared out among the stems.", names=MASKS, group="Mask")
+    mask: str = knob(
+        "ratio", "How the mixture is shared out among the stems.", names=MASKS | SPATIAL_MASKS, group="Mask"
+    )
     mask_power: float = knob(
         1.0,
         "Exponent of the model in the mask: 1 shares, larger decides more sharply.",
         low=0.01,
         high=100,
         group="Mask",
+    )
+    consistency: int = knob(
+        0, "Times that masks are made again from what the stems sound like.", low=0, high=100, group="Mask"
     )
     residual: str | None = knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
     group: tuple[str, ...] = knob(
@@ -125,6 +135,8 @@ class Settings:
             object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
         if self.mask != "ratio" and self.mask_power != 1:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
+        if self.mask in SPATIAL_MASKS and self.consistency:
+            raise UsageError(f"mask {self.mask!r} has no shares to make again", "leave out --consistency")
         if self.n_fft % 2:
             raise UsageError(f"n_fft must be even, not {self.n_fft}")
         if self.hop > self.n_fft // 2:

@@ -90,17 +90,6 @@ def test_a_dry_run_tells_no_names(cli: Cli, triad: str) -> None:
     assert (looked.code, looked.out, "will be known" in looked.err) == (0, b"", True)
 
 
-def test_on_disk_names_are_known_once_the_stems_are(cli: Cli) -> None:
-    shutil.copy(SAMPLES / "song.wav", cli.folder)
-    long = cli("split", "song.wav", *QUICK, "--fast", "--group", "auto:2", "--max-memory", "60M")
-    assert (long.code, "needs all activations" in long.err) == (2, True)
-    result = cli("split", "song.wav", "-k", "4", "--label", "auto", "--fast", "--max-memory", "70M")
-    about = json.loads((cli.folder / "separated/song/song.nmfsep.json").read_text())
-    assert about["learned_from"] is not None
-    assert result.paths == [f"separated/song/{stem['name']}.wav" for stem in about["stems"]]
-    assert all(stem["name"].startswith(f"{number}-") for number, stem in enumerate(about["stems"], 1))
-
-
 def test_groups_that_are_found_are_kept_as_they_were_found(cli: Cli, triad: str) -> None:
     split = cli("split", triad, "-k", "5", "--atoms", "1", "--group", "auto:2", "--save-model", "-o", "a")
     model, names = "a/triad/triad.nmf.npz", ["group-1.wav", "group-2.wav"]

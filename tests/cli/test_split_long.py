@@ -131,3 +131,14 @@ def test_an_interrupt_leaves_nothing(here: Cli) -> None:
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert [path for path in files(here.folder) if path != "night.wav"] == []
+
+
+def test_names_that_say_what_is_heard_are_known_once_the_stems_are(here: Cli) -> None:
+    result = here("split", "night.wav", *SMALL, *LITTLE, "--label", "auto")
+    manifest = json.loads((here.folder / "separated/night/night.nmfsep.json").read_text())
+    assert manifest["learned_from"] is not None
+    assert result.paths == [f"separated/night/{stem['name']}.wav" for stem in manifest["stems"]]
+    assert sorted(stem["name"][0] for stem in manifest["stems"]) == ["1", "2", "3"]
+    assert all("component" not in stem["name"] for stem in manifest["stems"])
+    grouped = here("split", "night.wav", *SMALL, *LITTLE, "--group", "auto:2")
+    assert (grouped.code, "needs all activations" in grouped.err) == (2, True)

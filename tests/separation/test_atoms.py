@@ -13,8 +13,9 @@ from nmfsep.separation.atoms import find, merged, most_atoms, sampled
 from nmfsep.separation.bands import bands_of
 from nmfsep.separation.choice import SIMPLE, loudest
 from nmfsep.separation.groupings import Scene
+from nmfsep.separation.groupings.consensus import agree
 from nmfsep.separation.groupings.foreground import background
-from nmfsep.separation.groupings.timbre import agree, group, weighted_kmeans
+from nmfsep.separation.groupings.timbre import group, weighted_kmeans
 from nmfsep.separation.lift import lift
 from nmfsep.separation.modelling import require_model
 from nmfsep.separation.pipeline import analyse
@@ -163,6 +164,22 @@ def test_the_number_of_threads_and_a_rerun_change_no_bit(duet):
     np.testing.assert_array_equal(one, two)
 
 
+def test_progress_moves_through_the_stages_and_restarts_are_the_runs(duet):
+    audio, _ = duet
+    told = []
+    settings = Settings(components=2, grouping="timbre", restarts=3, threads=1)
+    found = analyse(audio, settings, lambda step, loss: told.append(step))
+    assert len(found.model.factors[0].Z) == most_atoms(settings) == 3 * 2 * 12
+    assert most_atoms(Settings(components=2)) == 4 * 2 * 12
+    assert (told == sorted(told), len(told) >= 7, told[-1]) == (True, True, settings.max_iter)
+    assert 0 < told[0] < 0.6 * settings.max_iter
+    told.clear()
+    chosen = analyse(audio, Settings(components=2, restarts=1, threads=1), lambda step, loss: told.append(step))
+    assert chosen.choice.grouping == "timbre"
+    assert len(chosen.model.factors[0].Z) == 2 * 12
+    assert len(told) >= 4
+
+
 def test_level_changes_nothing_but_the_level(duet):
     audio, _ = duet
     soft = separate(Audio(audio.samples / 1024, RATE), 2, grouping="foreground").samples
@@ -184,6 +201,8 @@ def test_who_says_how_to_fit_gets_that_fit(duet):
         ({"atoms": 1, "grouping": "timbre"}, "nothing to group"),
         ({"atoms": 3, "channels": "independent"}, "apart"),
         ({"atoms": 3, "components": 1}, "one stem is the mixture"),
+        ({"grouping": "foreground", "restarts": 2}, "finds its atoms once"),
+        ({"preset": "voice", "restarts": 2}, "decides about --restarts"),
         ({"preset": "voice", "atoms": 3}, "--preset voice decides about --atoms"),
         ({"preset": "drums", "tol": 0.0}, "--preset drums decides about --tol"),
         ({"preset": "noise", "channels": "independent"}, "too little"),

@@ -3,6 +3,7 @@ import pytest
 
 from nmfsep import STFT, Factors, memory
 from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.separation.filters import Masking
 from nmfsep.separation.masks.binary import binary
 from nmfsep.separation.masks.ratio import ratio
 from nmfsep.separation.stems import Model, render, with_power
@@ -21,7 +22,7 @@ def factors(length=3000, k=4, seed=1, dtype=np.float32):
 
 def rendered(samples, model, mask=None, threads=1):
     with Workers(threads) as workers:
-        pieces = list(render(samples, SIGNAL, model, mask or with_power(ratio, 1), workers))
+        pieces = list(render(samples, SIGNAL, model, Masking(mask or with_power(ratio, 1)), workers))
     return np.concatenate(pieces, axis=-1)
 
 

@@ -40,6 +40,10 @@ class Scene:
         Seconds between frames.
     seed : int
     threads : int or None
+    runs : int, default 4
+        Times that atoms are learned, where a grouping has several runs agree.
+    told : callable, optional
+        Called with the share of the grouping that is done.
     """
 
     Y: Matrix
@@ -49,6 +53,13 @@ class Scene:
     step: float
     seed: int = 0
     threads: int | None = None
+    runs: int = 4
+    told: Callable[[float], object] | None = None
+
+    def tell(self, share: float) -> None:
+        """Tell how much of the grouping is done, from 0 to 1."""
+        if self.told is not None:
+            self.told(share)
 
     def mono(self, spectra: Matrix) -> Matrix:
         """Return the means over channels of spectra (..., channels * bands)."""

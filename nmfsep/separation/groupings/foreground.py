@@ -33,10 +33,13 @@ def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: 
         Atoms for each stem of what stays; as many as for the other if not given.
     """
     behind = background(scene.Y, scene.step, span)
+    scene.tell(0.2)
     slow = scene.fit(behind[scene.sample], (still or atoms) * (stems - 1)).factors
+    scene.tell(0.5)
     owners = group(slow, scene, stems - 1)
     Zb = scene.follow(behind, slow.W)
     rest = np.maximum(scene.Y - Zb.T @ slow.W.T, 0)
+    scene.tell(0.6)
     fast = scene.fit(rest[scene.sample], atoms, run=1).factors
     Z = np.concatenate([Zb, scene.follow(rest, fast.W)])
     owners = np.concatenate([owners, np.full(atoms, stems - 1)])

@@ -1,28 +1,23 @@
 """Stems as groups of atoms that sound alike, agreed on by several runs.
 
 Features of atoms after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
-2009, with how noisy, how abrupt and how high an atom is. Every run errs elsewhere, so the stems of all runs are matched
-and the models added up: their masks are then about the mean of the masks, which errs less than most.
+2009, with how noisy, how abrupt and how high an atom is.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...nmf.factors import Factors
 from ...nmf.starts.kmeans import plus_plus
-from ..semantic import semantic
-from . import ROUNDS, Atoms, Scene
+from . import Atoms, Scene
+from .consensus import consensus, weights_of
 
-RUNS = ("semantic", "random", "semantic", "random")  # starts that err in different ways
 MELS, CEPSTRUM = 40, 13
 TOP = 11025.0  # hertz, up to which timbre is heard
 QUIET = 1e-4  # of a template's loudest band, -80 dB
 ABOUT = 0.3  # weight of what is not cepstrum
-LOUD = 0.5  # power of an atom's level by which it counts
 TRIES, TURNS = 20, 50  # of k-means
 
 Features = NDArray[np.float64]
@@ -38,27 +33,13 @@ def timbre(scene: Scene, stems: int, atoms: int) -> Atoms:
     atoms : int
         For each stem.
     """
-    learned = [_learn(scene, start, run, stems * atoms) for run, start in enumerate(RUNS)]
-    owners = [group(factors, scene, stems, run) for run, factors in enumerate(learned)]
-    owners = agree(learned, owners, stems)
-    Z = [scene.follow(scene.Y, factors.W) / len(RUNS) for factors in learned]
-    return Atoms(np.concatenate([factors.W for factors in learned], axis=1), np.concatenate(Z), np.concatenate(owners))
-
-
-def _learn(scene: Scene, start: str, run: int, atoms: int) -> Factors:
-    Yt = scene.Y[scene.sample]
-    if start != "semantic":
-        return scene.fit(Yt, atoms, start, run).factors
-    rng = np.random.default_rng([scene.seed, run])
-    begin = semantic(Yt, atoms, rng, scene.frequencies, scene.merge)
-    return scene.fit(Yt, atoms, rounds=ROUNDS, W=begin.W, Z=begin.Z).factors
+    return consensus(scene, stems, atoms, group)
 
 
 def group(factors: Factors, scene: Scene, stems: int, run: int = 0) -> NDArray[np.intp]:
     """Return the group of each atom, by k-means on how they sound."""
-    levels = factors.W.sum(axis=0, dtype=np.float64) * factors.Z.sum(axis=1, dtype=np.float64)
-    weights = np.maximum(levels, 1e-9 * levels.max(initial=1e-30)) ** LOUD
-    return weighted_kmeans(features(factors, scene), stems, weights, np.random.default_rng([scene.seed, run]))
+    rng = np.random.default_rng([scene.seed, run])
+    return weighted_kmeans(features(factors, scene), stems, weights_of(factors), rng)
 
 
 def features(factors: Factors, scene: Scene) -> Features:
@@ -109,24 +90,3 @@ def weighted_kmeans(
         if spread < least:
             best, least = nearest, spread
     return best
-
-
-def agree(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
-    """Return the owners of each run's atoms with the stems numbered as in the first: by how alike their models are."""
-
-    def products(a: int, b: int) -> NDArray[np.float64]:
-        each = (learned[a].W.T @ learned[b].W) * (learned[a].Z @ learned[b].Z.T)
-        left, right = (owners[run][:, None] == np.arange(stems) for run in (a, b))
-        return np.asarray(left.T @ each @ right, np.float64)
-
-    lengths = [np.sqrt(np.maximum(np.diag(products(run, run)), 1e-30)) for run in range(len(learned))]
-    matched = [owners[0]]
-    for run in range(1, len(learned)):
-        alike = products(0, run) / np.outer(lengths[0], lengths[run])
-        number = np.empty(stems, np.intp)
-        for _ in range(stems):  # the most alike first
-            first, mine = np.unravel_index(int(alike.argmax()), alike.shape)
-            number[mine] = first
-            alike[first], alike[:, mine] = -1, -1
-        matched.append(number[owners[run]])
-    return matched

@@ -1,0 +1,122 @@
+"""What shares the mixture out among the stems, beyond one mask for each channel."""
+
+import numpy as np
+import pytest
+
+import nmfsep
+from nmfsep import STFT, Audio, Factors, memory, separate
+from nmfsep.errors import UsageError
+from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.separation.filters import Consistent, Masking
+from nmfsep.separation.masks.mwf import MultichannelWiener, learn, solve
+from nmfsep.separation.masks.ratio import ratio
+from nmfsep.separation.stems import Model, render, with_power
+from nmfsep.settings import Settings
+
+SIGNAL = STFT(256)
+MASK = with_power(ratio, 1)
+
+
+def rendered(samples, model, filter, threads=1):
+    with Workers(threads) as workers:
+        return np.concatenate(list(render(samples, SIGNAL, model, filter, workers)), axis=-1)
+
+
+@pytest.fixture
+def scene():
+    """Two stems of noise in turn-taking bands, one left, one right, and a model that tells them apart only roughly."""
+    rng = np.random.default_rng(0)
+    length = 6000
+    stems = rng.normal(0, 0.1, (2, 1, length)) * np.array([[[0.95], [0.3]], [[0.3], [0.95]]])
+    stems = stems.astype(np.float32)
+    X = [np.abs(SIGNAL.forward(Audio(stem, 8000)).values[0]) for stem in stems]
+    W = np.stack([x.mean(axis=1) for x in X], axis=1).astype(np.float32)
+    Z = np.stack([x.mean(axis=0) for x in X]).astype(np.float32)
+    Z[0, ::2] *= 3
+    Z[1, 1::2] *= 3
+    return stems.sum(axis=0), stems, Model([Factors(W, Z)], [[0], [1]])
+
+
+def error(found, true):
+    return float(np.square(found - true).sum() / np.square(true).sum())
+
+
+def test_where_stems_are_tells_them_apart(scene):
+    mixture, stems, model = scene
+    with Workers(2) as workers:
+        filter = learn(mixture, SIGNAL, model, workers)
+        again = learn(mixture, SIGNAL, model, workers)
+    plain, wiener = rendered(mixture, model, Masking(MASK)), rendered(mixture, model, filter)
+    np.testing.assert_allclose(wiener.sum(axis=0), mixture, atol=1e-6)
+    assert error(wiener, stems) < 0.3 * error(plain, stems)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(filter.covariances, again.covariances, strict=True))
+    np.testing.assert_array_equal(wiener, rendered(mixture, model, filter, threads=2))
+
+
+def test_level_changes_nothing_but_the_level(scene):
+    mixture, _, model = scene
+    soft = Model([Factors(each.W, each.Z / 1024) for each in model.factors], model.groups)
+    with Workers(1) as workers:
+        loud = rendered(mixture, model, learn(mixture, SIGNAL, model, workers))
+        quiet = rendered(mixture / 1024, soft, learn(mixture / 1024, SIGNAL, soft, workers))
+    np.testing.assert_allclose(quiet * 1024, loud, atol=1e-6)
+
+
+def test_the_closed_inverse_is_that_of_any_number_of_channels():
+    rng = np.random.default_rng(1)
+    for channels in (2, 3):
+        root = rng.normal(size=(channels, channels, 4, 5)) + 1j * rng.normal(size=(channels, channels, 4, 5))
+        A = np.einsum("abtf,cbtf->actf", root, root.conj()).astype(np.complex64)
+        b = rng.normal(size=(channels, 4, 5)).astype(np.complex64)
+        np.testing.assert_allclose(np.einsum("abtf,btf->atf", A, solve(A, b)), b, atol=2e-3)
+
+
+def test_silence_stays_silence(scene):
+    _, _, model = scene
+    silent = np.zeros((2, 6000), np.float32)
+    with Workers(1) as workers:
+        assert not rendered(silent, model, learn(silent, SIGNAL, model, workers)).any()
+
+
+def test_without_covariances_it_is_the_wiener_mask(scene):
+    mixture, _, model = scene
+    plain = rendered(mixture, model, Masking(with_power(ratio, 2)))
+    np.testing.assert_allclose(rendered(mixture, model, MultichannelWiener()), plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_consistent_masks_do_not_depend_on_the_blocks(scene, monkeypatch, rounds):
+    mixture, _, model = scene
+    filter = Consistent(MASK, SIGNAL, rounds)
+    whole = rendered(mixture, model, filter)
+    np.testing.assert_allclose(whole.sum(axis=0), mixture, atol=1e-6)
+    assert not np.allclose(whole, rendered(mixture, model, Masking(MASK)), atol=1e-4)
+    monkeypatch.setattr(memory, "BLOCK", 1)
+    monkeypatch.setattr(memory, "SHORTEST", 7)
+    np.testing.assert_allclose(rendered(mixture, model, filter, threads=2), whole, atol=2e-6)
+
+
+def test_a_round_makes_stems_more_consistent(scene):
+    mixture, _, model = scene
+    with_rounds = [rendered(mixture, model, Consistent(MASK, SIGNAL, rounds)) for rounds in (0, 5)]
+    S = SIGNAL.forward_block(mixture[:1], 0, SIGNAL.n_frames(mixture.shape[1]))[0]
+
+    def distance(rounds):
+        """How far the masked mixture is from the transform of any sound, inside."""
+        (bins,) = next(Consistent(MASK, SIGNAL, rounds)(S[None], model, slice(0, len(S))))
+        heard = SIGNAL.transform(SIGNAL.inverse_block(bins[None]))[0]
+        return np.square(np.abs(heard - bins)[30:-30]).sum()
+
+    assert distance(5) < 0.8 * distance(0)
+    assert not np.array_equal(*with_rounds)
+
+
+def test_what_has_no_shares_or_no_second_channel_is_told():
+    with pytest.raises(UsageError, match="no shares"):
+        Settings(mask="mwf", consistency=1)
+    with pytest.raises(UsageError, match="has no power"):
+        Settings(mask="mwf", mask_power=2.0)
+    audio = Audio(np.random.default_rng(0).normal(0, 0.1, (1, 4000)).astype(np.float32), 8000)
+    mono, plain = (separate(audio, 2, n_fft=256, mask=mask).samples for mask in ("mwf", "ratio"))
+    np.testing.assert_array_equal(mono, plain)
+    assert nmfsep.separate(audio, 2, n_fft=256, consistency=2).samples.shape == mono.shape
