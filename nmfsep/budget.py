@@ -97,15 +97,15 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
     threads = settings.threads or os.cpu_count() or 1
     length, stems = length_of(source, output) or 0, len(arrange(settings, known.labels if known else ()).names)
-    views = _views(source, settings, known)
+    views, beyond = _views(source, settings, known), memory.filtering(settings, threads)
     if isinstance(known, Saved):
-        return memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
+        return beyond + memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
     if known is not None:
         moved, extra = known.moves(settings), sum(cue.matrices for cue in known.cues)
-        return memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
+        return beyond + memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return memory.estimate(
+    return beyond + memory.estimate(
         settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings)
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UsageError
+from .registry import SPATIAL_MASKS
 from .settings import Settings
 
 BASE = 45 << 20  # the interpreter with its libraries
@@ -151,6 +152,12 @@ def model_size(
         k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1
         size += 4 * k * (frames * apart + bins * channels)
     return size
+
+
+def filtering(settings: Settings, threads: int) -> int:
+    """Return what sharing the mixture out takes beyond one mask for each stem."""
+    several = settings.mask in SPATIAL_MASKS or settings.consistency > 0
+    return 4 * 8 * (threads + 1) * BLOCK if several else 0
 
 
 def block_frames(stems: int, channels: int, bins: int) -> int:

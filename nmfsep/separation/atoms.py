@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from .choice import MOST, RULER, SHORTEST, STRETCH, Choice, choose
 from .groupings import FOLLOWING, ROUNDS, Atoms, Scene
 from .lift import lift
 from .modelling import FITTING
-from .stages import Stages, Told
+from .stages import Stages
 
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
@@ -67,7 +69,7 @@ def most_atoms(settings: Settings) -> int:
 
 
 def find(
-    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Told | None = None
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
 ) -> tuple[Choice, Grouped | None]:
     """Choose how to separate a mixture, and find the atoms where they are grouped.
 

@@ -24,16 +24,15 @@ def rendered(samples, model, filter, threads=1):
 
 @pytest.fixture
 def scene():
-    """Two stems of noise in turn-taking bands, one left, one right, and a model that tells them apart only roughly."""
+    """Two stems of noise that comes and goes, one left, one right, and what their levels say of them."""
     rng = np.random.default_rng(0)
     length = 6000
-    stems = rng.normal(0, 0.1, (2, 1, length)) * np.array([[[0.95], [0.3]], [[0.3], [0.95]]])
+    level = np.repeat(rng.random((2, 1, length // 300)) ** 3, 300, axis=2)
+    stems = rng.normal(0, 0.2, (2, 1, length)) * level * np.array([[[0.95], [0.3]], [[0.3], [0.95]]])
     stems = stems.astype(np.float32)
     X = [np.abs(SIGNAL.forward(Audio(stem, 8000)).values[0]) for stem in stems]
     W = np.stack([x.mean(axis=1) for x in X], axis=1).astype(np.float32)
-    Z = np.stack([x.mean(axis=0) for x in X]).astype(np.float32)
-    Z[0, ::2] *= 3
-    Z[1, 1::2] *= 3
+    Z = np.stack([x.sum(axis=0) / x.mean(axis=1).sum() for x in X]).astype(np.float32)
     return stems.sum(axis=0), stems, Model([Factors(W, Z)], [[0], [1]])
 
 
@@ -48,7 +47,7 @@ def test_where_stems_are_tells_them_apart(scene):
         again = learn(mixture, SIGNAL, model, workers)
     plain, wiener = rendered(mixture, model, Masking(MASK)), rendered(mixture, model, filter)
     np.testing.assert_allclose(wiener.sum(axis=0), mixture, atol=1e-6)
-    assert error(wiener, stems) < 0.3 * error(plain, stems)
+    assert error(wiener, stems) < 0.5 * error(plain, stems)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(filter.covariances, again.covariances, strict=True))
     np.testing.assert_array_equal(wiener, rendered(mixture, model, filter, threads=2))
 

@@ -55,7 +55,8 @@ def together(factors: Factors, scene: Scene) -> Costs:
     z = np.sqrt(factors.Z.astype(np.float64))
     z -= z.mean(axis=1, keepdims=True)
     z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    return 1 - np.maximum(0, z @ z.T)
+    costs: Costs = 1 - np.maximum(0, z @ z.T)
+    return costs
 
 
 def struck(factors: Factors, scene: Scene) -> Costs:
@@ -63,7 +64,8 @@ def struck(factors: Factors, scene: Scene) -> Costs:
     rise = np.maximum(0, np.diff(np.sqrt(factors.Z.astype(np.float64)), axis=1, prepend=0, append=0))
     rise = rise[:, 1:-1] + (rise[:, :-2] + rise[:, 2:]) / 2  # a frame sooner or later is no other time
     rise /= np.maximum(np.linalg.norm(rise, axis=1, keepdims=True), 1e-12)
-    return 1 - rise @ rise.T
+    costs: Costs = 1 - rise @ rise.T
+    return costs
 
 
 def loss(factors: Factors, scene: Scene) -> Costs:
@@ -115,7 +117,8 @@ def place(factors: Factors, scene: Scene) -> Costs:
     weights /= max(float(weights.sum()), 1e-30)
     width = weights @ np.square(centres - weights @ centres)
     known = np.square(centres[:, None] - centres) / (spread[:, None] + spread + BLUR**2)
-    return width / (width + BLUR**2) * np.minimum(1, known / 4)
+    costs: Costs = width / (width + BLUR**2) * np.minimum(1, known / 4)
+    return costs
 
 
 CUES: dict[Callable[[Factors, Scene], Costs], float] = {

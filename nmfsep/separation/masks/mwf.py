@@ -24,6 +24,7 @@ from .ratio import ratio
 
 STEPS = 2
 POWER = 2.0  # of the ratio masks that the first variances come from
+AT_ONCE = 16  # blocks measured before their sums are added up, in order
 FLOOR = 1e-5  # of the mean variance of the channels, added to that of each
 
 Covariance = NDArray[np.complexfloating[Any, Any]]
@@ -112,10 +113,13 @@ def learn(samples: Samples, stft: STFT, model: Model, workers: Workers) -> Multi
         outer = np.stack([[(y * z.conj()).sum(axis=1, dtype=np.complex128) for z in stems] for y in stems])
         return outer, np.square(np.abs(stems)).mean(axis=0).sum(axis=1, dtype=np.float64)
 
+    shape, starts = (model.stems, stft.bins), range(0, frames, size)
     for _ in range(STEPS):
-        found = workers.map(measured, range(0, frames, size))
-        outer = np.sum([each for each, _ in found], axis=0)
-        energy = np.sum([each for _, each in found], axis=0)
+        outer, energy = np.zeros((len(samples), len(samples), *shape), np.complex128), np.zeros(shape)
+        for first in range(0, len(starts), AT_ONCE):
+            for product, square in workers.map(measured, starts[first : first + AT_ONCE]):
+                outer += product
+                energy += square
         covariance = (outer / np.where(energy > 0, energy, 1)).astype(np.complex64)
         filter = replace(filter, covariances=(*filter.covariances, covariance))
     return filter
