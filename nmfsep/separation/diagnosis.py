@@ -76,7 +76,7 @@ class Diagnosis:
     bleed : list of list of float
         As in Portrait, without a residual.
     hints : list of str
-        Empty where a dictionary or a preset says what the stems are.
+        Empty where a dictionary, a preset or groups say what the stems are.
     """
 
     stems: list[dict[str, Any]]
@@ -92,7 +92,8 @@ def diagnose(separation: Separation, names: Sequence[str], sample_rate: int) -> 
     portrait = portray(merged)
     rows = descriptors(portrait, names[: len(portrait.Z)], separation.stft, sample_rate)
     rows += [{}] * (len(names) - len(rows))
-    told = [] if separation.labels or separation.settings.preset else hints(portrait, names)
+    said = separation.labels or separation.settings.preset or separation.settings.group
+    told = [] if said else hints(portrait, names)
     return Diagnosis(rows, np.round(portrait.bleed, 3).tolist(), told)
 
 

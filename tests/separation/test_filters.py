@@ -47,7 +47,7 @@ def test_where_stems_are_tells_them_apart(scene):
         again = learn(mixture, SIGNAL, model, workers)
     plain, wiener = rendered(mixture, model, Masking(MASK)), rendered(mixture, model, filter)
     np.testing.assert_allclose(wiener.sum(axis=0), mixture, atol=1e-6)
-    assert error(wiener, stems) < 0.5 * error(plain, stems)
+    assert error(wiener, stems) < 0.7 * error(plain, stems)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(filter.covariances, again.covariances, strict=True))
     np.testing.assert_array_equal(wiener, rendered(mixture, model, filter, threads=2))
 
@@ -77,9 +77,9 @@ def test_silence_stays_silence(scene):
         assert not rendered(silent, model, learn(silent, SIGNAL, model, workers)).any()
 
 
-def test_without_covariances_it_is_the_wiener_mask(scene):
+def test_without_covariances_it_is_the_ratio_mask(scene):
     mixture, _, model = scene
-    plain = rendered(mixture, model, Masking(with_power(ratio, 2)))
+    plain = rendered(mixture, model, Masking(MASK))
     np.testing.assert_allclose(rendered(mixture, model, MultichannelWiener()), plain, atol=1e-6)
 
 

@@ -82,8 +82,8 @@ def loss(factors: Factors, scene: Scene) -> Costs:
     determinant = products * np.maximum(0, 1 - spectra**2) * np.maximum(0, 1 - times**2)
     root = np.sqrt(np.maximum(0, trace**2 - 4 * determinant))
     second = 2 * determinant / np.maximum(trace + root, 1e-300)  # without cancellation
-    lost: Costs = second / np.maximum(np.minimum(energy[:, None], energy), 1e-300)
-    return lost
+    costs: Costs = second / np.maximum(np.minimum(energy[:, None], energy), 1e-300)
+    return costs
 
 
 def pitch(factors: Factors, scene: Scene) -> Costs:
@@ -92,7 +92,7 @@ def pitch(factors: Factors, scene: Scene) -> Costs:
     found = [find_pitch(spectrum, scene.frequencies) for spectrum in spectra]
     notes = np.array([np.nan if each is None else each.midi for each in found])
     none = np.isnan(notes)
-    apart = np.minimum(1, np.abs(notes[:, None] - notes) / FAR)
+    apart: Costs = np.minimum(1, np.abs(notes[:, None] - notes) / FAR)
     apart[none[:, None] & none] = 0
     apart[none[:, None] ^ none] = 1
     return apart
