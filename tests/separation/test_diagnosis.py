@@ -67,13 +67,16 @@ def test_stems_are_described_by_pitch_stroke_time_and_side():
     assert hat["activity"] < 0.2
     assert (note["pan"], hat["pan"]) == (0, -0.5)
     assert 3500 < hat["centroid"] < 4800
+    assert 0 < note["centre"] < 1000 < 300 * 10 < hat["centre"] < 4100
 
 
 def test_mono_has_no_pan_and_silence_no_figures():
     given = model([comb(220), np.zeros(513)], [held(), np.zeros(FRAMES)])
     note, nothing = descriptors(portray(given), ["a", "b"], STFT_, RATE)
     assert note["pan"] is None
-    assert nothing == {"pitch": None, "centroid": 0.0, "percussiveness": 0.0, "activity": 0.0, "pan": None}
+    assert nothing == {
+        "pitch": None, "centroid": 0.0, "centre": 0.0, "percussiveness": 0.0, "activity": 0.0, "pan": None
+    }  # fmt: skip
 
 
 def test_stems_that_differ_need_no_hint():
