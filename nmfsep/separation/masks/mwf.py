@@ -3,8 +3,8 @@
 Each stem is taken for a Gaussian vector over the channels, with a variance for each frame and bin and a spatial
 covariance for each bin, as in Duong, Vincent & Gribonval, "Under-determined reverberant audio source separation using a
 full-rank spatial covariance model", IEEE TASLP 18(7), 2010. Variances begin with the stems that ratio masks give, and
-STEPS of expectation and maximisation follow, in each of which both are measured from the stems of the step before.
-Covariances are shrunk towards that of a stem that is everywhere, since they were measured from stems that bleed.
+STEPS of expectation and maximisation follow, in each of which both are measured from the stems of the step before. More
+steps make what is right better and what is wrong worse.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from ..stems import Model
 from .ratio import ratio
 
 STEPS = 1
-SHRUNK = 0.1  # share of the covariances that is that of a stem everywhere
 POWER = 1.0  # of the ratio masks that the first variances come from
 AT_ONCE = 16  # blocks measured before their sums are added up, in order
 FLOOR = 1e-5  # of the mean variance of the channels, added to that of each
@@ -122,8 +121,6 @@ def learn(samples: Samples, stft: STFT, model: Model, workers: Workers) -> Multi
             for product, square in workers.map(measured, starts[first : first + AT_ONCE]):
                 outer += product
                 energy += square
-        covariance = (1 - SHRUNK) * outer / np.where(energy > 0, energy, 1)
-        for channel in range(len(samples)):
-            covariance[channel, channel] += SHRUNK
+        covariance = outer / np.where(energy > 0, energy, 1)
         filter = replace(filter, covariances=(*filter.covariances, covariance.astype(np.complex64)))
     return filter
