@@ -16,7 +16,7 @@ from ..settings import OutputSettings, Settings
 from . import console
 from .findings import Finding, KnownTemplates, SoundFinding
 from .inspect_model import SavedModel
-from .options import GROUPS, Command, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .options import GROUPS, RACE, Command, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
 
 GROUPS |= {"plot": "Output", "audition": "Output"}
 ANALYSIS = (
@@ -119,7 +119,12 @@ KINDS: dict[str, Kind] = {
 
 @click.command("inspect", cls=Command, epilog="Example: nmfsep inspect song.wav -k 4")
 @click.argument("path", metavar="FILE", type=click.Path())
-@knobs(Settings, ANALYSIS, components={"default": None, "show_default": False, "help": "Components to look for."})
+@knobs(
+    Settings,
+    ANALYSIS,
+    components={"default": None, "show_default": False, "help": "Components to look for."},
+    restarts={"help": RACE},
+)
 @knobs(OutputSettings, STRETCH)
 @click.option(
     "--plot", type=click.Path(), metavar="PNG", envvar="NMFSEP_PLOT", help="Draw spectrogram, W, Z and masks."

@@ -99,6 +99,9 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
     return decorate
 
 
+RACE = "Starts that run a short race, the best going on; all but the first are random."  # where atoms are not grouped
+
+
 def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, Any]:
     """Return values for Settings, once the model has all that was asked for; `hint` says how to give -k."""
     from ..nmf.models import has_levels, require_options, require_parts
