@@ -377,7 +377,7 @@ def test_every_field_of_the_settings_is_heeded_or_refused(one):
     plain = separate(MIXTURE, dictionary=one, max_iter=30, tol=0.0).samples
     other = {
         "divergence": 2, "solver": "mu", "max_iter": 9, "tol": 1.0, "time_limit": 0.0, "sparsity": 5.0, "n_fft": 512,
-        "mask": "binary", "mask_power": 1.0, "residual": "rest", "free": 2, "adapt": 0.5,
+        "mask": "binary", "mask_power": 1.0, "consistency": 1, "residual": "rest", "free": 2, "adapt": 0.5,
         "group": ("all=rest",),
     }  # fmt: skip
     refused = {name for given, _ in REFUSED for name in given} - set(other)
