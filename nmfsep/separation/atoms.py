@@ -41,11 +41,14 @@ class Grouped:
         The atoms of each stem, loudest first.
     fit : Fit
         What is known of how they were found: the divergence from the sampled frames, of one component and of all.
+    runs : int
+        As those of Atoms.
     """
 
     factors: list[Factors]
     groups: list[list[int]]
     fit: Fit
+    runs: int = 1
 
 
 def may_group(settings: Settings) -> bool:
@@ -169,7 +172,7 @@ def grouped(
     groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
     losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
     fit = Fit(Factors(stacked, atoms.Z), losses, (0, ROUNDS), ROUNDS, False, "mue")
-    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit)
+    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit, atoms.runs)
 
 
 def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:

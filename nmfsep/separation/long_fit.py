@@ -172,10 +172,11 @@ def _atoms(
     """Return what was chosen, and the separation where it is one into stems of several atoms, found on stretches."""
     stft = STFT(settings.n_fft, settings.hop, settings.window)
     stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
-    for _ in stream.pieces():  # a first pass, after which length and exponent are known
-        pass
-    stream.settle()
-    (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN)
+    while True:
+        expected = stream.length
+        (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN)
+        if not stream.settle() and stream.length == expected:
+            break  # else length or exponent were known only afterwards
     scale, floor = _settle(rows, rows.shape[1], 1.0)
     X = np.ascontiguousarray(rows.T)
     choice: Choice | None = None
@@ -193,7 +194,7 @@ def _atoms(
     if grouped is None:
         return choice, None
     W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
-    templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W), bands_of(stft.bins))
+    templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W), bands_of(stft.bins), grouped.runs)
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
     stages.at(0, 1.0, grouped.fit.losses[-1])
     told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
@@ -254,8 +255,9 @@ def _solving(
     k = len(templates[0].Wt)
     apart = stream.channels if guided and settings.channels == "joint" else 1
     bins = templates[0].known
-    # compiled loops know no penalties, and nothing of them is needed for coordinate descent
-    kernels = blocked if settings.sparsity or measure.beta == 2 else choose(bins, count * apart, k, measure, ONCE)
+    # compiled loops know no penalties, and nothing of them is needed for coordinate descent or atoms
+    plain = settings.sparsity or measure.beta == 2 or templates[0].bands is not None
+    kernels = blocked if plain else choose(bins, count * apart, k, measure, ONCE)
     kept = [np.empty((count, apart, k), np.float32) for _ in templates] if keep else []
     problem = Problem(measure, sparsity=settings.sparsity)
     return Solving(templates, groups, stream.channels, settings.channels, guided, problem, kernels, kept=kept)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..nmf.activations import solve
+from ..nmf.activations import solve, solve_each
 from ..nmf.factors import Factors, Matrix
 from ..nmf.kernels.workers import Workers
 from ..nmf.problem import Problem
@@ -34,7 +34,9 @@ class Templates:
     known : int
         Rows of X that count, the others being unknown to the templates.
     bands : Bands, optional
-        What the activations are solved on, X and the templates merged; bins if not given.
+        Of atoms: what the activations are solved on, X and the templates merged.
+    runs : int, default 1
+        Of atoms: in how many equal parts each explains all of X, the model being their mean.
     """
 
     Wt: Matrix
@@ -42,6 +44,17 @@ class Templates:
     floor: np.float32
     known: int
     bands: Bands | None = None
+    runs: int = 1
+
+    def solve(self, rows: Matrix, problem: Problem, kernels: ModuleType) -> Matrix:
+        """Return the activations of rows of X, (any, templates)."""
+        Xt, Wt = self.seen(rows) / self.scale, self.seen(self.Wt)
+        np.maximum(Xt, self.floor, out=Xt)
+        if self.bands is None:
+            alone = Workers(1)  # blocks run side by side already
+            return solve(Xt, Wt, problem, kernels, alone) * self.scale
+        Z = solve_each(Xt, Wt.reshape(self.runs, -1, Wt.shape[1]))
+        return Z.swapaxes(0, 1).reshape(len(Xt), -1) * (self.scale / np.float32(self.runs))
 
     def seen(self, rows: Matrix) -> Matrix:
         """Return what is solved of rows of X or of Wt, (any, rows), contiguous."""
@@ -103,15 +116,11 @@ class Solving:
 
     def at(self, start: int, stop: int, mixture: Bins) -> Model:
         """Return the model of frames start to stop; `mixture` is the mixture there, (channels, frames, bins)."""
-        alone = Workers(1)  # blocks run side by side already
         factors: list[Factors] = []
         for index, (own, part) in enumerate(zip(self.templates, views(mixture, self.mode), strict=True)):
             X = np.abs(part).swapaxes(0, 1)
             rows = X.reshape(-1, X.shape[-1]) if self.apart else X.reshape(len(X), -1)
-            Xt, Wt = own.seen(rows) / own.scale, own.seen(own.Wt)
-            np.maximum(Xt, own.floor, out=Xt)
-            Zt = solve(Xt, Wt, self.problem, self.kernels, alone) * own.scale
-            Zt = Zt.reshape(len(X), -1, len(Wt))
+            Zt = own.solve(rows, self.problem, self.kernels).reshape(len(X), -1, len(own.Wt))
             if self.kept:
                 self.kept[index][start:stop] = Zt
             factors += self._factors(own.Wt, Zt)

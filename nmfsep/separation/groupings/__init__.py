@@ -103,8 +103,11 @@ class Atoms:
     Z : ndarray, shape (atoms, frames)
     owners : ndarray, shape (atoms,)
         The stem of each.
+    runs : int
+        Equal parts of the atoms, each of which explains all of the mixture; what they make of it is averaged.
     """
 
     W: Matrix
     Z: Matrix
     owners: NDArray[np.intp]
+    runs: int = 1

@@ -39,7 +39,8 @@ def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
         Z.append(scene.follow(scene.Y, learned[-1].W) / scene.runs)
         scene.tell((run + 1) / scene.runs)
     owners = agree(learned, [group(factors, scene, stems, run) for run, factors in enumerate(learned)], stems)
-    return Atoms(np.concatenate([factors.W for factors in learned], axis=1), np.concatenate(Z), np.concatenate(owners))
+    W = np.concatenate([factors.W for factors in learned], axis=1)
+    return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs)
 
 
 def _learn(scene: Scene, start: str, run: int, atoms: int) -> Factors:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...nmf.factors import Matrix
 from ...settings import Settings
 from ...signal.stft import STFT
 from ..atoms import ATOMS, Grouped, grouped, scene_of
 from ..bands import bands_of
-from ..groupings import Atoms
 from ..groupings.foreground import SPAN, foreground
 
 LONG, STILL = 4.0, 4  # seconds for which a noise stays, and its atoms
@@ -26,5 +27,5 @@ def noise(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Groupe
 def _split(X: Matrix, stft: STFT, sample_rate: int, settings: Settings, span: float, still: int) -> Grouped:
     scene = scene_of(X, stft, sample_rate, settings)
     found = foreground(scene, 2, ATOMS, span, still)
-    atoms = Atoms(found.W, found.Z, 1 - found.owners)  # the foreground first
+    atoms = replace(found, owners=1 - found.owners)  # the foreground first
     return grouped(atoms, X, bands_of(stft.bins), scene.sample, 2, ordered=False)
