@@ -11,6 +11,7 @@ import contextlib
 import logging
 import operator
 import socket
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from .processes import Lost
 T = TypeVar("T")
 C = TypeVar("C")
 R = TypeVar("R")
+LONGEST_GREETING = 1 << 20  # bytes; a scheduler's has some two hundred
 
 
 class Cluster:
@@ -53,7 +55,7 @@ class Cluster:
         Raises
         ------
         UsageError
-            Dask is not installed, no scheduler answers, or it has no workers.
+            Dask is not installed, no scheduler answers, something else does, or it has no workers.
         """
         try:
             from distributed import Client
@@ -84,7 +86,18 @@ class Cluster:
             self._client.close(timeout=self.patience)
 
     def _knock(self) -> None:
-        """Raise OSError or ValueError where nobody listens, which Dask would find out only after a long time."""
+        """Raise an error where no scheduler listens, which Dask would find out late or by running out of memory.
+
+        A scheduler begins with the length of a short message about itself, eight bytes in the machine's order. Letters,
+        with which servers of other kinds greet, make a number beyond all bounds, and some wait in silence to be asked.
+
+        Raises
+        ------
+        OSError, ValueError
+            Nobody listens, or the address is none.
+        UsageError
+            Something else than a scheduler does.
+        """
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
             raise ValueError(f"{self.address!r} is not such as tcp://head:8786")
@@ -92,7 +105,11 @@ class Cluster:
         waits = False
         while True:
             try:
-                return socket.create_connection((parts.hostname, parts.port), self.patience).close()
+                with socket.create_connection((parts.hostname, parts.port), self.patience) as connection:
+                    if parts.scheme == "tcp" and not _greets(connection, max(0.1, deadline - time.monotonic())):
+                        message = f"what listens at {self.address!r} is no scheduler of Dask"
+                        raise UsageError(message, "give its address, such as tcp://head:8786")
+                return
             except ConnectionRefusedError:  # the machine is there; the scheduler may be about to start
                 if time.monotonic() >= deadline:
                     raise
@@ -153,6 +170,17 @@ class Cluster:
                 level = pairs + level[len(level) // 2 * 2 :]
             total: R = _result(level[0])
             return total
+
+
+def _greets(connection: socket.socket, patience: float) -> bool:
+    """Whether what listens begins as a scheduler does, within so many seconds."""
+    connection.settimeout(patience)
+    try:
+        with connection.makefile("rb") as stream:
+            begin = stream.read(8)
+    except OSError:
+        return False
+    return len(begin) == 8 and int.from_bytes(begin, sys.byteorder) < LONGEST_GREETING
 
 
 def _result(future: Any) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +112,26 @@ def test_a_scheduler_that_does_not_answer_is_waited_for_and_not_for_ever():
     ):
         pass
     assert said == ["waiting up to 0 s for the scheduler at 'tcp://127.0.0.1:1'"]
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"", b"short", None])
+def test_what_is_no_scheduler_is_told_from_one(greeting: bytes | None):
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                if greeting is None:
+                    connection.recv(1)  # waits to be asked
+                else:
+                    connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(UsageError, match=f"what listens at '{address}' is no scheduler"):
+            nmfsep_cluster.Cluster(address, patience=0.5).__enter__()
+        assert time.monotonic() - began < 2
 
 
 def test_remote_files_are_read_wherever_the_work_is_done(cli: Cli, song: Path, cluster: Cluster):
