@@ -1,6 +1,7 @@
 # Everything runs in .venv, which the first target that needs it makes.
 PYTHON ?= python3.11
 BIN := .venv/bin
+HOURS ?= 1
 
 .PHONY: demo test lint bench bench-scale sample-audio lecture clean
 .DELETE_ON_ERROR:
@@ -21,8 +22,9 @@ bench: .venv/tested
 	$(BIN)/python tests/benchmarks/table.py
 	$(BIN)/python tests/benchmarks/growth.py
 
+# make bench-scale HOURS="1 10" measures files of these lengths; ROWS="jobs cluster" only these rows.
 bench-scale: .venv/tested
-	$(BIN)/python tests/benchmarks/scale.py
+	$(BIN)/python tests/benchmarks/scale.py $(ROWS) --hours $(HOURS)
 
 sample-audio: .venv/tested
 	$(BIN)/python sample_audio/make.py

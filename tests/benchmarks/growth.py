@@ -7,13 +7,13 @@ and not of how soon a fit is done.
 """
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from measure import nmfsep
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- make bench writes growth from here -->\n", "<!-- growth to here -->\n"
@@ -23,13 +23,6 @@ STEMS = (2, 8, 32, 128)
 CHANNELS = (1, 2, 6)
 MINUTE = 60
 ITERATIONS = 100
-# in a small process of its own: what the parent of a process had in memory counts towards the peak of the child
-MEASURE = """
-import resource, subprocess, sys, time
-began = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 
 
 def piece(path, seconds, channels):
@@ -50,12 +43,10 @@ def piece(path, seconds, channels):
 
 def run(path, components, folder):
     """Return wall seconds and peak megabytes of one split."""
-    command = [sys.executable, "-m", "nmfsep", "split", str(path), "-k", str(components), "-o", str(folder), "-q"]
-    command += ["--force", "--max-iter", str(ITERATIONS), "--tol", "0"]
-    measured = subprocess.run([sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True)
+    options = ("--force", "--max-iter", ITERATIONS, "--tol", 0)
+    taken = nmfsep("split", path, "-k", components, "-o", folder, "-q", *options)
     shutil.rmtree(folder)
-    seconds, kilobytes = measured.stdout.split()
-    return float(seconds), float(kilobytes) / 1024
+    return taken.wall, taken.memory
 
 
 def rows(what, values, measure):

@@ -1,32 +1,14 @@
-"""Measure files of any length: python tests/benchmarks/long.py [HOURS...], 0.1 and 1 if none are given.
+"""Rows of `scale.py` about long files, which stay on disk: memory, time, and how good their templates are.
 
-A piece of some minutes is repeated on disk. For each length and for one and two channels, `split -k 4` runs as a
-process of its own: its peak memory, processor and wall time. At ten minutes it is held against the fit to all frames in
-memory: the speed, and how far above the loss of the latter that of templates from a sample lies.
+A piece of some minutes is repeated on disk. What the stream does is held against the same in memory at ten minutes: the
+speed, and how far above the loss of templates fitted to all frames that of templates from a sample lies.
 """
-
-import os
-import resource
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from measure import ROOT, nmfsep
 
-from nmfsep import STFT, factorize
-from nmfsep.separation.long_fit import analyse_stream
-from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.spectra import magnitudes
-from nmfsep.settings import Settings
-from nmfsep.signal.disk import Stream
-from nmfsep.signal.read import Source
-
-ROOT = Path(__file__).parents[2]
 RATE, PIECE, COMPARED = 44100, 300, 600
-SPLIT = [sys.executable, "-m", "nmfsep", "split", "-k", "4", "-q"]
 POLISH = {"max_iter": 60, "tol": 0}  # of activations, so that only the templates differ
 
 
@@ -45,29 +27,63 @@ def piece(channels):
 
 
 def write(path, seconds, channels):
-    """Write a file of that length."""
+    """Write a file of that length; return it."""
     samples, left = piece(channels), round(seconds * RATE)
     with sf.SoundFile(path, "w", RATE, channels, "PCM_16", format="RF64") as file:
         while left > 0:
             file.write(samples[:left])
             left -= len(samples[:left])
+    return path
 
 
-def measured(path, *options):
-    """Return peak memory in MB, and processor and wall seconds, of one split in a process of its own."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        command = ["/usr/bin/time", "-f", "%M", *SPLIT, str(path), "-o", folder, *options]
-        done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
-        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return int(done.stderr.split()[-1]) / 1024, cpu, wall
+def split(path, *options):
+    """Return what separating a file takes."""
+    return nmfsep("split", path, "-k", 4, "-q", "-f", "-o", path.parent / "stems", *options)
+
+
+def hours(folder, lengths):
+    """Yield memory and time of files of so many hours, at the defaults and with one template a stem."""
+    path = folder / "long.wav"
+    for length in lengths:
+        for channels, name in ((1, "mono"), (2, "stereo")):
+            write(path, length * 3600, channels)
+            for kind, options in (("", ()), (" --fast", ("--fast",))):
+                taken, what = split(path, *options), f"{length:g} h {name}, -k 4{kind}"
+                yield f"{what}, peak memory", f"{taken.memory:.0f} MB", "≤ 700 MB"
+                share = f"1/{length * 3600 / taken.wall:.0f} of its duration"
+                took = f"{taken.wall:.0f} s, {taken.cpu:.0f} s of processors, {share}"
+                yield f"{what}, whole process", took, "≤ 1/60" if channels == 1 else ""
+
+
+def speed(folder):
+    """Yield the speed of a part at a time against that of all in memory, of the same file."""
+    for channels, name in ((1, "mono"), (2, "stereo")):
+        path = write(folder / "ten.wav", COMPARED, channels)
+        for kind, options in (("", ()), (" --fast", ("--fast",))):
+            memory, parts = (split(path, *options, "--max-memory", most) for most in ("4G", "300M"))
+            what = f"10 min {name}, -k 4{kind}, a part at a time against in memory"
+            yield f"{what}, wall time", f"{memory.wall / parts.wall:.2f}x", "≥ 0.7x"
+            yield f"{what}, processor time", f"{memory.cpu / parts.cpu:.2f}x", ""
+
+
+def loss(folder):
+    """Yield how far the loss over all frames lies above that of templates that were fitted to all of them."""
+    path = write(folder / "ten.wav", COMPARED, 1)
+    for name in ("kl", "frobenius", "is"):
+        yield f"10 min mono, {name}, loss above that of all frames", f"{above(path, name):.2%}", "≤ 2 %"
 
 
 def above(path, divergence):
-    """Return how far the loss over all frames lies above that of templates that were fitted to all of them."""
-    settings = Settings(components=4, divergence=divergence)
+    """Return how far the loss of templates from a sample of frames is above that of templates from all."""
+    from nmfsep import STFT, factorize
+    from nmfsep.separation.long_fit import analyse_stream
+    from nmfsep.separation.pipeline import analyse
+    from nmfsep.separation.spectra import magnitudes
+    from nmfsep.settings import Settings
+    from nmfsep.signal.disk import Stream
+    from nmfsep.signal.read import Source
+
+    settings = Settings(components=4, atoms=1, divergence=divergence)
     with Source(path) as source:
         audio, stream = source.read(), Stream(source)
         sampled = analyse_stream(stream, settings)
@@ -78,29 +94,3 @@ def above(path, divergence):
         for W in (sampled.model.templates[0].Wt.T, whole)
     )
     return ours / best - 1
-
-
-def rows(hours=(0.1, 1)):
-    """Return lines of a table: what was measured, and the figure."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "long.wav"
-        for channels in (1, 2):
-            for length in hours:
-                write(path, length * 3600, channels)
-                peak, cpu, wall = measured(path, "--max-memory", "300M")
-                what = f"{length:g} h, {channels} channel{'s' * (channels > 1)}"
-                found.append((what, f"{peak:.0f} MB, {cpu:.0f} s of processor, {wall:.0f} s"))
-        write(path, COMPARED, 1)
-        memory, streamed = measured(path, "--max-memory", "4G"), measured(path, "--max-memory", "300M")
-        found.append(("10 min, in memory / a part at a time, processor time", f"{memory[1] / streamed[1]:.2f}"))
-        found.append(("10 min, the same, wall time", f"{memory[2] / streamed[2]:.2f}"))
-        found += [
-            (f"loss above that of all frames, {name}", f"{above(path, name):.2%}") for name in ("kl", "frobenius", "is")
-        ]
-    return found
-
-
-if __name__ == "__main__":
-    for what, figure in rows(tuple(map(float, sys.argv[1:])) or (0.1, 1)):
-        print(f"{what}: {figure}")
