@@ -44,10 +44,12 @@ def draw(
             return [sample.rows() for sample in samples]
 
 
-def stretches(stream: Stream, stft: STFT, mode: str, runs: int, run: int) -> list[Matrix]:
+def stretches(
+    stream: Stream, stft: STFT, mode: str, runs: int, run: int, told: Callable[[int], object]
+) -> list[Matrix]:
     """Return magnitudes of so many evenly spaced runs of frames, (frames, rows), of each part; of all, if they are few.
 
-    It takes a pass over the stream, whose length must be known.
+    It takes a pass over the stream, whose length must be known; `told` is called with the samples that have passed.
     """
     frames = stft.n_frames(stream.length)
     starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
@@ -61,6 +63,7 @@ def stretches(stream: Stream, stft: STFT, mode: str, runs: int, run: int) -> lis
         if len(chosen):
             for rows, part in zip(found, parts, strict=True):
                 rows.append(_transformer(part, stft, count)(chosen))
+        told((start + count) * stft.hop_length)
     return [np.concatenate(rows) for rows in found]
 
 

@@ -7,6 +7,7 @@ where they are needed, for the mask of a block, and there are no joins to hide.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -29,7 +30,7 @@ from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
 from ..settings import Settings
 from ..signal.disk import Stream
 from ..signal.stft import STFT
-from .atoms import RUN, RUNS, Grouped, find, may_group, unheeded
+from .atoms import RUN, RUNS, Grouped, find, may_group, most_atoms, unheeded
 from .bands import bands_of
 from .choice import Choice
 from .cues.dictionaries import evidence_of
@@ -41,7 +42,7 @@ from .guided import Fitting, template_groups, whole_templates
 from .modelling import options
 from .result import Layer
 from .solving import Solving, Templates
-from .stages import Stages, Told, drawing, expected
+from .stages import Stages, Told, drawing, expected, finishing, grouping
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most
@@ -119,13 +120,13 @@ def analyse_stream(
     """
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
-    choice = None
+    choice, began = None, time.monotonic()
     if guide is None and (settings.preset or may_group(settings)):
         choice, whole = _atoms(stream, settings, keep, callback)
         if whole is not None:
             return whole
     dictionary, notes = guide.dictionary(stream.sample_rate, settings) if guide else (None, ())
-    stages = _stages(stream, settings, dictionary, frames, callback)
+    stages = _stages(stream, settings, dictionary, frames, callback, time.monotonic() - began)
     layers: list[Layer] = []
     fits: list[Fit] = []
     sizes: list[tuple[int, int]] = []
@@ -135,7 +136,7 @@ def analyse_stream(
         cost = partial(drawing, rows=_rows(stream, settings, stft), hop=stft.hop_length, channels=stream.channels)
         passed = _drawn(stages, 2 * index, partial(cost, drawn=most), stream.length)
         samples = draw(stream, stft, settings.channels, most, str(settings.seed), passed)
-        fitted = stages.iterations(2 * index + 1)
+        fitted = stages.iterations(2 * index + 1, settings.tol)
         sizes.append((len(samples[0]), stft.n_frames(stream.length)))
         if view is None:
             found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, fitted) for sample in samples]
@@ -171,11 +172,16 @@ def _atoms(
 ) -> tuple[Choice | None, Streamed | None]:
     """Return what was chosen, and the separation where it is one into stems of several atoms, found on stretches."""
     stft = STFT(settings.n_fft, settings.hop, settings.window)
-    stages = Stages([1.0, 8.0], callback, settings.max_iter)  # most of it is the rendering
+    costs = grouping(
+        stream.length, _rows(stream, settings, stft), stft.bins, stft.hop_length, stream.channels,
+        most_atoms(settings), settings.components, Workers(settings.threads).threads,
+    )  # fmt: skip
+    finish = finishing(stream.length, stream.channels, settings.components)
+    stages = Stages([*costs, finish], callback, settings.max_iter)
     while True:
-        expected = stream.length
-        (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN)
-        if not stream.settle() and stream.length == expected:
+        before = stream.length
+        (rows,) = stretches(stream, stft, settings.channels, RUNS, RUN, stages.share(0, before))
+        if not stream.settle() and stream.length == before:
             break  # else length or exponent were known only afterwards
     scale, floor = _settle(rows, rows.shape[1], 1.0)
     X = np.ascontiguousarray(rows.T)
@@ -196,8 +202,8 @@ def _atoms(
     W = np.concatenate([part.W for part in grouped.factors]).astype(np.float32, copy=False)
     templates = Templates(np.ascontiguousarray(W.T), scale, floor, len(W), bands_of(stft.bins), grouped.runs)
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
-    stages.at(0, 1.0, grouped.fit.losses[-1])
-    told, sizes = stages.share(1, stream.length), (len(rows), stft.n_frames(stream.length))
+    stages.at(1, 1.0, grouped.fit.losses[-1])
+    told, sizes = stages.share(2, stream.length), (len(rows), stft.n_frames(stream.length))
     said = unheeded(choice, settings)
     return choice, Streamed(
         settings, stft, (grouped.fit,), model, notes=said, learned_from=sizes, choice=choice, told=told
@@ -205,9 +211,14 @@ def _atoms(
 
 
 def _stages(
-    stream: Stream, settings: Settings, dictionary: Dictionary | None, frames: int | None, callback: Told | None
+    stream: Stream,
+    settings: Settings,
+    dictionary: Dictionary | None,
+    frames: int | None,
+    callback: Told | None,
+    lead: float,
 ) -> Stages:
-    """Return what tells how far the work is: two stages for each length of frames, and the rendering."""
+    """Return what tells how far the work is: two stages for each length of frames, the rendering, and what follows."""
     sizes = [(view.stft, view.W.shape[1] + settings.free) for view in dictionary.views] if dictionary else []
     costs, rendering = [], 0.0
     for stft, k in sizes or [(STFT(settings.n_fft, settings.hop, settings.window), settings.components)]:
@@ -218,7 +229,8 @@ def _stages(
         )  # fmt: skip
         costs += [draw, fit]
         rendering += render
-    return Stages([*costs, rendering], callback, settings.max_iter)
+    finish = finishing(stream.length, stream.channels, settings.components)
+    return Stages([*costs, rendering, finish], callback, settings.max_iter, lead)
 
 
 def _learned(

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 Told = Callable[[float, float], object]
 
 TRUSTED = 0.05  # share of a stage after which its own pace is believed rather than what was expected
-ITERATIONS = 60  # of a fit, until it converges
+ITERATIONS = 60  # of a fit until it converges, before it can be told by its loss
 # Nanoseconds, measured; only their ratios matter.
 READ, DRAW, FIT, FIT_TEMPLATE = 12, 20, 1.5, 0.14
 TRANSFORM, UPDATE, WRITE = 27, 0.55, 10
+FIND, FOLLOW = 14_000, 0.4  # atoms, and the activations of those that are found
+FINISH = 4  # hashing the stems, and waiting for the disk
 
 
 class Stages:
@@ -23,15 +25,17 @@ class Stages:
     Parameters
     ----------
     costs : sequence of float
-        What each stage is expected to take, in any unit.
+        What each stage is expected to take, in any unit; those at the end may come after the last that is told of.
     told : callable, optional
         Called as told(step, loss); may return something true to stop a fit.
     steps : int
         In all.
+    lead : float, default 0
+        Seconds that have gone by before, with other work.
     """
 
-    def __init__(self, costs: Sequence[float], told: Told | None, steps: int) -> None:
-        self._costs, self._told, self._steps = costs, told, steps
+    def __init__(self, costs: Sequence[float], told: Told | None, steps: int, lead: float = 0.0) -> None:
+        self._costs, self._told, self._steps, self._lead = costs, told, steps, lead
         self._began = self._entered = self._last = time.monotonic()
         self._stage, self._fraction = 0, 0.0
 
@@ -49,17 +53,49 @@ class Stages:
             pace = elapsed / done
             rest = (now - self._entered) * (1 - share) / share if share > TRUSTED else pace * own * (1 - share)
             left = rest + pace * sum(self._costs[stage + 1 :])
-            self._fraction = max(self._fraction, elapsed / (elapsed + left))
+            gone = self._lead + elapsed
+            self._fraction = max(self._fraction, gone / (gone + left))
         return self._told(self._fraction * self._steps, loss)
 
     def share(self, stage: int, length: int) -> Callable[[int], object]:
         """Return what tells that so many of `length` samples have passed."""
         return lambda position: self.at(stage, position / max(1, length))
 
-    def iterations(self, stage: int) -> Callable[[int, float], object]:
-        """Return what tells that so many iterations of a fit were done."""
-        expected = max(1, min(ITERATIONS, self._steps))
-        return lambda iteration, loss: self.at(stage, min(0.99, iteration / expected), loss)
+    def iterations(self, stage: int, tol: float) -> Callable[[int, float], object]:
+        """Return what tells that so many iterations of a fit were done, and its loss; `tol` is the fit's."""
+        losses: list[tuple[int, float]] = []
+
+        def told(iteration: int, loss: float) -> object:
+            if losses and iteration <= losses[-1][0]:  # another fit
+                losses.clear()
+            losses.append((iteration, loss))
+            return self.at(stage, min(0.99, iteration / converging(losses, tol, self._steps)), loss)
+
+        return told
+
+
+def converging(losses: Sequence[tuple[int, float]], tol: float, most: int) -> float:
+    """Return after how many iterations a fit will have converged, if what it gains goes on to shrink as it does.
+
+    Parameters
+    ----------
+    losses : sequence of (int, float)
+        Iterations, and the loss after them.
+    tol : float
+        Of the fit: the gain of ten iterations with which it is content, as a share of the loss at its start. That is
+        not told; the first that is told stands for it.
+    most : int
+        Iterations that the fit does at the most.
+    """
+    if len(losses) < 3 or tol <= 0:
+        return float(max(1, min(ITERATIONS if tol > 0 else most, most)))
+    (a, x), (b, y), (c, z) = losses[-3:]
+    before, last, enough = (x - y) / (b - a), (y - z) / (c - b), tol * losses[0][1] / 10
+    if last <= enough:
+        return float(c)
+    if last >= before:
+        return float(min(most, max(ITERATIONS, 2 * c)))
+    return min(most, c + (c - b) * math.log(enough / last) / math.log(last / before))
 
 
 def drawing(length: int, rows: int, hop: int, channels: int, drawn: int) -> float:
@@ -89,3 +125,20 @@ def expected(
     fit = ITERATIONS * (FIT + FIT_TEMPLATE * templates) * min(frames, drawn) * rows / threads
     render = frames * (TRANSFORM * bins * channels + UPDATE * templates * steps * rows) / threads
     return draw, fit, render + WRITE * length * channels * stems
+
+
+def grouping(
+    length: int, rows: int, bins: int, hop: int, channels: int, templates: int, stems: int, threads: int
+) -> tuple[float, float, float]:
+    """Return about what a pass over the sound, finding that many atoms in it and the rendering take, in the same unit.
+
+    Parameters are those of `expected`.
+    """
+    frames = max(1, length // hop)
+    render = frames * (TRANSFORM * bins * channels + FOLLOW * templates * rows) / threads
+    return READ * length * channels, FIND * templates * rows / threads, render + WRITE * length * channels * stems
+
+
+def finishing(length: int, channels: int, stems: int) -> float:
+    """Return about what comes after the rendering takes, in the same unit."""
+    return FINISH * length * channels * stems

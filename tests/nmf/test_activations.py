@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
-from nmfsep.nmf.activations import solve, steps_for
+from nmfsep.nmf.activations import solve, solve_each, steps_for
 from nmfsep.nmf.divergences import as_divergence
 from nmfsep.nmf.kernels import blocked, reference
 from nmfsep.nmf.kernels.workers import Workers
@@ -67,3 +67,19 @@ def test_nothing_is_written_to():
 
 def test_more_components_take_more_steps_up_to_a_limit():
     assert steps_for(2) < steps_for(8) < steps_for(28) == steps_for(1000)
+
+
+def test_sets_of_templates_are_solved_each_by_itself():
+    X, Wt = matrices()
+    other = matrices(1)[1]
+    both = solve_each(X, np.stack([Wt, other]), steps_for(K))
+    for found, templates in zip(both, (Wt, other), strict=True):
+        alone = solve(X, templates, problem(), reference, Workers(1))
+        np.testing.assert_allclose(found, alone, rtol=1e-3, atol=1e-6 * alone.max())
+    np.testing.assert_allclose(solve_each(X[:7], np.stack([Wt, other]), steps_for(K)), both[:, :7], rtol=2e-4)
+
+
+def test_sets_of_templates_are_silent_where_there_is_nothing():
+    Z = solve_each(np.zeros((3, BINS), np.float32), matrices()[1][None])
+    assert (Z < 1e-6).all()
+    assert np.isfinite(Z).all()

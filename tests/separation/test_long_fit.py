@@ -203,7 +203,7 @@ def test_progress_is_told_in_rising_steps_to_the_end(song):
             pass
     assert told == sorted(told)
     assert len(set(told)) > 8
-    assert told[-1] == settings.max_iter
+    assert 0.8 * settings.max_iter < told[-1] < settings.max_iter  # what remains is for hashing and the disk
 
 
 def test_one_thread_or_two_give_the_same(song):
