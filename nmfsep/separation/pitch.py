@@ -88,11 +88,14 @@ def find_pitch(spectrum: NDArray[np.floating], frequencies: NDArray[np.float64])
     roots = np.sqrt(heights)
     notes = np.arange(LOWEST - 0.5, HIGHEST + 0.5, STEP)
     fundamentals = to_hertz(notes)[:, None]
-    sums = np.zeros(len(notes))
+    sums, logs = np.zeros(len(notes)), np.log(roots)
     for h in range(1, HARMONICS + 1):
         reach = np.maximum(WIDTH * h * fundamentals * (2 ** (1 / 12) - 1), WIDTH * bin_width)
-        near = roots * np.exp(-0.5 * ((places - h * fundamentals) / reach) ** 2)
-        sums += DECAY ** (h - 1) * near.max(axis=1)
+        near = (places - h * fundamentals) / reach
+        np.multiply(near, near, out=near)
+        near *= -0.5
+        near += logs  # the largest of logarithms, since exponentials of all would take most of the time
+        sums += DECAY ** (h - 1) * np.exp(near.max(axis=1))
     best = int(sums.argmax())
     strength = float(sums[best] / roots.sum())
     if strength < PITCHED:
