@@ -195,7 +195,7 @@ def _atoms(
             stft,
             stream.sample_rate,
             settings,
-            lambda step, loss: stages.at(0, step / max(1, settings.max_iter), loss),
+            lambda step, loss: stages.at(1, step / max(1, settings.max_iter), loss),
         )
     if grouped is None:
         return choice, None
