@@ -21,6 +21,7 @@ bench: .venv/tested
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o python_functions='bench_*' -W default --benchmark-group-by=group --benchmark-columns=median,min,rounds
 	$(BIN)/python tests/benchmarks/table.py
 	$(BIN)/python tests/benchmarks/growth.py
+	$(BIN)/python tests/benchmarks/learning.py
 
 # make bench-scale HOURS="1 10" measures files of these lengths; ROWS="jobs cluster" only these rows.
 bench-scale: .venv/tested

@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import InputError, UsageError
 from .manifest import file_sha256
-from .separation.learning import Sound
+from .separation.sounding import Sound
 from .signal.audio import Samples
 from .signal.formats import SUFFIXES
 from .signal.rate import mono_at

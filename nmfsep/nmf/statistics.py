@@ -15,6 +15,7 @@ the same sums). Activations are solved anew in each pass, from a level start, so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Statistics:
     mass : ndarray, shape (components,)
         Row sums of Z.
     loss : float
-        Divergence and penalties at the activations.
+        Divergence and penalties at the activations; NaN where it was not asked for.
     frames : int
     """
 
@@ -70,7 +71,9 @@ class Statistics:
         )
 
 
-def statistics(Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Workers) -> Statistics:
+def statistics(
+    Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Workers, with_loss: bool = True
+) -> Statistics:
     """Return the statistics of some frames at their own activations.
 
     Parameters
@@ -84,6 +87,8 @@ def statistics(Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Wo
         Updates of the activations.
     workers : Workers
         An entered context.
+    with_loss : bool, default True
+        Evaluate the loss, too, which takes as long as one to four updates and is not needed for the step.
     """
     measure, gamma = problem.divergence, exponent(problem.divergence.beta)
     kernels = choose(Xt.shape[1], len(Xt), len(Wt), measure, LARGE)
@@ -94,7 +99,9 @@ def statistics(Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Wo
         rule = penalties.activation_rule(Wt, Zt, problem, gamma)
         kernels.mm_activations(Xt, Wt, Zt, measure, gamma, workers, rule)
     N, D = kernels.mm_statistics(Xt, Wt, Zt, measure, workers)
-    loss = float(kernels.divergence(Xt, Wt, Zt, measure, workers)) + penalties.loss(Wt, Zt, problem)
+    loss = math.nan
+    if with_loss:
+        loss = float(kernels.divergence(Xt, Wt, Zt, measure, workers)) + penalties.loss(Wt, Zt, problem)
     return Statistics(
         N.astype(np.float64), D.astype(np.float64), Zt.sum(axis=0, dtype=np.float64), loss, len(Xt)
     )  # fmt: skip

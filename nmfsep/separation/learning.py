@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -18,38 +17,18 @@ from ..nmf.kernels.workers import Workers
 from ..nmf.problem import Problem
 from ..nmf.statistics import Statistics, statistics, total, update
 from ..settings import LearnSettings
-from ..signal.audio import Samples
-from ..signal.stft import BLOCK, STFT
+from ..signal.stft import STFT
 from .dictionary import Dictionary, View, check_labels, unit
 from .executor import Executor, Here
 from .sampling import Sample, richness
+from .sounding import Loudness, Sound, Sounding
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves
 AUTO, AUTO_EXEMPLARS = 300, 300
 STROKES = 4  # templates of a label, where they last several frames
 SPARSITY = 0.5
-KEPT = 1 << 24  # magnitudes kept of a label for the fit; where there are more, passes over all of them follow
+KEPT = 1 << 23  # magnitudes kept of a label for the fit; where there are more, passes over all of them follow
 PASSES, STEPS = 3, 10  # over all frames, and updates of their activations in each
-QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """One isolated sound, in one channel, read when it is needed.
-
-    Parameters
-    ----------
-    key : str
-        Hash of its contents: decides its place, so that names and order of files do not.
-    load : callable
-        Returns its samples at the common rate, shape (samples,), float32.
-    seconds : float, optional
-        About how long it is, if that is known.
-    """
-
-    key: str
-    load: Callable[[], Samples]
-    seconds: float = 0.0
 
 
 def learn(
@@ -134,11 +113,14 @@ def _views(
         yield from _lasting(label, files, stfts, wanted, settings, executor)
         return
     samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in stfts]
-    shares = _shares(files)
-    for drawn in executor.map(_draw, list(zip(files, shares, strict=True)), (stfts, KEPT)):
-        for sample, part in zip(samples, drawn, strict=True):
+    shares, threads = _shares(files), executor.threads or settings.threads
+    known: list[list[tuple[Sound, Loudness]]] = [[] for _ in stfts]
+    drawn = executor.map(_draw, list(zip(files, shares, strict=True)), (stfts, KEPT, threads))
+    for file, parts in zip(files, drawn, strict=True):
+        for heard, sample, (loudness, part) in zip(known, samples, parts, strict=True):
+            heard.append((file, loudness))
             sample.merge(part)
-    for stft, sample in zip(stfts, samples, strict=True):
+    for stft, sample, heard in zip(stfts, samples, known, strict=True):
         X = sample.frames()
         if not len(X):
             raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
@@ -149,7 +131,7 @@ def _views(
             W = _fit(X, min(count, len(X)), settings, workers)
             if sample.left_out:
                 del X
-                W = _refine(W, files, stft, settings, executor)
+                W = _refine(W, heard, stft, settings, executor)
         W = W[W.any(axis=1)]
         yield View(stft, unit(W.T), np.zeros(len(W), np.intp))
 
@@ -166,7 +148,8 @@ def _lasting(
     delays = settings.template_frames
     for stft in stfts:
         room = max(delays, KEPT // stft.bins // len(files))
-        parts = [part for part in executor.map(_beginning, files, (stft, room, delays)) if len(part)]
+        common = stft, room, delays, executor.threads or settings.threads
+        parts = [part for part in executor.map(_beginning, files, common) if len(part)]
         if not parts:
             raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
         fit = convolutive_nmf(
@@ -184,14 +167,15 @@ def _lasting(
         yield View(stft, columns, np.zeros(columns.shape[1], np.intp), delays=delays)
 
 
-def _beginning(file: Sound, common: tuple[STFT, int, int]) -> Matrix:
+def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix:
     """Return the first frames of a sound that sound, and silent ones that no template goes on beyond."""
-    stft, room, delays = common
+    stft, room, delays, threads = common
     found = [np.zeros((0, stft.bins), np.float32)]
-    for _, block in _frames(file.load(), stft):
-        found.append(block[: room - sum(map(len, found))])
-        if sum(map(len, found)) >= room:
-            break
+    with Workers(threads) as workers:
+        for _, block in Sounding(file.load(), stft, workers):
+            found.append(block[: room - sum(map(len, found))])
+            if sum(map(len, found)) >= room:
+                break
     whole = np.concatenate(found)
     return np.concatenate([whole, np.zeros((delays, stft.bins), np.float32)]) if len(whole) else whole
 
@@ -202,48 +186,25 @@ def _shares(files: Sequence[Sound]) -> list[float]:
     return [file.seconds / seconds if all(other.seconds for other in files) else 1.0 for file in files]
 
 
-def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int]) -> list[Sample]:
-    """Return a sample of the frames of a sound for each of some STFTs, no larger than it can have use for.
+def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | None]) -> list[tuple[Loudness, Sample]]:
+    """Return how loud a sound is, and a sample of its frames, for each of some STFTs, no larger than there is use for.
 
     Of all frames those with the lowest numbers are kept in the end, of which a share has about its part: six standard
     deviations more are enough.
     """
-    (file, share), (stfts, kept) = item, common
+    (file, share), (stfts, kept, threads) = item, common
     sound = file.load()
-    samples = []
-    for stft in stfts:
-        whole = max(1, kept // stft.bins)
-        part = min(whole, round(whole * share + 6 * np.sqrt(whole * share)) + 6)
-        sample = Sample(stft.bins, part)
-        for start, block in _frames(sound, stft):
-            sample.add(file.key, start, block)
-        sample.trim()
-        samples.append(sample)
-    return samples
-
-
-def _frames(sound: Samples, stft: STFT) -> Iterator[tuple[int, Matrix]]:
-    """Yield the magnitudes of the frames that sound, scaled to unit mean, in blocks, each with its first frame.
-
-    A sound's level says nothing of what it is, so that quiet files count as much as loud ones.
-    """
-    frames = stft.n_frames(len(sound))
-    blocks = range(0, frames, BLOCK)
-
-    def magnitudes(start: int) -> Matrix:
-        X: Matrix = np.abs(stft.forward_block(sound[None], start, min(frames, start + BLOCK))[0])
-        return X
-
-    single = magnitudes(0) if len(blocks) == 1 else None
-    levels = np.concatenate([(magnitudes(start) if single is None else single).mean(axis=1) for start in blocks])
-    loud = levels > QUIET * levels.max(initial=0)
-    if not loud.any():
-        return
-    scale = np.float32(1 / levels[loud].mean(dtype=np.float64))
-    for start in blocks:
-        chosen = loud[start : start + BLOCK]
-        if chosen.any():
-            yield start, (magnitudes(start) if single is None else single)[chosen] * scale
+    found = []
+    with Workers(threads) as workers:
+        for stft in stfts:
+            whole = max(1, kept // stft.bins)
+            part = min(whole, round(whole * share + 6 * np.sqrt(whole * share)) + 6)
+            sample, sounding = Sample(stft.bins, part), Sounding(sound, stft, workers)
+            for start, block in sounding:
+                sample.add(file.key, start, block)
+            sample.trim()
+            found.append((sounding.loudness, sample))
+    return found
 
 
 def _fit(X: Matrix, count: int, settings: LearnSettings, workers: Workers) -> Matrix:
@@ -262,23 +223,32 @@ def _fit(X: Matrix, count: int, settings: LearnSettings, workers: Workers) -> Ma
     return fit.factors.W.T
 
 
-def _refine(W: Matrix, files: Sequence[Sound], stft: STFT, settings: LearnSettings, executor: Executor) -> Matrix:
+def _refine(
+    W: Matrix, files: Sequence[tuple[Sound, Loudness]], stft: STFT, settings: LearnSettings, executor: Executor
+) -> Matrix:
     """Return templates after passes over all frames, of which only sums are kept."""
-    problem = Problem(as_divergence(settings.divergence), sparsity=_sparsity(settings))
+    problem, threads = Problem(as_divergence(settings.divergence), sparsity=_sparsity(settings)), settings.threads
     Wt = np.ascontiguousarray(W)
     for _ in range(PASSES):
-        Wt = update(
-            Wt, executor.total(sums_of, files, (Wt, stft, problem, executor.threads or settings.threads)), problem
-        )
+        sums = executor.total(sums_of, files, (Wt, stft, problem, executor.threads or threads, False))
+        Wt = update(Wt, sums, problem)
     return Wt
 
 
-def sums_of(file: Sound, common: tuple[Matrix, STFT, Problem, int | None]) -> Statistics:
-    """Return the statistics of a sound."""
-    Wt, stft, problem, threads = common
+def sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Problem, int | None, bool]) -> Statistics:
+    """Return the statistics of a sound, whose loudness is measured first if it is not known."""
+    (file, loudness), (Wt, stft, problem, threads, with_loss) = item, common
+    alone = Workers(1)  # blocks are looked at side by side already
+
+    def part(start: int) -> Statistics:
+        block = sounding.block(start)
+        return (
+            statistics(block, Wt, problem, STEPS, alone, with_loss) if len(block) else Statistics.nothing(Wt, problem)
+        )
+
     with Workers(threads) as workers:
-        parts = [statistics(block, Wt, problem, STEPS, workers) for _, block in _frames(file.load(), stft)]
-    return total(parts) if parts else Statistics.nothing(Wt, problem)
+        sounding = Sounding(file.load(), stft, workers, loudness)
+        return total(workers.ahead(part, sounding.starts))
 
 
 def _sparsity(settings: LearnSettings) -> float:

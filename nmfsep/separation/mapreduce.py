@@ -16,7 +16,8 @@ from ..nmf.problem import Problem
 from ..signal.rate import mono_at
 from ..signal.read import read
 from ..signal.stft import STFT
-from .learning import Sound, sums_of
+from .learning import sums_of
+from .sounding import Sound
 
 
 def statistics(
@@ -64,7 +65,7 @@ def statistics(
     stft = STFT(2 * (Wt.shape[1] - 1), hop_length or 0, window)
     problem = Problem(as_divergence(divergence), sparsity=sparsity)
     sound = Sound(os.fspath(path), lambda: mono_at(read(path), sample_rate))
-    return sums_of(sound, (Wt, stft, problem, threads))
+    return sums_of((sound, None), (Wt, stft, problem, threads, True))
 
 
 def update(W: ArrayLike, total: sums.Statistics, *, divergence: str | float = "kl", sparsity: float = 0.0) -> Matrix:

@@ -16,6 +16,7 @@ from ..nmf.fit import Callback
 from ..nmf.models import AnyFit, fit_model
 from ..registry import CUES, PRESETS
 from ..settings import LearnSettings, Settings
+from ..settings.presets import suited
 from ..signal.audio import Audio, Samples
 from ..signal.rate import common_rate, mono_at
 from ..signal.stft import STFT
@@ -27,10 +28,10 @@ from .cues.stretches import Span, Stretches
 from .dictionary import Dictionary
 from .guide import Guide
 from .guided import analyse_guided
-from .learning import Sound
 from .modelling import options, require_model
 from .regroup import regrouped
 from .result import Separation
+from .sounding import Sound
 from .spectra import magnitudes, views
 from .stems import Model
 
@@ -107,7 +108,7 @@ def separate(
         texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
         cues.append(CUES.load("labels").read(texts, settings))
     if not cues:
-        chosen = Settings(components=2 if components is None else components, **settings)
+        chosen = Settings(components=2 if components is None else components, **suited(settings))
         require_model(chosen)
         separation = analyse(audio, chosen, callback)
     else:

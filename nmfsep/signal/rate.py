@@ -25,7 +25,7 @@ def mono_at(audio: Audio, sample_rate: int) -> Samples:
     InputError
         It is so short that nothing is left of it.
     """
-    mono: Samples = audio.samples.mean(axis=0, dtype=np.float32)
+    mono: Samples = audio.samples[0] if audio.channels == 1 else audio.samples.mean(axis=0, dtype=np.float32)
     if audio.sample_rate == sample_rate:
         return mono
     import soxr

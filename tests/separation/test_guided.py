@@ -13,7 +13,8 @@ from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
 from nmfsep.separation.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
 from nmfsep.separation.guided import analyse_guided
-from nmfsep.separation.learning import Sound, learn
+from nmfsep.separation.learning import learn
+from nmfsep.separation.sounding import Sound
 from nmfsep.settings import LearnSettings, Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation import learning
-from nmfsep.separation.learning import Sound, frames_for, learn
+from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.separation import learning, sounding
+from nmfsep.separation.learning import frames_for, learn
+from nmfsep.separation.sounding import Sound, Sounding
 from nmfsep.settings import LearnSettings
 from nmfsep.signal.stft import STFT
 
@@ -225,7 +227,8 @@ def test_passes_bring_templates_nearer_to_all_frames(monkeypatch):
     # of 12 tones the sample is too small to hold every one well
     files = {"all": sounds(*range(300, 3900, 300), seconds=0.2)}
     stft = STFT(256)
-    X = np.concatenate([block for f in files["all"] for _, block in learning._frames(f.load(), stft)])
+    with Workers(1) as workers:
+        X = np.concatenate([block for f in files["all"] for _, block in Sounding(f.load(), stft, workers)])
 
     def misfit():
         from nmfsep import factorize
@@ -242,7 +245,7 @@ def test_passes_bring_templates_nearer_to_all_frames(monkeypatch):
 @pytest.mark.usefixtures("small")
 def test_files_of_the_same_contents_are_learned_from_in_passes_too(monkeypatch):
     # of several blocks each, whose keys must not get out of order
-    monkeypatch.setattr(learning, "BLOCK", 8)
+    monkeypatch.setattr(sounding, "BLOCK", 8)
     files = sounds(500, 900)
     kit = teach({"all": [*files, *files]}, components="2", stfts=[STFT(256)])
     assert sorted(peaks(kit.views[0])) == pytest.approx([500, 900], abs=RATE / 256)
@@ -274,7 +277,7 @@ def test_a_long_file_is_cut_into_blocks_without_seams(monkeypatch):
 
     whole = frames()
     assert len(whole) == STFT(256).n_frames(8000)
-    monkeypatch.setattr(learning, "BLOCK", 16)
+    monkeypatch.setattr(sounding, "BLOCK", 16)
     assert frames() == whole
 
 

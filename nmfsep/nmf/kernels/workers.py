@@ -7,7 +7,8 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -83,6 +84,16 @@ class Workers:
         if self._pool is None:
             return lambda: function(item)
         return self._pool.submit(function, item).result
+
+    def ahead(self, function: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
+        """Yield function(item) for every item, in order, no more than two for each thread before they are asked for."""
+        waiting: deque[Callable[[], T]] = deque()
+        for item in items:
+            waiting.append(self.submit(function, item))
+            if self._pool is None or len(waiting) > 2 * self.threads:
+                yield waiting.popleft()()
+        while waiting:
+            yield waiting.popleft()()
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return this thread's array of that name, at least that large; its contents are left over."""

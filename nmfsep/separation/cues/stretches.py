@@ -14,7 +14,8 @@ from ...signal.audio import Audio
 from ...signal.rate import mono_at
 from ...signal.stft import STFT
 from ..dictionary import check_label
-from ..learning import Sound, learn
+from ..learning import learn
+from ..sounding import Sound
 from .cue import Cue, Evidence, Heard
 from .dictionaries import evidence_of
 
