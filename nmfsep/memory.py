@@ -49,7 +49,7 @@ def estimate(
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
     render = _rendering(stems, channels, frames, settings.n_fft, settings.hop, threads)
-    if settings.model != "nmf":
+    if settings.model != "nmf" or settings.convolutive:
         start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
     grouped = _grouped(atoms, frames, bins, stacked) if atoms else 0

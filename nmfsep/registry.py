@@ -112,6 +112,7 @@ MODELS = Registry(
 )
 SIGNED_MODELS = frozenset({"semi", "deep-semi", "kmeans"})  # that take matrices of any sign
 CONVOLUTIVE = frozenset({"nmfd"})  # with several columns of W for each component
+CONVOLUTIVE_PRESETS = frozenset({"drums"})
 CLUSTERINGS = frozenset({"kmeans", "orthogonal"})  # whose components are as many as there are columns at the most
 
 # For models with one factor that may be negative.
@@ -221,7 +222,7 @@ PRESETS = Registry(
     {
         "drums": (
             "separation.presets.drums:drums",
-            "kick, snare, hihat; fails on loops with other instruments, toms or cymbals",
+            "kick, snare, hihat, by strokes of several frames; fails on loops with other instruments, toms or cymbals",
         ),
         "voice": (
             "separation.presets.foreground:voice",

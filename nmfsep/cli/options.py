@@ -12,6 +12,7 @@ import click
 from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
 from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
+from ..settings.presets import suited
 from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
 KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
@@ -111,7 +112,9 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, An
     if own.get("preset") is not None:
         if ctx.get_parameter_source("components") is told or own["levels"]:
             raise UsageError(f"--preset {own['preset']} says which stems there are", "leave out -k and --levels")
-        return {name: value for name, value in own.items() if name != "components"}
+        plain = click.core.ParameterSource.DEFAULT
+        given = {name: own[name] for name in own if ctx.get_parameter_source(name) is not plain}
+        return suited({name: value for name, value in given.items() if name != "components"})
     if own["components"] is None and not has_levels(own["model"]) and own["levels"] is None:
         raise UsageError("how many stems is not said", hint)
     if has_levels(own["model"]) and ctx.get_parameter_source("components") is not told:

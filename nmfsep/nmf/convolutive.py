@@ -64,6 +64,12 @@ class ConvolutiveFit:
         """Return `factors`, and which of their columns belong to each component. There are no levels."""
         return self.factors, [list(group) for group in self.groups]
 
+    def unrolled(self) -> Fit:
+        """Return the same fit as one of an ordinary factorization, with `factors`."""
+        return Fit(
+            self.factors, self.losses, self.evaluated, self.n_iter, self.converged, self.solver, self.warnings
+        )  # fmt: skip
+
     def ordered(self) -> ConvolutiveFit:
         """Return the same model, components in order of energy, loudest first."""
         parts = [self.factors.select(list(group)) for group in self.groups]

@@ -64,7 +64,7 @@ def may_group(settings: Settings) -> bool:
 def most_atoms(settings: Settings) -> int:
     """Return how many templates there may be in all, where stems may be groups of them; else 0."""
     if settings.preset:
-        return 2 * ATOMS
+        return max(2 * ATOMS, settings.templates)
     told = settings.atoms is not None or settings.grouping != "auto"
     if not may_group(settings) or (settings.components > MOST and not told):
         return 0

@@ -143,9 +143,7 @@ class Fitting:
             found = convolutive_nmf(
                 Xt.T, len(Z), W=templates, Z=Z, anchor=Anchor(flat, weight), callback=told(1), **chosen
             )
-        return Fit(
-            found.factors, found.losses, found.evaluated, found.n_iter, found.converged, found.solver, found.warnings
-        )
+        return found.unrolled()
 
     def _prices(self, channels: int, free: int) -> Costs:
         """Return the costs of all frames that are fitted, with nothing for free templates."""

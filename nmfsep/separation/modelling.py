@@ -32,6 +32,8 @@ def require_model(settings: Settings) -> None:
         The model lacks an option that was asked for, or options contradict each other.
     """
     asked = settings.asked(OWN)
+    if settings.preset is not None and settings.convolutive:
+        asked.pop("template_frames", None)
     require_options(settings.model, asked)
     require_parts(settings.model, None if settings.levels else settings.components, settings.levels)
     if has_levels(settings.model) and settings.channels == "independent":
@@ -59,7 +61,7 @@ def require_groupable(settings: Settings) -> None:
     """
     if settings.preset is not None:
         for name in ("atoms", "grouping", "restarts", *FITTING):
-            if settings.asked((name,)):
+            if settings.asked((name,)) and not (name == "template_frames" and settings.convolutive):
                 raise UsageError(f"--preset {settings.preset} decides about --{name.replace('_', '-')}", "leave it out")
         if settings.channels == "independent":
             raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
@@ -103,4 +105,6 @@ def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any
 def resolved(settings: Settings) -> dict[str, Any]:
     """Return all settings as they were used: what was not asked for as the model has it, None where it has no such."""
     asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
+    if settings.convolutive:
+        own["template_frames"] = settings.template_frames
     return asdict(settings) | {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}

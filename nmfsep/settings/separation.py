@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import UsageError
 from ..registry import (
     CONVOLUTIVE,
+    CONVOLUTIVE_PRESETS,
     DIVERGENCES,
     GROUPINGS,
     MASKS,
@@ -53,7 +54,7 @@ class Settings:
     level: int | None = knob(
         None, "Level whose parts are the stems: 1 is the finest; the coarsest if not given.", low=1, high=100
     )
-    template_frames: int = knob(8, "Frames that a template spans, model nmfd.", low=1, high=1000)
+    template_frames: int = knob(8, "Frames that a template spans, model nmfd and preset drums.", low=1, high=1000)
     divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
     solver: str = knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
     start: str = knob(
@@ -159,7 +160,12 @@ class Settings:
     def templates(self) -> int:
         """Columns of W, at the finest level."""
         count = self.levels[0] if self.levels else self.components
-        return count * self.template_frames if self.model in CONVOLUTIVE else count
+        return count * self.template_frames if self.convolutive else count
+
+    @property
+    def convolutive(self) -> bool:
+        """Whether a template spans several frames."""
+        return self.model in CONVOLUTIVE if self.preset is None else self.preset in CONVOLUTIVE_PRESETS
 
     @property
     def named(self) -> tuple[str, ...]:

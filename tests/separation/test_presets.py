@@ -8,9 +8,14 @@ import soundfile as sf
 
 import nmfsep
 from nmfsep import Audio, separate
+from nmfsep.errors import UsageError
 from nmfsep.registry import PRESETS
+from nmfsep.separation.modelling import require_model
+from nmfsep.separation.presets.drums import strokes
 from nmfsep.settings import Settings
 from nmfsep.settings.choices import PRESETS as STEMS
+from nmfsep.settings.presets import suited
+from nmfsep.signal.stft import STFT
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
 
@@ -35,6 +40,50 @@ def test_the_drums_of_the_loop_have_their_names():
         alike = {other: abs(np.vdot(samples, sound)) / np.linalg.norm(sound) for other, sound in true.items()}
         assert max(alike, key=alike.__getitem__) == name
         assert alike[name] / np.linalg.norm(samples) > 0.9
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("delays", [1, 8])
+def test_a_stroke_of_each_drum_is_where_one_expects_it(rate, delays):
+    stft = STFT(2048)
+    found = strokes(stft.frequencies(rate), stft.hop_length / rate, delays)
+    assert found.shape == (stft.bins, 3, delays)
+    assert found.min() > 0
+    np.testing.assert_allclose(found.sum(axis=(0, 2)), 1)
+    assert (np.diff(found.sum(axis=0), axis=1) < 0).all()  # they fade
+    middle = stft.frequencies(rate) @ found.sum(axis=2)
+    assert (np.diff(middle) > 0).all()
+
+
+def test_strokes_that_change_while_they_fade_are_told_apart_by_templates_of_several_frames(gains):
+    audio, true = nmfsep.read(SAMPLES / "drums.wav"), references("drums")
+    parts = np.stack([true[name] for name in STEMS["drums"]])
+    several, single = (
+        gains(audio.samples, parts, separate(audio, preset="drums", threads=1, **options).samples).mean()
+        for options in ({}, {"template_frames": 1})
+    )
+    assert several > single + 2
+    assert several > 20
+
+
+def test_only_drums_are_strokes():
+    assert Settings(preset="drums").convolutive
+    assert not Settings(preset="noise").convolutive
+    require_model(Settings(preset="drums", template_frames=12))
+    with pytest.raises(UsageError, match="template-frames"):
+        require_model(Settings(preset="noise", template_frames=12))
+    with pytest.raises(UsageError, match="--preset drums decides about --divergence"):
+        require_model(Settings(preset="drums", divergence="is"))
+
+
+def test_what_suits_a_preset_gives_way_to_what_is_given():
+    assert suited({"preset": "drums"}) == {"preset": "drums", "mask_power": 2.0, "template_frames": 12}
+    assert suited({"preset": "drums", "mask_power": 1.0})["mask_power"] == 1.0
+    assert "mask_power" not in suited({"preset": "drums", "mask": "wiener"})
+    for given in ({}, {"preset": None}, {"preset": "noise", "mask_power": 3.0}):
+        assert suited(given) == given
+    for name in STEMS:
+        assert Settings(**suited({"preset": name})).preset == name
 
 
 def test_noise_is_told_from_what_it_covers(gains):
