@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 Told = Callable[[float, float], object]
 
 TRUSTED = 0.05  # share of a stage after which its own pace is believed rather than what was expected
-ITERATIONS = 60  # of a fit until it converges, before it can be told by its loss
+ITERATIONS = 60  # of a fit until it converges, where its loss does not tell of more
+START = 7  # times the first loss that is told: about the loss at the start
 # Nanoseconds, measured; only their ratios matter.
 READ, DRAW, FIT, FIT_TEMPLATE = 12, 20, 1.5, 0.14
 TRANSFORM, UPDATE, WRITE = 27, 0.55, 10
@@ -82,20 +83,19 @@ def converging(losses: Sequence[tuple[int, float]], tol: float, most: int) -> fl
     losses : sequence of (int, float)
         Iterations, and the loss after them.
     tol : float
-        Of the fit: the gain of ten iterations with which it is content, as a share of the loss at its start. That is
-        not told; the first that is told stands for it.
+        Of the fit: the gain of ten iterations with which it is content, as a share of the loss at its start.
     most : int
         Iterations that the fit does at the most.
     """
     if len(losses) < 3 or tol <= 0:
         return float(max(1, min(ITERATIONS if tol > 0 else most, most)))
     (a, x), (b, y), (c, z) = losses[-3:]
-    before, last, enough = (x - y) / (b - a), (y - z) / (c - b), tol * losses[0][1] / 10
+    before, last, enough = (x - y) / (b - a), (y - z) / (c - b), tol * START * losses[0][1] / 10
     if last <= enough:
         return float(c)
     if last >= before:
         return float(min(most, max(ITERATIONS, 2 * c)))
-    return min(most, c + (c - b) * math.log(enough / last) / math.log(last / before))
+    return min(most, max(ITERATIONS, c + (c - b) * math.log(enough / last) / math.log(last / before)))
 
 
 def drawing(length: int, rows: int, hop: int, channels: int, drawn: int) -> float:

@@ -3,7 +3,7 @@
 import pytest
 
 from nmfsep.separation import stages
-from nmfsep.separation.stages import ITERATIONS, Stages, converging
+from nmfsep.separation.stages import ITERATIONS, START, Stages, converging
 
 
 def test_what_is_told_is_the_share_of_the_time_whatever_was_expected(monkeypatch):
@@ -22,13 +22,15 @@ def test_what_is_told_is_the_share_of_the_time_whatever_was_expected(monkeypatch
 
 
 def test_convergence_is_told_from_how_gains_shrink():
-    tol, losses = 1e-3, [(0, 10.0)]
-    for number in range(1, 20):
-        losses.append((10 * number, losses[-1][1] - 0.6**number))
-    begin = losses[0][1] * tol  # the gain of ten iterations that is enough
-    last = next(at for (at, loss), (_, before) in zip(losses[1:], losses, strict=False) if before - loss <= begin)
+    tol, losses = 1e-4, [(10, 10.0)]
+    for number in range(2, 31):
+        losses.append((10 * number, losses[-1][1] - 0.75**number))
+    enough = tol * START * losses[0][1]  # to be gained in ten iterations
+    last = next(at for (at, loss), (_, before) in zip(losses[1:], losses, strict=False) if before - loss <= enough)
+    assert 100 < last < 200
     for count in (3, 5, 8):
-        assert abs(converging(losses[:count], tol, 200) - last) <= 10
-    assert converging(losses, tol, 200) == losses[-1][0]
-    assert converging(losses[:2], tol, 200) == ITERATIONS
-    assert converging(losses, 0, 200) == 200
+        assert abs(converging(losses[:count], tol, 500) - last) <= 10
+    assert converging(losses, tol, 500) == losses[-1][0]
+    assert converging(losses[:5], tol, 100) == 100
+    assert converging(losses[:2], tol, 500) == ITERATIONS
+    assert converging(losses, 0, 500) == 500
