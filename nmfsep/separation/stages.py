@@ -6,13 +6,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from .drawing import SPARSE
+
 Told = Callable[[float, float], object]
 
 TRUSTED = 0.05  # share of a stage after which its own pace is believed rather than what was expected
 ITERATIONS = 60  # of a fit until it converges, where its loss does not tell of more
 START = 7  # times the first loss that is told: about the loss at the start
 # Nanoseconds, measured; only their ratios matter.
-READ, DRAW, FIT, FIT_TEMPLATE = 12, 20, 1.5, 0.14
+READ, DRAW, DRAW_ONE, FIT, FIT_TEMPLATE = 12, 8, 90, 1.5, 0.14
+LOAD = 0.8e9  # compiled loops
 TRANSFORM, UPDATE, WRITE = 27, 0.55, 10
 FIND, FOLLOW = 14_000, 0.4  # atoms, and the activations of those that are found
 FINISH = 4  # hashing the stems, and waiting for the disk
@@ -99,10 +102,11 @@ def converging(losses: Sequence[tuple[int, float]], tol: float, most: int) -> fl
 
 
 def drawing(length: int, rows: int, hop: int, channels: int, drawn: int) -> float:
-    """Return what drawing from so many samples takes; fewer and fewer frames are chosen, and then replaced."""
+    """Return what drawing from so many samples takes; where few frames are chosen, they are transformed one by one."""
     frames = max(1, length // hop)
-    chosen = frames if frames <= drawn else drawn * (1 + math.log(frames / drawn))
-    return READ * length * channels + DRAW * chosen * rows
+    dense = min(frames, SPARSE * drawn)
+    alone = drawn * math.log(frames / dense)
+    return READ * length * channels + (DRAW * dense + DRAW_ONE * alone) * rows
 
 
 def expected(
@@ -122,7 +126,7 @@ def expected(
     """
     frames = max(1, length // hop)
     draw = drawing(length, rows, hop, channels, drawn)
-    fit = ITERATIONS * (FIT + FIT_TEMPLATE * templates) * min(frames, drawn) * rows / threads
+    fit = LOAD + ITERATIONS * (FIT + FIT_TEMPLATE * templates) * min(frames, drawn) * rows / threads
     render = frames * (TRANSFORM * bins * channels + UPDATE * templates * steps * rows) / threads
     return draw, fit, render + WRITE * length * channels * stems
 
