@@ -28,7 +28,7 @@ AUTO, AUTO_EXEMPLARS = 300, 300
 STROKES = 4  # templates of a label, where they last several frames
 SPARSITY = 0.5
 KEPT = 1 << 23  # magnitudes kept of a label for the fit; where there are more, passes over all of them follow
-PASSES, STEPS = 3, 10  # over all frames, and updates of their activations in each
+PASSES, STEPS = 2, 10  # over all frames, and updates of their activations in each
 
 
 def learn(
