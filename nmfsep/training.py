@@ -97,7 +97,10 @@ def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
             if not path:  # the files are the next arguments, as a shell's own pattern gives them
                 continue
         if label is None:
-            raise UsageError(f"{argument!r} has no label", f"write NAME={argument}")
+            name, equals, file = argument.partition("=")
+            if equals and name:
+                raise UsageError(f"{name!r} cannot be a label", f"use letters and digits, such as NAME={file}")
+            raise UsageError(f"{argument!r} has no label", f"write NAME={file or name}")
         found[label] += _expand(path)
     for name, paths in found.items():
         if not paths:

@@ -67,7 +67,7 @@ def test_names_of_any_bytes_are_taken():
     [
         (["a.wav"], "'a.wav' has no label; write NAME=a.wav"),
         (["=a.wav"], "has no label"),
-        (["x/y=a.wav"], "has no label"),
+        (["x/y=a.wav"], "'x/y' cannot be a label; use letters and digits, such as NAME=a.wav"),
         (["kick="], "'kick' is given no file; write kick=FILE"),
         (["kick=", "snare=a.wav"], "'kick' is given no file"),
         (["kick=a.wav", "a.wav"], "is given twice for 'kick'"),

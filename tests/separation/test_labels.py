@@ -60,6 +60,27 @@ def test_outside_its_time_a_sound_is_hardly_heard_but_not_cut_off(track):
     assert 0 < np.sum(outside**2) < 0.01 * np.sum(SOURCES[1, int(2.3 * RATE) :] ** 2)
 
 
+def test_what_is_never_alone_is_learned_beside_what_is(tmp_path):
+    t = np.arange(3 * RATE) / RATE
+    hum = 0.2 * sum(np.sin(2 * np.pi * h * 110 * t) / h for h in range(1, 6))
+    parts = np.stack([hum, 0.2 * (t >= 1) * np.sin(2 * np.pi * (900 * t + 150 * t**2))]).astype(np.float32)
+    track = tmp_path / "track.txt"
+    track.write_text("0\t3\thum\n1\t3\tchirp\n")
+    stems = separate(Audio(parts.sum(axis=0), RATE), labels=track)
+    assert min(sdr(s, e[0]) for s, e in zip(parts, stems.samples, strict=True)) > 9
+
+
+def test_labels_that_are_always_heard_together_are_told():
+    def notes(*regions):
+        guide = Guide((Labels(regions),), {"max_iter": 2})
+        return analyse_guided(MIXTURE, guide.settings(), guide).warnings
+
+    together = "--labels: 'hum' and 'chirp' are never heard alone, so little tells them apart"
+    assert notes(Region("hum", 0, 3), Region("chirp", 0, 3)) == (together,)
+    assert notes(Region("hum", 0, 3, 0, 700), Region("chirp", 0, 3, 800, 2500)) == ()
+    assert notes(Region("hum", 0, 3), Region("chirp", 1, 3)) == ()
+
+
 def test_one_label_leaves_a_rest():
     guide = Guide((Labels((Region("hum", 0, 2),)),))
     assert (guide.settings().free, guide.settings().residual) == (FREE, "residual")

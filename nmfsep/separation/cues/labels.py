@@ -117,24 +117,28 @@ class Labels(Cue):
         return [TEMPLATES * len(labels)] * len(stfts)
 
     def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
-        """Return templates begun from where each label is heard, alone if it is."""
+        """Return templates begun from where each label is heard, alone if it is, else beside those that are."""
         audio = heard.audio
         self.check(audio.sample_rate, stfts, heard.begin, heard.end)
-        evidence = []
+        evidence, notes = [], []
         for stft in stfts:
             frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
             active = {name: self._active(heard, stft, frames, name) for name in self.labels}
             crowd = np.sum(list(active.values()), axis=0)
-            parts = []
-            for name in labels:
-                alone = active[name] & (crowd == 1)
-                chosen = alone if alone.sum() >= ALONE * rate else active[name]
+            alone = {name: active[name] & (crowd == 1) for name in labels}
+            alone = {name: where for name, where in alone.items() if where.sum() >= ALONE * rate}
+            begun: dict[str, Matrix] = {}
+            for name in sorted(labels, key=lambda name: name not in alone):
                 inside = self._inside(heard, stft, name)
-                X = heard.frames(stft, some(np.flatnonzero(chosen), LEARNED_FROM))
-                parts.append(_begun((X * inside).T, heard))
+                X = heard.frames(stft, some(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
+                known = [] if name in alone else [begun[other] for other in alone]
+                begun[name] = _begun((X * inside).T, [W * inside[:, None] for W in known], heard)
             owners = np.repeat(np.arange(len(labels)), TEMPLATES)
-            evidence.append(Evidence(stft, np.concatenate(parts, axis=1), owners, np.ones(len(owners))))
-        return evidence, []
+            W = np.concatenate([begun[name] for name in labels], axis=1)
+            evidence.append(Evidence(stft, W, owners, np.ones(len(owners))))
+            if len(lost := [repr(name) for name in labels if name not in alone and not self._bounded(name)]) > 1:
+                notes.append(f"--labels: {' and '.join(lost)} are never heard alone, so little tells them apart")
+        return evidence, list(dict.fromkeys(notes))
 
     def costs(self, heard: Heard, evidence: Evidence, labels: Sequence[str]) -> Costs:
         """Return what it costs to be heard outside a label's time, or above or below its frequencies."""
@@ -165,6 +169,10 @@ class Labels(Cue):
                 active |= (at >= region.begin - reach) & (at <= region.end + reach)
         return active
 
+    def _bounded(self, name: str) -> bool:
+        """Return whether a label has bounds of frequency."""
+        return any(region.low > 0 or region.high < math.inf for region in self.regions if region.name == name)
+
     def _inside(self, heard: Heard, stft: STFT, name: str) -> Matrix:
         """Return 1 for the bins within any range of a label, else 0."""
         frequencies = stft.frequencies(heard.audio.sample_rate)
@@ -175,13 +183,22 @@ class Labels(Cue):
         return inside
 
 
-def _begun(X: Matrix, heard: Heard) -> Matrix:
-    """Return templates of some frames."""
+def _begun(X: Matrix, known: Sequence[Matrix], heard: Heard) -> Matrix:
+    """Return templates of what some frames hold beside known templates."""
     settings = heard.settings
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
     options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}
-    return unit(factorize(X, TEMPLATES, start="random", max_iter=LEARNED, tol=0.0, **options).factors.W)
+    options |= {"max_iter": LEARNED, "tol": 0.0}
+    if not known:
+        return unit(factorize(X, TEMPLATES, start="random", **options).factors.W)
+    rng = np.random.default_rng(settings.seed)
+    W = np.concatenate([*known, unit(rng.uniform(0.1, 1.1, (len(X), TEMPLATES)).astype(np.float32))], axis=1)
+    held = np.zeros(W.shape, bool)
+    held[:, :-TEMPLATES] = True
+    level = X.sum(axis=0) / np.maximum(W.sum(dtype=np.float64), 1e-12)
+    Z = np.repeat(level[None].astype(np.float32), W.shape[1], axis=0)
+    return unit(factorize(X, W.shape[1], W=W, Z=Z, fixed={"W": held}, **options).factors.W[:, -TEMPLATES:])
 
 
 def parse(data: bytes, path: str) -> list[Region]:
