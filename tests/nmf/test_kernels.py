@@ -163,3 +163,19 @@ def test_a_buffer_has_the_shape_and_type_asked_for_whatever_was_held_before(work
     assert workers.buffer("a", (2, 3), np.float32).shape == (2, 3)
     assert workers.buffer("a", (6, 7), np.float64).shape == (6, 7)
     assert workers.buffer("a", (2, 2), np.float32).dtype == np.float32
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_work_ahead_comes_in_order_and_no_further_ahead_than_two_for_each_thread(threads):
+    begun = []
+
+    def square(n):
+        begun.append(n)
+        return n * n
+
+    with Workers(threads) as workers:
+        results = workers.ahead(square, iter(range(50)))
+        assert next(results) == 0
+        assert len(begun) <= 2 * threads + 1
+        assert list(results) == [n * n for n in range(1, 50)]
+        assert list(workers.ahead(square, [])) == []

@@ -50,6 +50,15 @@ def test_the_sum_over_parts_is_the_statistics_of_the_whole(problem, workers):
     assert whole.frames == FRAMES
 
 
+def test_without_a_loss_the_sums_are_the_same(workers):
+    Xt, Wt = data()
+    problem = Problem(Beta(1), sparsity=0.4)
+    with_loss, without = (statistics(Xt, Wt, problem, 10, workers, told) for told in (True, False))
+    assert np.isnan(without.loss)
+    np.testing.assert_array_equal(without.negative, with_loss.negative)
+    np.testing.assert_array_equal(update(Wt, without, problem), update(Wt, with_loss, problem))
+
+
 @pytest.mark.parametrize("problem", problems(), ids=name)
 def test_the_step_is_that_of_the_solver_that_has_everything_in_memory(problem, workers):
     Xt, Wt = data()
