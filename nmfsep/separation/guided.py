@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +26,6 @@ from .spectra import magnitudes, views
 from .stems import Model
 
 FREE_FIRST = 20  # iterations in which free templates of several frames begin
-MOVING = 0.25  # share of the iterations in which templates move that --adapt holds on a leash: they are soon there
 
 
 def analyse_guided(
@@ -117,13 +115,7 @@ class Fitting:
         start = None if evidence.Z is None else _start(Xt, W, np.repeat(evidence.Z, channels, axis=1))
         begun = options | {"callback": told(0), "costs": self._prices(channels, 0)}
         fit = factorize(Xt.T, W.shape[1], W=W, Z=start, fixed={"W"}, **begun)
-        if not self.moves:
-            return fit
-        following = told(1)
-        if not settings.free and np.isnan(evidence.leash).all():
-            options["max_iter"] = math.ceil(MOVING * settings.max_iter)
-            following = _stretched(following, options["max_iter"], settings.max_iter)
-        return self._moved(Xt, fit.factors, channels, options | {"callback": following})
+        return self._moved(Xt, fit.factors, channels, options | {"callback": told(1)}) if self.moves else fit
 
     def _strokes(self, Xt: Matrix, W: Matrix, options: dict[str, Any], told: Callable[[int], Callback | None]) -> Fit:
         """Return the fit of templates of several frames, unrolled: held first, then on their leash, with free ones."""
@@ -218,10 +210,3 @@ def _continued(callback: Callback | None, done: int, runs: int, steps: int) -> C
     if callback is None:
         return None
     return lambda iteration, loss: callback((done * steps + iteration) // runs, loss)
-
-
-def _stretched(callback: Callback | None, steps: int, expected: int) -> Callback | None:
-    """Return a callback that counts the iterations of a run of fewer steps than expected as those of a whole one."""
-    if callback is None:
-        return None
-    return lambda iteration, loss: callback(iteration * expected // steps, loss)
