@@ -34,7 +34,7 @@ def choose(bins: int, frames: int, components: int, measure: Divergence, compile
 def _numba() -> bool:
     """Whether compiled loops can be had at all."""
     try:
-        from . import loops  # noqa: F401
+        from . import lanes  # noqa: F401
     except (ImportError, OSError, RuntimeError):  # numba raises RuntimeError where it finds no place for its cache
         return False
     return True

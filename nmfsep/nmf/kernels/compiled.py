@@ -11,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..divergences import Divergence
+from ..divergences.beta import frobenius
 from ..factors import Matrix
 from . import blocked, reference
-from .reference import EPS, Rule, keep_positive
+from .reference import EPS, Rule
 from .workers import Workers, spans
 
+FUSED = 12  # components from which BLAS does the products of least squares as well
 LANES = 4  # frames and components handled together
 SPAN = 64  # frames in the unit that spans are divided into
 REAL = np.float32
@@ -26,18 +28,15 @@ def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers:
     """Return D(X | W Z)."""
     if not _able(Xt, measure):
         return blocked.divergence(Xt, Wt, Zt, measure, workers)
-    from .loops import is_loss, kl_loss
+    from .losses import is_loss, kl_loss, squares_loss
 
-    loop = is_loss if measure.beta == 0 else kl_loss
-    fours = len(Xt) // LANES * LANES
-    W, Z = _pad(Wt, 0), _pad(Zt, 1)
+    loop = {0: is_loss, 1: kl_loss, 2: squares_loss}[int(measure.beta)]
+    W, Z = _rows(Wt), _fours(Zt)
 
     def part(span: range) -> float:
         return float(loop(Xt, W, Z, span.start, span.stop, REAL(EPS), REAL(SMALLEST)))
 
-    total = sum(workers.map(part, spans(fours, SPAN)))
-    rest = reference.divergence(Xt[fours:], Wt, Zt[fours:], measure, workers) if fours < len(Xt) else 0.0
-    return total + rest
+    return sum(workers.map(part, spans(len(Z), SPAN)))
 
 
 def mm_activations(
@@ -50,7 +49,7 @@ def mm_activations(
     rule: Rule | None = None,
 ) -> None:
     """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV, or as a rule says."""
-    if rule is not None or not _able(Xt, measure):
+    if rule is not None or measure.beta == 2 or not _able(Xt, measure):
         return blocked.mm_activations(Xt, Wt, Zt, measure, exponent, workers, rule)
     _run(Xt, Wt, Zt, Wt, measure, exponent, workers, update=True, accumulate=False)
     return None
@@ -58,7 +57,7 @@ def mm_activations(
 
 def mm_statistics(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> tuple[Matrix, Matrix]:
     """Return N Zᵀ and P Zᵀ, both transposed: (components, bins); the second is (components, 1) where P is all ones."""
-    if not _able(Xt, measure):
+    if measure.beta == 2 or not _able(Xt, measure):
         return blocked.mm_statistics(Xt, Wt, Zt, measure, workers)
     return _run(Xt, Wt, Zt, Wt, measure, 1.0, workers, update=False, accumulate=True)
 
@@ -74,7 +73,7 @@ def mm_pass(
     rule: Rule | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Update Zt as mm_activations, then return mm_statistics at `templates`, Wt if not given: one pass does both."""
-    if rule is not None or not _able(Xt, measure):
+    if rule is not None or measure.beta == 2 or not _able(Xt, measure):
         return blocked.mm_pass(Xt, Wt, Zt, measure, exponent, workers, templates, rule)
     return _run(
         Xt, Wt, Zt, Wt if templates is None else templates, measure, exponent, workers, update=True, accumulate=True
@@ -93,38 +92,32 @@ def _run(
     update: bool,
     accumulate: bool,
 ) -> tuple[Matrix, Matrix]:
-    """Run the loops on all frames that come in fours; the last few are left to the definition."""
-    from .loops import is_frames, kl_frames
+    from .updates import is_frames, kl_frames
 
     loop = is_frames if measure.beta == 0 else kl_frames
-    k, fours = len(Wt), len(Xt) // LANES * LANES
-    W, ahead, Z = _pad(Wt, 0), _pad(templates, 0), _pad(Zt, 1)
+    k, bins = Wt.shape
+    W, Z = _rows(Wt), _fours(Zt)
+    ahead = W if templates is Wt else _rows(templates)
 
-    def part(span: range) -> tuple[Matrix, Matrix]:
-        N = np.zeros_like(W)
-        D = np.zeros_like(W) if measure.beta == 0 else np.zeros((len(W), 1), W.dtype)
-        loop(Xt, W, ahead, Z, span.start, span.stop, REAL(EPS), REAL(exponent), update, accumulate, N, D)
-        return N[:k], D[:k]
+    parts = spans(len(Z), SPAN)
+    N = np.zeros((len(parts), *W.shape), REAL)
+    D = np.zeros_like(N) if measure.beta == 0 else np.zeros((*N.shape[:2], 1), REAL)
 
-    parts = workers.map(part, spans(fours, SPAN))
-    if update:
-        if Z is not Zt:
-            Zt[:fours] = Z[:fours, :k]
-        keep_positive(Zt)
-    if fours < len(Xt):
-        x, z = Xt[fours:], Zt[fours:]
-        if update:
-            reference.mm_activations(x, Wt, z, measure, exponent, workers)
-        if accumulate:
-            parts.append(reference.mm_statistics(x, templates, z, measure, workers))
-    return blocked.total(parts)
+    def part(index: int) -> None:
+        span = parts[index]
+        loop(Xt, W, ahead, Z, span.start, span.stop, REAL(EPS), REAL(exponent), update, accumulate, N[index], D[index])
+
+    workers.map(part, range(len(parts)))
+    if update and Z is not Zt:
+        Zt[:] = Z[: len(Zt), :k]
+    return _sum(N[:, :k, :bins]), _sum(D[:, :k, :bins])
 
 
 def sweep(P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
     """Coordinate descent in place on rows of H >= 0 for ||X - A H||², P = Aᵀ X and G = Aᵀ A."""
     if H.dtype != REAL or not H.flags.c_contiguous:
         return reference.sweep(P, G, H, sweeps)
-    from .loops import sweep_rows
+    from .sweeps import sweep_rows
 
     sweep_rows(np.ascontiguousarray(P), np.ascontiguousarray(G), H, sweeps)
     return None
@@ -145,18 +138,60 @@ def hals_pass(
     G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
     that was not: the products are those of the Z ahead.
     """
-    return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum, sweep)
+    k, bins = Wt.shape
+    if k >= FUSED or not _able(Xt, frobenius) or not _plain_rows(Zt, plain):
+        return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum, sweep)
+    from .sweeps import hals_frames
+
+    W, square, Z = _rows(Wt), _fours(G), _fours(Zt)
+    before = Z if plain is None else _fours(plain)
+    ahead = REAL(-1 if plain is None else momentum)
+
+    parts = spans(len(Z), SPAN)
+    A, B = np.zeros((len(parts), *W.shape), REAL), np.zeros((len(parts), *square.shape), REAL)
+
+    def part(index: int) -> None:
+        span = parts[index]
+        hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, ahead, A[index], B[index])
+
+    workers.map(part, range(len(parts)))
+    for padded, factor in ((Z, Zt), (before, plain)):
+        if factor is not None and padded is not factor:
+            factor[:] = padded[: len(factor), :k]
+    return _sum(A[:, :k, :bins]), _sum(B[:, :k, :k])
 
 
 def _able(Xt: Matrix, measure: Divergence) -> bool:
-    return measure.beta in (0, 1) and Xt.dtype == REAL and len(Xt) >= LANES
+    return measure.beta in (0, 1, 2) and Xt.dtype == REAL
 
 
-def _pad(A: Matrix, axis: int) -> Matrix:
-    """Return A with zeros up to a multiple of LANES along an axis, or A itself if it needs none."""
-    short = -A.shape[axis] % LANES
-    if not short:
+def _plain_rows(*factors: Matrix | None) -> bool:
+    return all(factor is None or (factor.dtype == REAL and factor.flags.c_contiguous) for factor in factors)
+
+
+def _fours(A: Matrix) -> Matrix:
+    """Return A with zeros up to a multiple of LANES along both axes, or A itself if it needs none."""
+    rows, columns = (size + -size % LANES for size in A.shape)
+    if A.shape == (rows, columns):
         return A
-    widths = [(0, 0), (0, 0)]
-    widths[axis] = (0, short)
-    return np.pad(A, widths)
+    padded = np.zeros((rows, columns), A.dtype)
+    padded[: A.shape[0], : A.shape[1]] = A
+    return padded
+
+
+def _sum(parts: Matrix) -> Matrix:
+    """Return the sum over the first axis, added in order."""
+    total: Matrix = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def _rows(A: Matrix) -> Matrix:
+    """Return a copy of templates (components, bins) as the loops take them: components in fours, rows of `width`."""
+    from .lanes import width
+
+    k, bins = A.shape
+    rows = np.zeros((k + -k % LANES, width(bins)), A.dtype)
+    rows[:k, :bins] = A
+    return rows
