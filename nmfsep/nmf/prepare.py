@@ -110,9 +110,12 @@ def prepare(
             least = float(block.min())
             if signed and least < 0:
                 block = np.abs(block, dtype=dtype)
-            return float(block.sum(dtype=np.float64 if exact else np.float32)), least
+            if exact:
+                return float(block.sum(dtype=np.float64)), least
+            return float(np.einsum("ij->", block, dtype=np.float32, casting="unsafe")), least
 
-    seen = workers.map(look, starts)
+    # one thread looks as fast as another starts
+    seen = workers.map(look, starts) if rows.size >= 1 << 22 else [look(start) for start in starts]
     mean = sum(total for total, _ in seen) / rows.size
     if not np.isfinite(mean):
         if np.isfinite(rows).all():  # only the sum is beyond single precision
@@ -146,5 +149,7 @@ def raise_floor(Xt: Matrix, beta: float) -> Matrix:
         return Xt
     # EPS where all is zero: then the loss is zero too
     least = max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS))
+    if Xt.min() >= least:  # a look is cheaper than a copy
+        return Xt
     raised: Matrix = np.maximum(Xt, least)
     return raised

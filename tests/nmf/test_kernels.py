@@ -129,13 +129,21 @@ def test_small_positive_entries_are_kept_clear_of_denormals(kernels, small_tiles
 
 
 @pytest.mark.parametrize(("frames", "tile"), [(1, 8), (7, 8), (8, 8), (9, 8), (64, 8), (65, 8), (203, 8), (1000, 7)])
-def test_spans_cover_every_frame_once_in_whole_tiles(frames, tile):
+def test_spans_cover_every_frame_once_in_tiles_of_one_length(frames, tile):
     found = spans(frames, tile)
     assert len(found) <= SPANS
-    # tiles start at multiples of the tile size, whichever span they are in
-    starts = [a for span in found for a in span]
-    assert starts == list(range(0, frames, tile))
+    # tiles start at multiples of one length, whichever span they are in
+    length = found[0].step
+    assert length <= tile
+    assert [a for span in found for a in span] == list(range(0, frames, length))
     assert [span.stop for span in found] == [span.start for span in found[1:]] + [frames]
+
+
+@pytest.mark.parametrize(("frames", "tile"), [(1025, 608), (862, 255), (5168, 255), (257, 1)])
+def test_spans_are_even_so_that_threads_end_together(frames, tile):
+    lengths = [span.stop - span.start for span in spans(frames, tile)]
+    assert len(lengths) % 2 == 0
+    assert min(lengths) > 0.75 * max(lengths)
 
 
 def test_small_matrices_get_the_plain_kernels_and_large_ones_the_blocked():

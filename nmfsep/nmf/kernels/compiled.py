@@ -19,7 +19,6 @@ from .workers import Workers, spans
 
 FUSED = 12  # components from which BLAS does the products of least squares as well
 LANES = 4  # frames and components handled together
-SPAN = 64  # frames in the unit that spans are divided into
 REAL = np.float32
 SMALLEST = 1e-20  # stands for 0 in x log x, whose limit is 0
 
@@ -36,7 +35,7 @@ def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers:
     def part(span: range) -> float:
         return float(loop(Xt, W, Z, span.start, span.stop, REAL(EPS), REAL(SMALLEST)))
 
-    return sum(workers.map(part, spans(len(Z), SPAN)))
+    return sum(workers.map(part, _spans(Z)))
 
 
 def mm_activations(
@@ -99,7 +98,7 @@ def _run(
     W, Z = _rows(Wt), _fours(Zt)
     ahead = W if templates is Wt else _rows(templates)
 
-    parts = spans(len(Z), SPAN)
+    parts = _spans(Z)
     N = np.zeros((len(parts), *W.shape), REAL)
     D = np.zeros_like(N) if measure.beta == 0 else np.zeros((*N.shape[:2], 1), REAL)
 
@@ -147,7 +146,7 @@ def hals_pass(
     before = Z if plain is None else _fours(plain)
     ahead = REAL(-1 if plain is None else momentum)
 
-    parts = spans(len(Z), SPAN)
+    parts = _spans(Z)
     A, B = np.zeros((len(parts), *W.shape), REAL), np.zeros((len(parts), *square.shape), REAL)
 
     def part(index: int) -> None:
@@ -177,6 +176,11 @@ def _fours(A: Matrix) -> Matrix:
     padded = np.zeros((rows, columns), A.dtype)
     padded[: A.shape[0], : A.shape[1]] = A
     return padded
+
+
+def _spans(Z: Matrix) -> list[range]:
+    """Divide frames, which come in fours, into spans of fours."""
+    return [range(LANES * four.start, LANES * four.stop) for four in spans(len(Z) // LANES, 1)]
 
 
 def _sum(parts: Matrix) -> Matrix:

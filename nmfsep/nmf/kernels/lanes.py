@@ -99,18 +99,32 @@ def add_products(z, r, N):  # type: ignore[no-untyped-def]
 
 
 @inline
-def quotient(x, v):  # type: ignore[no-untyped-def]
-    """Set v to x / v, both (4, width)."""
+def quotient(X, t, v):  # type: ignore[no-untyped-def]
+    """Set v (4, width) to x / v, x being four frames of X from t on, and to 0 where there are none."""
     for i in range(4):
-        for f in range(v.shape[1]):
-            v[i, f] = x[i, f] / v[i, f]
+        row = v[i]
+        if t + i < X.shape[0]:
+            x = X[t + i]
+            for f in range(x.size):
+                row[f] = x[f] / row[f]
+            row[x.size :] = ZERO
+        else:
+            row[:] = ZERO
 
 
 @inline
-def reciprocals(x, v, u):  # type: ignore[no-untyped-def]
-    """Set v to 1 / v and u to x / v², all (4, width)."""
+def reciprocals(X, t, v, u):  # type: ignore[no-untyped-def]
+    """Set v (4, width) to 1 / v and u to x / v², x being four frames of X from t on, and to 0 where there are none."""
     for i in range(4):
-        for f in range(v.shape[1]):
-            q = ONE / v[i, f]
-            v[i, f] = q
-            u[i, f] = x[i, f] * q * q
+        row, scaled = v[i], u[i]
+        if t + i < X.shape[0]:
+            x = X[t + i]
+            for f in range(x.size):
+                q = ONE / row[f]
+                row[f] = q
+                scaled[f] = x[f] * q * q
+            row[x.size :] = ZERO
+            scaled[x.size :] = ZERO
+        else:
+            row[:] = ZERO
+            scaled[:] = ZERO

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .lanes import ONE, ZERO, add_products, inline, load, model, outer, project, quotient, reciprocals
+from .lanes import ONE, ZERO, add_products, inline, model, outer, project, quotient, reciprocals
 from .reference import TINY as LEAST
 
 TINY = np.float32(LEAST)
@@ -25,7 +25,7 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
     start and stop are multiples of 4.
     """
     K = W.shape[0]
-    x, v, g = np.zeros((4, W.shape[1]), X.dtype), np.empty((4, W.shape[1]), X.dtype), np.empty((4, K), X.dtype)
+    v, g = np.empty((4, W.shape[1]), X.dtype), np.empty((4, K), X.dtype)
     sums = np.empty(K, X.dtype)
     for k in range(K):
         total = eps
@@ -34,10 +34,9 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
         sums[k] = total
     for t in range(start, stop, 4):
         z = Z[t : t + 4]
-        load(X, t, x, ZERO)
         if update:
             model(z, W, v, eps)
-            quotient(x, v)
+            quotient(X, t, v)
             project(v, W, g)
             for i in range(4):
                 for k in range(K):
@@ -45,7 +44,7 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
                     _multiply(z, i, k, q if exponent == ONE else q**exponent)
         if accumulate:
             model(z, ahead, v, eps)
-            quotient(x, v)
+            quotient(X, t, v)
             add_products(z, v, N)
             for i in range(4):
                 for k in range(K):
@@ -56,14 +55,13 @@ def kl_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
 def is_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N, D):  # type: ignore[no-untyped-def]
     """Do the same for beta 0, D as long as N."""
     K = W.shape[0]
-    x, v, u = np.zeros((4, W.shape[1]), X.dtype), np.empty((4, W.shape[1]), X.dtype), np.empty((4, W.shape[1]), X.dtype)
+    v, u = np.empty((4, W.shape[1]), X.dtype), np.empty((4, W.shape[1]), X.dtype)
     g, h = np.empty((4, K), X.dtype), np.empty((4, K), X.dtype)
     for t in range(start, stop, 4):
         z = Z[t : t + 4]
-        load(X, t, x, ZERO)
         if update:
             model(z, W, v, eps)
-            reciprocals(x, v, u)
+            reciprocals(X, t, v, u)
             project(u, W, g)
             project(v, W, h)
             for i in range(4):
@@ -72,6 +70,6 @@ def is_frames(X, W, ahead, Z, start, stop, eps, exponent, update, accumulate, N,
                     _multiply(z, i, k, q if exponent == ONE else q**exponent)
         if accumulate:
             model(z, ahead, v, eps)
-            reciprocals(x, v, u)
+            reciprocals(X, t, v, u)
             add_products(z, u, N)
             add_products(z, v, D)
