@@ -10,7 +10,7 @@ from . import blocked, reference
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
 LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
 ONCE = 1 << 23  # and in one that fits once: loading takes half a second
-THIN = 24  # components from which BLAS is as fast as the compiled loops, where there are divisions
+THIN = 48  # components from which BLAS is as fast as the compiled loops, where there are divisions
 
 
 def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> ModuleType:
