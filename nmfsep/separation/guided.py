@@ -25,6 +25,9 @@ from .result import Layer, Separation
 from .spectra import magnitudes, views
 from .stems import Model
 
+HELD = 8  # iterations before templates move; with more, each is fitted to sounds that are not its own
+PART = 1 << 20  # magnitudes that templates are moved on at the most, where it does not matter when a sound is heard
+LAST = 15  # iterations from there to the activations of all frames
 FREE_FIRST = 20  # iterations in which free templates of several frames begin
 
 
@@ -112,10 +115,29 @@ class Fitting:
         }
         if evidence.delays > 1:
             return self._strokes(Xt, W, options, told)
+        if self.moves and evidence.Z is None and not self.costs and Xt.size > PART:
+            return self._moved_on_part(Xt, W, channels, options, told)
         start = None if evidence.Z is None else _start(Xt, W, np.repeat(evidence.Z, channels, axis=1))
         begun = options | {"callback": told(0), "costs": self._prices(channels, 0)}
+        if self.moves:
+            begun["max_iter"] = min(HELD, settings.max_iter)
         fit = factorize(Xt.T, W.shape[1], W=W, Z=start, fixed={"W"}, **begun)
         return self._moved(Xt, fit.factors, channels, options | {"callback": told(1)}) if self.moves else fit
+
+    def _moved_on_part(
+        self, Xt: Matrix, W: Matrix, channels: int, options: dict[str, Any], told: Callable[[int], Callback | None]
+    ) -> Fit:
+        """Return a fit of templates that were moved on evenly spaced frames only, which tell nearly as much as all."""
+        frames, bins = len(Xt) // channels, Xt.shape[1]
+        chosen = np.linspace(0, frames - 1, max(2, PART // (channels * bins))).astype(np.intp)
+        part = np.ascontiguousarray(Xt.reshape(frames, channels, bins)[chosen].reshape(-1, bins))
+        limit, most = options["time_limit"], options["max_iter"]
+        short = options | {"time_limit": None if limit is None else limit / 2}
+        held = factorize(part.T, W.shape[1], W=W, fixed={"W"}, **short | {"max_iter": min(HELD, most)})
+        moved = self._moved(part, held.factors, channels, short | {"callback": told(0)}).factors
+        Z = _between(moved.Z.reshape(moved.components, -1, channels), chosen, frames)
+        last = options | {"callback": told(1), "max_iter": min(LAST, most)}
+        return factorize(Xt.T, moved.components, W=moved.W, Z=Z, fixed={"W"}, **last)
 
     def _strokes(self, Xt: Matrix, W: Matrix, options: dict[str, Any], told: Callable[[int], Callback | None]) -> Fit:
         """Return the fit of templates of several frames, unrolled: held first, then on their leash, with free ones."""
@@ -196,6 +218,17 @@ def _leashed(leash: NDArray[np.float64], loads: NDArray[np.float64]) -> NDArray[
     """Return the same for templates that are heard so much in all."""
     held = leash == 0
     return np.where(held, np.inf, (1 - leash) / np.where(held, 1, leash) * loads)
+
+
+def _between(Z: Matrix, chosen: NDArray[np.intp], frames: int) -> Matrix:
+    """Return activations of all frames between those (components, chosen, channels) of some, and a little more."""
+    every = np.arange(frames)
+    later = np.clip(np.searchsorted(chosen, every), 1, len(chosen) - 1)
+    share = ((every - chosen[later - 1]) / (chosen[later] - chosen[later - 1])).astype(Z.dtype)[:, None]
+    # what was silent where it was looked at need not be so in between, and a zero would stay one
+    level = Z.mean(axis=1, keepdims=True) * Z.dtype.type(0.05)
+    between: Matrix = (1 - share) * Z[:, later - 1] + share * Z[:, later] + level
+    return between.reshape(len(Z), -1)
 
 
 def _start(Xt: Matrix, W: Matrix, where: Matrix) -> Matrix:
