@@ -27,7 +27,7 @@ from .stems import Model
 
 HELD = 8  # iterations before templates move; with more, each is fitted to sounds that are not its own
 PART = 1 << 20  # magnitudes that templates are moved on at the most, where it does not matter when a sound is heard
-LAST = 15  # iterations from there to the activations of all frames
+LAST = 6  # iterations from there to the activations of all frames
 FREE_FIRST = 20  # iterations in which free templates of several frames begin
 
 
