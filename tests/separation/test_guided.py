@@ -419,6 +419,30 @@ def test_a_time_limit_is_shared_by_all_runs(kit, channels, extra, monkeypatch):
     assert sum(limits) == 8
 
 
+@pytest.mark.parametrize("given", [{}, {"free": 2}, {"channels": "mid"}])
+def test_templates_moved_on_a_part_of_the_frames_do_as_well(kit, given, monkeypatch):
+    """Long sounds have more frames than templates need; all frames get their own activations all the same."""
+    guide = guide_of(kit)
+    whole = analyse(STEREO, guide, given)
+    sizes, real = [], guided.factorize
+    monkeypatch.setattr(guided, "PART", 1 << 14)
+    monkeypatch.setattr(guided, "factorize", lambda X, *a, **o: sizes.append(X.shape[1]) or real(X, *a, **o))
+    part = analyse(STEREO, guide, given)
+    assert sizes[0] == sizes[1] < sizes[2] / 2
+    for one, other in zip(whole.layers, part.layers, strict=True):
+        for a, b in zip(one.model.factors, other.model.factors, strict=True):
+            assert a.Z.shape == b.Z.shape
+    for one, other in zip(whole.fits, part.fits, strict=True):
+        assert other.losses[-1] < 1.1 * one.losses[-1]
+
+
+def test_activations_between_chosen_frames_lie_between_theirs():
+    Z = np.array([[[1.0], [3.0]], [[0.0], [0.0]]])
+    between = guided._between(Z, np.array([0, 4]), 5)
+    np.testing.assert_allclose(between[0], np.array([1, 1.5, 2, 2.5, 3]) + 0.05 * 2)
+    np.testing.assert_array_equal(between[1], 0)
+
+
 def test_the_callback_can_stop_the_fit(one):
     guide = guide_of(one)
     stopped = analyse(MIXTURE, guide, {"tol": 0.0}, lambda step, loss: True)
