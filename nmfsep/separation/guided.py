@@ -194,6 +194,15 @@ class Fitting:
         return factorize(Xt.T, W.shape[1], W=W, Z=Z, anchor=anchor, costs=prices, **options)
 
 
+def passes(magnitudes: int, settings: Settings) -> float:
+    """Return about how many iterations over so many magnitudes of a sound the fit of a dictionary takes."""
+    most = settings.max_iter
+    if not (settings.free or settings.adapt):
+        return float(most)
+    moving = (min(HELD, most) + most) * min(1.0, PART / magnitudes)
+    return moving + (min(LAST, most) if magnitudes > PART else 0)
+
+
 def template_groups(known: Evidence, labels: int, free: int) -> list[list[int]]:
     """Return the templates of each label, and after them the free ones."""
     groups = [known.of(label).tolist() for label in range(labels)]

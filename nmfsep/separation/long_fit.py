@@ -38,11 +38,11 @@ from .dictionary import Dictionary, View
 from .drawing import draw, stretches
 from .grouping import without_auto
 from .guide import Guide
-from .guided import Fitting, template_groups, whole_templates
+from .guided import Fitting, passes, template_groups, whole_templates
 from .modelling import options
 from .result import Layer
 from .solving import Solving, Templates
-from .stages import Stages, Told, drawing, expected, finishing, grouping
+from .stages import ITERATIONS, Stages, Told, drawing, expected, finishing, grouping
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most
@@ -227,6 +227,9 @@ def _stages(
             stream.length, _rows(stream, settings, stft), stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
             settings.components, most, Workers(settings.threads).threads,
         )  # fmt: skip
+        if dictionary:
+            magnitudes = min(most, stft.n_frames(stream.length)) * _rows(stream, settings, stft)
+            fit *= passes(magnitudes, settings) / ITERATIONS
         costs += [draw, fit]
         rendering += render
     finish = finishing(stream.length, stream.channels, settings.components)
