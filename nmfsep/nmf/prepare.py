@@ -15,6 +15,7 @@ from .kernels.workers import Workers
 
 FLOOR = 1e-5  # of the largest entry
 BLOCK = 1 << 18  # entries looked at or copied at a time
+MANY = 1 << 22  # entries below which one thread has looked before another has started
 SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
 
 
@@ -114,8 +115,7 @@ def prepare(
                 return float(block.sum(dtype=np.float64)), least
             return float(np.einsum("ij->", block, dtype=np.float32, casting="unsafe")), least
 
-    # one thread looks as fast as another starts
-    seen = workers.map(look, starts) if rows.size >= 1 << 22 else [look(start) for start in starts]
+    seen = workers.map(look, starts) if rows.size >= MANY else [look(start) for start in starts]
     mean = sum(total for total, _ in seen) / rows.size
     if not np.isfinite(mean):
         if np.isfinite(rows).all():  # only the sum is beyond single precision

@@ -15,6 +15,7 @@ SHAPES = {
     "one bin": (40, 1, 2),
     "more components than bins": (50, 3, 6),
     "many tiles": (203, 9, 3),
+    "more components than are swept in one pass": (33, 70, 13),
 }
 CONTENTS = ["dense", "silent frames and bins", "one huge entry"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..divergences import Divergence
-from ..divergences.beta import frobenius
 from ..factors import Matrix
 from . import blocked, reference
 from .reference import EPS, Rule
@@ -25,7 +24,7 @@ SMALLEST = 1e-20  # stands for 0 in x log x, whose limit is 0
 
 def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
     """Return D(X | W Z)."""
-    if not _able(Xt, measure):
+    if not _able(Xt, measure, (0, 1, 2)):
         return blocked.divergence(Xt, Wt, Zt, measure, workers)
     from .losses import is_loss, kl_loss, squares_loss
 
@@ -48,7 +47,7 @@ def mm_activations(
     rule: Rule | None = None,
 ) -> None:
     """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV, or as a rule says."""
-    if rule is not None or measure.beta == 2 or not _able(Xt, measure):
+    if rule is not None or not _able(Xt, measure):
         return blocked.mm_activations(Xt, Wt, Zt, measure, exponent, workers, rule)
     _run(Xt, Wt, Zt, Wt, measure, exponent, workers, update=True, accumulate=False)
     return None
@@ -56,7 +55,7 @@ def mm_activations(
 
 def mm_statistics(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> tuple[Matrix, Matrix]:
     """Return N Zᵀ and P Zᵀ, both transposed: (components, bins); the second is (components, 1) where P is all ones."""
-    if measure.beta == 2 or not _able(Xt, measure):
+    if not _able(Xt, measure):
         return blocked.mm_statistics(Xt, Wt, Zt, measure, workers)
     return _run(Xt, Wt, Zt, Wt, measure, 1.0, workers, update=False, accumulate=True)
 
@@ -72,7 +71,7 @@ def mm_pass(
     rule: Rule | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Update Zt as mm_activations, then return mm_statistics at `templates`, Wt if not given: one pass does both."""
-    if rule is not None or measure.beta == 2 or not _able(Xt, measure):
+    if rule is not None or not _able(Xt, measure):
         return blocked.mm_pass(Xt, Wt, Zt, measure, exponent, workers, templates, rule)
     return _run(
         Xt, Wt, Zt, Wt if templates is None else templates, measure, exponent, workers, update=True, accumulate=True
@@ -138,7 +137,7 @@ def hals_pass(
     that was not: the products are those of the Z ahead.
     """
     k, bins = Wt.shape
-    if k >= FUSED or not _able(Xt, frobenius) or not _plain_rows(Zt, plain):
+    if k >= FUSED or not all(A is None or (A.dtype == REAL and A.flags.c_contiguous) for A in (Xt, Zt, plain)):
         return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum, sweep)
     from .sweeps import hals_frames
 
@@ -160,22 +159,14 @@ def hals_pass(
     return _sum(A[:, :k, :bins]), _sum(B[:, :k, :k])
 
 
-def _able(Xt: Matrix, measure: Divergence) -> bool:
-    return measure.beta in (0, 1, 2) and Xt.dtype == REAL
-
-
-def _plain_rows(*factors: Matrix | None) -> bool:
-    return all(factor is None or (factor.dtype == REAL and factor.flags.c_contiguous) for factor in factors)
+def _able(Xt: Matrix, measure: Divergence, betas: tuple[int, ...] = (0, 1)) -> bool:
+    return measure.beta in betas and Xt.dtype == REAL
 
 
 def _fours(A: Matrix) -> Matrix:
     """Return A with zeros up to a multiple of LANES along both axes, or A itself if it needs none."""
     rows, columns = (size + -size % LANES for size in A.shape)
-    if A.shape == (rows, columns):
-        return A
-    padded = np.zeros((rows, columns), A.dtype)
-    padded[: A.shape[0], : A.shape[1]] = A
-    return padded
+    return A if A.shape == (rows, columns) else _padded(A, rows, columns)
 
 
 def _spans(Z: Matrix) -> list[range]:
@@ -196,6 +187,10 @@ def _rows(A: Matrix) -> Matrix:
     from .lanes import width
 
     k, bins = A.shape
-    rows = np.zeros((k + -k % LANES, width(bins)), A.dtype)
-    rows[:k, :bins] = A
-    return rows
+    return _padded(A, k + -k % LANES, width(bins))
+
+
+def _padded(A: Matrix, rows: int, columns: int) -> Matrix:
+    padded = np.zeros((rows, columns), A.dtype)
+    padded[: A.shape[0], : A.shape[1]] = A
+    return padded
