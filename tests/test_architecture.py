@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import those before it; the members of one layer may not import each other unless they are listed alone.
 LAYERS = [
     {"errors"},
-    {"registry"},
+    {"registry", "system"},
     {"settings"},
     {"naming", "memory", "processes"},
     {"cluster"},
