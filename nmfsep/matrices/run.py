@@ -22,6 +22,7 @@ from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
 from ..settings import FactorizeSettings
 from ..signal.publish import Output, publish
+from ..system import relative
 from .images import read_images
 from .measures import relative_error, sparseness
 from .pictures import pictures
@@ -160,7 +161,7 @@ def _manifest(
     regular = task.path != "-" and os.path.isfile(os.fsencode(task.path))
     source: dict[str, Any] = {
         "path": task.path,
-        "relative": os.path.relpath(task.path, folder) if task.path != "-" else None,
+        "relative": relative(task.path, folder) if task.path != "-" else None,
         "sha256": file_sha256(task.path) if regular else None,
         "shape": list(found.X.shape),
     }
@@ -177,7 +178,7 @@ def _manifest(
         "files": [
             {
                 "name": what,
-                "file": os.path.relpath(file.path, folder),
+                "file": relative(file.path, folder),
                 "bytes": file.size(),
                 "sha256": file.sha256(),
             }
