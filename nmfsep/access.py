@@ -105,6 +105,6 @@ def require_space(folder: Path, need: int) -> None:
         free = free_space(folder)
     except OSError as error:
         raise OutputError((error.strerror or str(error)).lower(), path=path) from error
-    if need > free:
+    if free is not None and need > free:
         message = f"no space left on device: {show_size(need)} are needed, {show_size(free)} are free"
         raise OutputError(message, path=path)

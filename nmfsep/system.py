@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -143,6 +144,21 @@ def interrupt(number: int) -> None:
         os.kill(os.getpid(), number)
 
 
+def private_folder() -> Path | None:
+    """Return a folder for what is temporary but may be used again, which nobody else can write to; None without one."""
+    import tempfile
+
+    owner = os.getuid() if hasattr(os, "getuid") else 0  # on Windows every user has a folder for what is temporary
+    with contextlib.suppress(OSError):
+        folder = Path(tempfile.gettempdir(), f"nmfsep-{owner}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(0o700)
+        found = folder.lstat()  # not what a link of somebody else leads to
+        if stat.S_ISDIR(found.st_mode) and (WINDOWS or (found.st_uid == owner and not found.st_mode & 0o022)):
+            return folder
+    return None
+
+
 def unblock_signals() -> None:
     """Let come through what would stop the process."""
     if hasattr(signal, "pthread_sigmask"):
@@ -162,11 +178,11 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def free_space(folder: Path) -> int:
-    """Return the bytes free where an existing folder lies."""
+def free_space(folder: Path) -> int | None:
+    """Return the bytes free where an existing folder lies, None where nobody says."""
     import shutil
 
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(folder).free if hasattr(shutil, "disk_usage") else None
 
 
 def read_at(fd: int, count: int, offset: int) -> bytes:

@@ -18,6 +18,7 @@ from ..errors import InputError, UsageError
 from ..manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
+from ..nmf.kernels.choose import slower
 from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
 from ..settings import FactorizeSettings
@@ -191,7 +192,7 @@ def _manifest(
             "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
         },
         **{name: round(value, 6) for name, value in figures.items()},
-        "warnings": list(fit.warnings),
+        "warnings": [*fit.warnings, *slower()],
     }
     if isinstance(fit, DeepFit):
         about["tree"] = [[parent + 1 for parent in parents] for parents in fit.tree]
