@@ -1,5 +1,5 @@
 # Everything runs in .venv, which the first target that needs it makes.
-PYTHON ?= python3.11
+PYTHON ?= python3
 BIN := .venv/bin
 HOURS ?= 1
 
@@ -37,6 +37,7 @@ clean:
 	rm -rf .venv separated .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nmfsep needs Python 3.11 or later; this is %s: make PYTHON=python3.X" % sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 
 # The package is installed in place, so that a change of the code needs no new installation.

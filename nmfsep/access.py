@@ -7,11 +7,12 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import InputError, OutputError, UsageError
+from .errors import OutputError, UsageError
 from .manifest import is_manifest, written_by_us
 from .memory import show_size
 from .signal.open import is_url
 from .signal.publish import folder_is_writable
+from .system import free_space
 
 
 def require_readable(path: str) -> None:
@@ -98,13 +99,12 @@ def require_free(
 def require_space(folder: Path, need: int) -> None:
     """Raise OutputError unless so many bytes are free where a folder is or will be."""
     path = folder
-    while not folder.exists():
+    while not folder.exists() and folder != folder.parent:  # above a drive that is not there is nothing
         folder = folder.parent
     try:
-        disk = os.statvfs(folder)
+        free = free_space(folder)
     except OSError as error:
-        raise InputError(str(error)) from error
-    free = disk.f_bavail * disk.f_frsize
-    if need > free:
+        raise OutputError((error.strerror or str(error)).lower(), path=path) from error
+    if free is not None and need > free:
         message = f"no space left on device: {show_size(need)} are needed, {show_size(free)} are free"
         raise OutputError(message, path=path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 from . import memory
@@ -13,6 +12,7 @@ from .separation.long_fit import FEWEST, frames_drawn, obstacle, rendering_obsta
 from .separation.saved import Known, Saved
 from .settings import OutputSettings, Settings
 from .signal.read import Source
+from .system import cpu_count
 
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 
@@ -71,7 +71,7 @@ def _frames(source: Source, settings: Settings, output: OutputSettings, known: K
 
 
 def _streamed(source: Source, settings: Settings, output: OutputSettings, known: Known | None, frames: int) -> int:
-    threads = settings.threads or os.cpu_count() or 1
+    threads = settings.threads or cpu_count()
     stems = len(arrange(settings, known.labels if known else ()).names)
     entries = (length_of(source, output) or 0) // settings.hop * source.channels * (settings.n_fft // 2 + 1)
     thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
@@ -95,7 +95,7 @@ def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tupl
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
-    threads = settings.threads or os.cpu_count() or 1
+    threads = settings.threads or cpu_count()
     length, stems = length_of(source, output) or 0, len(arrange(settings, known.labels if known else ()).names)
     views, beyond = _views(source, settings, known), memory.filtering(settings, threads)
     if isinstance(known, Saved):

@@ -150,7 +150,7 @@ def written_by_us(path: Path) -> set[Path]:
     mine = set()
     for entry in vouched_files(path):
         file = path.parent / entry["file"]
-        inside = not os.path.isabs(entry["file"]) and ".." not in Path(entry["file"]).parts
+        inside = not Path(entry["file"]).anchor and ".." not in Path(entry["file"]).parts
         if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == entry["sha256"]:
             mine.add(file)
     return mine

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from .errors import UsageError
 from .registry import SPATIAL_MASKS
 from .settings import Settings
+from .system import free_memory, memory_limits
 
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
@@ -221,25 +221,8 @@ def allowance(limit: int | None) -> int | None:
 
 def available() -> int | None:
     """Return the bytes this process may still take, the least that the system says; None if it says nothing."""
-    limits = []
-    match = re.search(r"MemAvailable:\s+(\d+) kB", _text("/proc/meminfo"))
-    if match:
-        limits.append(int(match.group(1)) << 10)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        if _text(limit).strip().isdigit() and _text(used).strip().isdigit():
-            limits.append(max(0, int(_text(limit)) - int(_text(used))))
-    try:
-        import resource
-
-        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if soft != resource.RLIM_INFINITY:
-            limits.append(soft)
-    except ImportError:
-        pass
-    return min(limits, default=None)
+    free, limits = free_memory(), memory_limits()
+    return min(limits if free is None else [free, *limits], default=None)
 
 
 def parse_size(text: str) -> int | None:
@@ -251,10 +234,3 @@ def parse_size(text: str) -> int | None:
 def show_size(count: float) -> str:
     """Return a size for people: "640 MB"."""
     return f"{count / (1 << 30):.1f} GB" if count >= 1 << 30 else f"{max(1, round(count / (1 << 20)))} MB"
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

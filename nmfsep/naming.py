@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .registry import suggestion
+from .system import usable_name
 
 FIELDS = ("track", "stem", "ext", "index", "parent", "k", "seed")
 NAME_MAX = 255  # bytes of one component, the limit of the common file systems
@@ -46,34 +47,37 @@ def check_template(template: str, late: bool = False) -> None:
     for part in re.sub(r"\{[^{}]*\}", "x", template).split("/"):
         if part in ("", ".", ".."):
             raise UsageError(f"--filename {template!r} leads out of the output folder", "use a relative path")
+        if usable_name(part) != part:
+            hint = "use letters and digits, and / between folders"
+            raise UsageError(f"--filename {template!r} has a name that some systems do not take for one", hint)
 
 
 def expand(template: str, fields: Mapping[str, str]) -> Path:
     """Return the relative path that a checked template gives; names that are too long are cut and marked by a hash."""
     parts = []
     for part in template.split("/"):
-        name = re.sub(r"\{([^{}]*)\}", lambda match: _harmless(fields[match.group(1)]), part)
-        parts.append(fit_name("_" + name if name in ("", ".", "..") else name))
+        parts.append(fit_name(re.sub(r"\{([^{}]*)\}", lambda match: fields[match.group(1)], part)))
     return Path(*parts)
 
 
 def manifest_name(track: str) -> str:
     """Return the manifest's file name."""
-    return fit_name(_harmless(track) + MANIFEST, MANIFEST)
+    return fit_name(track + MANIFEST, MANIFEST)
 
 
 def model_name(track: str) -> str:
     """Return the file name of a saved factorization."""
-    return fit_name(_harmless(track) + MODEL, MODEL)
+    return fit_name(track + MODEL, MODEL)
 
 
 def beside(track: str, suffix: str) -> str:
     """Return the name of another file about a track."""
-    return fit_name(_harmless(track) + suffix, suffix)
+    return fit_name(track + suffix, suffix)
 
 
 def fit_name(name: str, ending: str | None = None) -> str:
-    """Return the name, or one of NAME_MAX bytes that keeps its beginning and its ending."""
+    """Return the name as that of one file in its folder, of at most NAME_MAX bytes: its beginning and its ending."""
+    name = usable_name(name)
     raw = os.fsencode(name)
     if len(raw) <= NAME_MAX:
         return name
@@ -90,7 +94,3 @@ def fit_name(name: str, ending: str | None = None) -> str:
 def collision_key(path: Path) -> str:
     """Return what two paths share if some file system takes them for one: case and composition do not count."""
     return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
-
-
-def _harmless(value: str) -> str:
-    return value.replace("/", "_").replace("\0", "_")

@@ -19,10 +19,11 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
+
 T = TypeVar("T")
 R = TypeVar("R")
 GRACE = 0.8  # seconds that processes have to tidy up when the run is interrupted
-ASKED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, _begin, (self._modules,))
         before = multiprocessing.active_children()
-        with _unheard(), _safe_path():
+        with signals_blocked(), _safe_path():  # until it knows what to do about them
             self._pool.submit(_nothing)
         started = [process for process in multiprocessing.active_children() if process not in before]
         self.process = started[0] if started else None  # none if it is dead by now
@@ -187,16 +188,6 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Start processes with signals held back, until they know what to do about them."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, ASKED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-
-@contextlib.contextmanager
 def _safe_path() -> Iterator[None]:
     """Start interpreters that import nothing from the folder they happen to be in."""
     before = os.environ.get("PYTHONSAFEPATH")
@@ -211,9 +202,9 @@ def _safe_path() -> Iterator[None]:
 
 def _begin(modules: Sequence[str]) -> None:
     """Prepare a process: the first that runs in it."""
-    for number in ASKED:  # a terminal sends its signals to all; the one that started this process decides
+    for number in STOP_SIGNALS:  # a terminal sends its signals to all; the one that started this process decides
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKED)
+    unblock_signals()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -241,4 +232,4 @@ def _leave(number: int, frame: Any) -> None:
 def _end_with(sentinel: int) -> None:
     """Wait until the process that started this one is gone, then end as if told to."""
     connection.wait([sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+    interrupt(signal.SIGTERM)

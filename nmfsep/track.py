@@ -34,6 +34,7 @@ from .signal.publish import Output
 from .signal.quantise import Integers, to_integers
 from .signal.read import Source
 from .signal.write import StemWriter
+from .system import relative
 
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
@@ -159,7 +160,7 @@ class Track:
         job = self.job
         if job.kept is not None and isinstance(self.known, Saved):
             size = os.path.getsize(job.kept)
-            return {"file": os.path.relpath(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
+            return {"file": relative(job.kept, folder), "bytes": size, "sha256": self.known.sha256}
         return _entry(files[-1], folder) if job.model is not None else None
 
     def _learned_from(self) -> dict[str, int] | None:
@@ -199,7 +200,7 @@ class Track:
             "versions": versions(),
             "input": {
                 "path": job.path,
-                "relative": os.path.relpath(job.path, folder) if regular else None,
+                "relative": relative(job.path, folder) if regular else None,
                 "sha256": file_sha256(job.path) if regular else None,
                 "sample_rate": audio.sample_rate,
                 "channels": audio.channels,
@@ -232,7 +233,7 @@ class Track:
 
 def _entry(file: Output, folder: Path) -> dict[str, Any]:
     """Return what a manifest in a folder says of a file."""
-    return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+    return {"file": relative(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
 
 
 def _decibels(power: float) -> float | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import nmfsep
+
 PACKAGE = Path(__file__).parents[1] / "nmfsep"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # A layer may import those before it; the members of one layer may not import each other unless they are listed alone.
@@ -71,6 +73,20 @@ def test_only_the_command_line_knows_click_or_prints(path):
     assert "print" not in calls
     if path.relative_to(PACKAGE).parts[0] != "cli":
         assert "click" not in names
+
+
+def test_editors_are_told_all_public_names_and_where_they_are():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {
+        alias.asname: f"{node.module}:{alias.name}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    known = {name: place if ":" in place else f"{place}:{name}" for name, place in nmfsep._PUBLIC.items()}
+    assert told == known
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library():

@@ -199,7 +199,7 @@ def test_three_quarters_of_what_is_free_may_be_taken(system):
 def system(monkeypatch):
     """Let the system's files say what a test wants."""
     texts = {"/proc/meminfo": "MemTotal:  99 kB\nMemAvailable:   4096 kB\n"}
-    monkeypatch.setattr(module, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr("nmfsep.system.text_of", lambda path: texts.get(path, ""))
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return texts
 
@@ -237,9 +237,16 @@ def test_never_more_than_the_address_space_allowed(system, monkeypatch, soft, mo
     assert asked == [resource.RLIMIT_AS]
 
 
-def test_a_system_that_says_nothing_gives_none(system):
+def test_a_system_that_says_nothing_gives_none(system, monkeypatch):
     system.clear()
+    monkeypatch.delattr("os.sysconf")
     assert available() is None
+
+
+def test_a_system_that_tells_only_what_there_is_gives_that(system, monkeypatch):
+    system.clear()
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert available() == 4_096_000
 
 
 def test_this_system_has_some_memory():

@@ -75,6 +75,10 @@ def test_good_templates_pass(template):
         ("./{stem}", "leads out"),
         ("{track}//{stem}", "leads out"),
         ("{stem}/", "leads out"),
+        ("..\\..\\{stem}.wav", "some systems"),
+        ("c:/{stem}.wav", "some systems"),
+        ("con/{stem}.wav", "some systems"),
+        (".. /{stem}", "some systems"),
     ],
 )
 def test_bad_templates_are_refused(template, message):

@@ -1,5 +1,4 @@
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -51,14 +50,7 @@ def test_without_a_limit_what_is_free_decides(monkeypatch, free, enough):
 
 
 def test_a_full_disk_is_found_before_any_work(monkeypatch):
-    real = os.statvfs
-
-    def full(path):
-        found = list(real(path))
-        found[4] = 0  # f_bavail
-        return os.statvfs_result(found)
-
-    monkeypatch.setattr(os, "statvfs", full)
+    monkeypatch.setattr("nmfsep.access.free_space", lambda folder: 0)
     with pytest.raises(OutputError, match=r"no space left on device: .* are needed"):
         look()
     assert look(out="-")  # standard output needs none there

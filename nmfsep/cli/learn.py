@@ -73,6 +73,7 @@ def command(
     one_thread_of_blas()
     settings = LearnSettings(**values)
     from ..cluster import Cluster
+    from ..nmf.kernels.choose import slower
     from ..separation import dictionary, learning
     from ..separation.executor import Pooled
     from ..signal.rate import common_rate
@@ -114,6 +115,8 @@ def command(
         )
     result = learned if before is None else before.append(learned)
     dictionary.write(result, target)
+    for warning in slower():
+        console.say(f"warning: {warning}")
     if verbose:
         for index, label in enumerate(learned.labels):
             counts = " and ".join(map(str, learned.components(index)))

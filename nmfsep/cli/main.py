@@ -23,6 +23,7 @@ from click.shell_completion import shell_complete  # noqa: E402
 from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
+from ..system import BROKEN_PIPE, STOP_SIGNALS, end_by, expanded  # noqa: E402
 from .console import describe, plain, say  # noqa: E402
 
 COMMANDS = {
@@ -104,7 +105,7 @@ def main() -> NoReturn:
     except Interrupted as interrupted:
         _die(interrupted.number)
     except BrokenPipeError:
-        _die(signal.SIGPIPE)
+        _die(BROKEN_PIPE)
     except OSError as error:
         say(f"standard output: {(error.strerror or str(error)).lower()}")
         code = 3
@@ -113,9 +114,9 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
-            signal.signal(getattr(signal, name), _interrupt)
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     # SIGPIPE is ignored from here on, so that a closed pipe is noticed where files can still be tidied up
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -124,7 +125,7 @@ def _run() -> int:
         # not cli.main(), which makes exit 1 of a closed pipe
         if instruction := os.environ.get("_NMFSEP_COMPLETE"):
             return shell_complete(cli, {}, "nmfsep", "_NMFSEP_COMPLETE", instruction)
-        with cli.make_context("nmfsep", sys.argv[1:]) as context:
+        with cli.make_context("nmfsep", expanded(sys.argv[1:])) as context:
             result: Any = cli.invoke(context)
         return result if isinstance(result, int) else 0
     except NmfsepError as error:
@@ -154,18 +155,15 @@ def _run() -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # one is enough; a second would interrupt the tidying up
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for each in STOP_SIGNALS:  # one is enough; a second would interrupt the tidying up
+        signal.signal(each, signal.SIG_IGN)
     raise Interrupted(number)
 
 
 def _die(number: int) -> NoReturn:
     """End by the signal itself: a shell loop stops only if the program dies of it."""
     _forget_stdout()
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    sys.exit(128 + number)
+    end_by(number)
 
 
 def _occupy() -> None:

@@ -14,6 +14,7 @@ import click
 from ..cluster import Cluster
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..processes import Lost, Processes
+from ..system import cpu_count
 from . import console, progress
 from .options import GROUPS
 from .params import Jobs
@@ -87,7 +88,7 @@ def processes(
         if count != 1:
             raise UsageError("-j is of this machine; a scheduler has its own workers", "leave out -j or --scheduler")
         return Cluster(scheduler, str if quiet else console.say), threads or 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cpu_count()
     count = min(count or cores, inputs)
     if count < 2:
         return None, threads

@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
 from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
 from ..settings.presets import suited
+from ..system import BLAS_VARIABLES
 from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
 KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
@@ -126,7 +127,7 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, An
 
 def one_thread_of_blas() -> None:
     """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in BLAS_VARIABLES:
         os.environ[name] = "1"
 
 

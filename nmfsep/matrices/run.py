@@ -18,10 +18,12 @@ from ..errors import InputError, UsageError
 from ..manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
 from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
+from ..nmf.kernels.choose import slower
 from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
 from ..settings import FactorizeSettings
 from ..signal.publish import Output, publish
+from ..system import relative
 from .images import read_images
 from .measures import relative_error, sparseness
 from .pictures import pictures
@@ -160,7 +162,7 @@ def _manifest(
     regular = task.path != "-" and os.path.isfile(os.fsencode(task.path))
     source: dict[str, Any] = {
         "path": task.path,
-        "relative": os.path.relpath(task.path, folder) if task.path != "-" else None,
+        "relative": relative(task.path, folder) if task.path != "-" else None,
         "sha256": file_sha256(task.path) if regular else None,
         "shape": list(found.X.shape),
     }
@@ -177,7 +179,7 @@ def _manifest(
         "files": [
             {
                 "name": what,
-                "file": os.path.relpath(file.path, folder),
+                "file": relative(file.path, folder),
                 "bytes": file.size(),
                 "sha256": file.sha256(),
             }
@@ -190,7 +192,7 @@ def _manifest(
             "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
         },
         **{name: round(value, 6) for name, value in figures.items()},
-        "warnings": list(fit.warnings),
+        "warnings": [*fit.warnings, *slower()],
     }
     if isinstance(fit, DeepFit):
         about["tree"] = [[parent + 1 for parent in parents] for parents in fit.tree]

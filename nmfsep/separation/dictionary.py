@@ -17,6 +17,7 @@ from ..nmf.divergences import as_divergence
 from ..nmf.factors import Matrix
 from ..settings.choices import WINDOWS
 from ..signal.stft import STFT
+from ..system import usable_name
 from . import archive
 
 SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
@@ -138,7 +139,7 @@ def check_labels(labels: Sequence[str]) -> None:
         check_label(label)
     seen: dict[str, str] = {}
     for label in labels:
-        name = unicodedata.normalize("NFC", label).casefold()
+        name = unicodedata.normalize("NFC", usable_name(label)).casefold()
         if name in seen:
             raise UsageError(f"labels {seen[name]!r} and {label!r} would be one file on some systems", "rename one")
         seen[name] = label

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..nmf.kernels.choose import slower
 from ..nmf.kernels.workers import Workers
 from ..nmf.models import AnyFit
 from ..registry import MASKS, SPATIAL_MASKS
@@ -91,7 +92,8 @@ class Separation:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know, each once."""
-        return tuple(dict.fromkeys((*self.notes, *(warning for fit in self.fits for warning in fit.warnings))))
+        of_fits = [warning for fit in self.fits for warning in fit.warnings]
+        return tuple(dict.fromkeys((*self.notes, *of_fits, *slower())))
 
     def render(self, audio: Audio | Stream) -> Iterator[Samples]:
         """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from."""

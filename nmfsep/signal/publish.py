@@ -195,6 +195,6 @@ def _sync_folders(paths: Sequence[Path]) -> None:
 
 def folder_is_writable(folder: Path) -> bool:
     """Whether files can be made in a folder, or in the nearest one above it that exists."""
-    while not os.path.lexists(folder):
+    while not os.path.lexists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -23,13 +23,16 @@ def mono_at(audio: Audio, sample_rate: int) -> Samples:
     Raises
     ------
     InputError
-        It is so short that nothing is left of it.
+        It is so short that nothing is left of it, or soxr, which converts it, is not installed.
     """
     mono: Samples = audio.samples[0] if audio.channels == 1 else audio.samples.mean(axis=0, dtype=np.float32)
     if audio.sample_rate == sample_rate:
         return mono
-    import soxr
-
+    try:
+        import soxr
+    except ImportError as error:  # there is none for Windows on ARM
+        message = f"has {audio.sample_rate} Hz, and converting it to {sample_rate} Hz needs soxr"
+        raise InputError(message, "install it: pip install soxr; or convert the file first") from error
     converted: Samples = np.asarray(soxr.resample(mono, audio.sample_rate, sample_rate), np.float32)
     if not len(converted):
         raise InputError(f"is too short to be converted to {sample_rate} Hz")

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,11 @@ def test_a_tone_keeps_its_frequency_and_its_level(rate):
 def test_what_would_vanish_is_refused():
     with pytest.raises(InputError, match="too short to be converted to 8 Hz"):
         mono_at(Audio(np.ones(3), 44100), 8)
+
+
+def test_without_soxr_converting_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    sound = Audio(np.ones((1, 100), np.float32), 8000)
+    assert mono_at(sound, 8000) is not None
+    with pytest.raises(InputError, match=r"has 8000 Hz, and converting it to 16000 Hz needs soxr; install it"):
+        mono_at(sound, 16000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 
 from ..divergences import Divergence
@@ -24,17 +25,24 @@ def choose(bins: int, frames: int, components: int, measure: Divergence, compile
     if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
         compiled_from *= 8
     suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)
-    if bins * frames >= compiled_from and suits and _numba():
+    if bins * frames >= compiled_from and suits and not _missing():
         from . import compiled
 
         return compiled
     return blocked
 
 
-def _numba() -> bool:
-    """Whether compiled loops can be had at all."""
+def slower() -> tuple[str, ...]:
+    """Return what the user should know where compiled loops were wanted in this process and cannot be had."""
+    reason = _missing() if _missing.cache_info().currsize else ""
+    return (f"computed without numba, more slowly and rounded a little differently: {reason}",) if reason else ()
+
+
+@functools.cache
+def _missing() -> str:
+    """Return why compiled loops cannot be had, nothing if they can."""
     try:
         from . import lanes  # noqa: F401
-    except (ImportError, OSError, RuntimeError):  # numba raises RuntimeError where it finds no place for its cache
-        return False
-    return True
+    except Exception as error:  # numba and its compiler fail in many ways where they do not belong
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""

@@ -9,15 +9,55 @@ numba does not see that loops it has cached depend on this file: after a change 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numba as nb
 import numpy as np
 
+from ...system import private_folder
+
 inline = nb.njit(inline="always", fastmath=True)
 # a check for division by zero would keep the loops from being vectorised: error_model="numpy" leaves it out
-outer = nb.njit(nogil=True, fastmath=True, cache=True, error_model="numpy")
+_compiled = functools.partial(nb.njit, nogil=True, fastmath=True, error_model="numpy")
 # typed, since numba makes float64 of a float32 and a Python number
 ZERO, ONE = np.float32(0), np.float32(1)
 STEP = 32  # entries of a row that a vectorised loop handles in one turn
+
+
+def outer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop at its first call, and keep the code for other processes where there is a place for it."""
+    loop = _kept(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        nonlocal loop
+        try:
+            return loop(*arguments)
+        except Exception:  # what was kept is damaged, or its disk is full; a loop itself raises nothing
+            loop = _compiled(function)
+            return loop(*arguments)
+
+    return call
+
+
+def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a loop that is kept where numba does or else in a folder for what is temporary, or one that is not."""
+    loop: Callable[..., Any] = _compiled(function)
+    try:
+        return _compiled(cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written to
+        folder, config = private_folder(), vars(nb.config)
+    if folder is None:
+        return loop
+    before, config["CACHE_DIR"] = config["CACHE_DIR"], str(folder)  # is looked at here only
+    try:
+        return _compiled(cache=True)(function)
+    except RuntimeError:
+        return loop
+    finally:
+        config["CACHE_DIR"] = before
 
 
 def width(bins: int) -> int:

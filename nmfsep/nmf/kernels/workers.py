@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...system import BLAS_VARIABLES, cpu_count
+
 T = TypeVar("T")
 A = TypeVar("A")
 SPANS = 8  # accumulators a pass keeps at the most; their sums are added in order, whoever computed them
-BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers:
@@ -32,7 +33,7 @@ class Workers:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 1
+        self.threads = threads or cpu_count()
         self._pool: ThreadPoolExecutor | None = None
         self._local = threading.local()
         self._limits: contextlib.ExitStack = contextlib.ExitStack()

@@ -180,5 +180,5 @@ def _decoded(name: str) -> str:
     """Return the name of a track, which is mostly UTF-8 where it is not ASCII, as one of a stem."""
     with contextlib.suppress(UnicodeError):
         name = name.encode("latin-1").decode("utf-8")
-    kept = "".join("_" if c == "/" or not c.isprintable() else c for c in name).strip()[:100]
-    return "" if kept in (".", "..") else kept
+    kept = "".join("_" if c in "/\\" or not c.isprintable() else c for c in name).strip()[:100]
+    return kept if kept.strip(". ") else ""
