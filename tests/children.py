@@ -23,8 +23,8 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 NMFSEP = [sys.executable, "-m", "nmfsep"]
-PATIENCE = 60  # seconds after which a process counts as hung
-GRACE = 5.0  # seconds in which what a run has started must end once the run has
+PATIENCE = 300  # seconds after which a process counts as hung, however busy the machine is
+GRACE = 20.0  # seconds in which what a run has started must end once the run has
 # variables that are read when they are needed; all others may decide something while Python or a library loads
 LATE = ("NMFSEP_", "PYTEST_", "PATH", "TMPDIR", "COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR")
 MARK = "TESTS_OF_NMFSEP"  # a variable that all processes of one session of tests have
@@ -57,6 +57,7 @@ class Process:
         """Start a command; `fresh` says that nmfsep is to be loaded afresh."""
         self.args = list(map(os.fsdecode, command))
         self.returncode: int | None = None
+        self.seconds = 0.0  # of computing, all that it has started included, once it has ended
         loaded = not fresh and self.args[:3] == NMFSEP and _early(env) == _early(_server().env)
         request = {"command": self.args, "cwd": str(cwd), "env": dict(env), "loaded": loaded}
         self._line, theirs = socket.socketpair()
@@ -90,10 +91,10 @@ class Process:
             said = self._next(timeout)
             if said is None:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
-            code, _, failure = said.partition(" ")
+            code, seconds, failure = said.split(" ", 2)
+            self.returncode, self.seconds = int(code), float(seconds)
             if failure:
                 raise OSError(failure)
-            self.returncode = int(code)
         return self.returncode
 
     def poll(self) -> int | None:
@@ -105,7 +106,8 @@ class Process:
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it at once."""
@@ -113,7 +115,8 @@ class Process:
 
     def communicate(self, input: bytes | None = None, timeout: float = PATIENCE) -> tuple[Any, Any]:
         """Feed it and read what it writes until all of it has ended; kill it if that takes too long."""
-        streams = {name: stream for name in ("stdout", "stderr") if (stream := getattr(self, name)) is not None}
+        streams = {name: getattr(self, name) for name in ("stdout", "stderr")}
+        streams = {name: stream for name, stream in streams.items() if stream is not None and not stream.closed}
         read: dict[str, bytes] = {}
         threads = [
             threading.Thread(target=lambda name=name, stream=stream: read.update({name: stream.read()}), daemon=True)
@@ -135,17 +138,20 @@ class Process:
             raise
         for stream in streams.values():
             stream.close()
+        if not _exists(self.pid):
+            self.end()
         return read.get("stdout"), read.get("stderr")
 
     def end(self) -> list[str]:
         """End what is left of its session; return what that was."""
         left = [] if self.poll() is not None else [f"{self.pid}: {' '.join(self.args)[:200]}"]
         deadline = time.monotonic() + GRACE
-        while not left and (found := list(_alive(self.pid))):
+        while not left and _exists(self.pid) and (found := list(_alive(self.pid))):
             if time.monotonic() > deadline:
                 left = found
             time.sleep(0.01)
         self._line.close()  # upon which the keeper kills the session
+        self.returncode = -signal.SIGKILL if self.returncode is None else self.returncode
         for stream in (self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -238,6 +244,13 @@ def _stream(given: Any, opened: contextlib.ExitStack, mode: str) -> tuple[IO[byt
 def _feed(stream: IO[bytes], content: bytes) -> None:
     with contextlib.suppress(BrokenPipeError), stream:
         stream.write(content)
+
+
+def _exists(group: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, 0)
+        return True
+    return False
 
 
 def _alive(group: int) -> Iterator[str]:

@@ -64,9 +64,10 @@ class Cli:
         cwd: Path | None = None,
         stdin: bytes | int | None = None,
         stdout: Any = subprocess.PIPE,
+        fresh: bool = False,
     ) -> Result:
-        """Run nmfsep to its end."""
-        return self._run([*self.command, *map(os.fspath, args)], env, cwd, stdin, stdout)
+        """Run nmfsep to its end; `fresh` says that it is to be loaded afresh, which takes ten times as long."""
+        return self._run([*self.command, *map(os.fspath, args)], env, cwd, stdin, stdout, fresh=fresh)
 
     def shell(self, script: str, env: dict[str, str | None] | None = None, shell: str = "bash") -> Result:
         """Run a script that finds nmfsep on PATH."""
@@ -93,9 +94,12 @@ class Cli:
         command = [*self.command, *map(os.fspath, args)]
         return children.start(command, self.folder, self.env(**(env or {})), **options)
 
-    def _run(self, command: list[Any], env: Any, cwd: Any, stdin: Any, stdout: Any, others: bool = False) -> Result:
+    def _run(
+        self, command: list[Any], env: Any, cwd: Any, stdin: Any, stdout: Any, others: bool = False, fresh: bool = False
+    ) -> Result:
         feed: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin or subprocess.DEVNULL}
-        done = children.run(command, cwd or self.folder, self.env(**(env or {})), stdout=stdout, **feed)
+        where = cwd or self.folder
+        done = children.run(command, where, self.env(**(env or {})), stdout=stdout, fresh=fresh, **feed)
         return Result(done.returncode, done.stdout or b"", well_said(done.stderr, others))
 
 
@@ -148,14 +152,14 @@ def assert_add_up(stems: Iterable[str | Path], mixture: Path) -> None:
         np.testing.assert_array_equal(sum(whole(stem) for stem in stems), whole(mixture))
 
 
-def until_busy(group: int, seconds: float = 0.35) -> None:
-    """Wait until some process of a group has computed for so long, which is well within its fit."""
-    ticks = seconds * os.sysconf("SC_CLK_TCK")
+def until_busy(group: int, seconds: float = 0.35) -> float:
+    """Wait until some process of a group has computed for so long, which is well within its fit; return how long."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if any(used >= ticks for used in _cpu_ticks(group)):
-            return
-        time.sleep(0.02)
+        used = max(_cpu_ticks(group), default=0) / os.sysconf("SC_CLK_TCK")
+        if used >= seconds:
+            return used
+        time.sleep(0.01)
     raise AssertionError("the process never came to work")
 
 

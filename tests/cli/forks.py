@@ -4,8 +4,9 @@
 streams of a run, and a socket of its own whose first line is a JSON object with `command`, `cwd`, `env` and `loaded`.
 Two processes are forked for it. One becomes the run, in a session of its own with the signals of a fresh process: it
 executes the command or, if `loaded`, calls nmfsep as it is in memory. The other, its keeper, answers with the number of
-the process and then with its exit code, one a line, and ends whatever is left of the session as soon as the other end
-of the socket is closed, which it also is if the tests are killed.
+the process and, once that has ended, on another line with its exit code, the seconds it has computed and why it could
+not be started. It ends whatever is left of the session as soon as the other end of the socket is closed, which it also
+is if the tests are killed.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ def keep(streams: list[int]) -> NoReturn:
             if line in select.select([wake, line], [], [])[0]:
                 break
             os.read(wake, 100)
-            ended, status = os.waitpid(child, os.WNOHANG)
+            ended, status, used = os.wait4(child, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
-                line.sendall(f"{code} {failure}\n".encode())
+                line.sendall(f"{code} {used.ru_utime + used.ru_stime} {failure}\n".encode())
         line.recv(1)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)
