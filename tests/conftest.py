@@ -16,8 +16,20 @@ import pytest
 
 WARM = """
 import numpy as np, nmfsep
-for divergence in ("is", "kl", "frobenius"):
-    nmfsep.factorize(np.ones((40, 40), np.float32), 2, divergence=divergence, max_iter=2, compiled_from=0)
+from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.nmf.kernels import compiled
+from nmfsep.nmf.kernels.workers import Workers
+W, Z = np.ones((2, 40), np.float32), np.ones((40, 2), np.float32)
+held = np.ones((40, 40), np.float32)
+held.flags.writeable = False  # which makes another function of it
+with Workers(1) as workers:
+    for beta in (0.0, 1.0, 2.0):
+        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, compiled_from=0)
+        compiled.divergence(held, W, Z, Beta(beta), workers)
+        compiled.mm_activations(held, W, Z, Beta(beta), 1.0, workers)
+        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers)
+    for plain in (None, Z.copy()):
+        compiled.hals_pass(held, W, W @ W.T, Z, 2, workers, plain, 0.5)
 """
 
 
