@@ -2,15 +2,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 HOURS ?= 1
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+QUICK := smoke or not (cluster or estimator or faults or lecture or long or readme or slow or torture)
 
-.PHONY: demo test lint bench bench-scale sample-audio lecture clean
+.PHONY: demo test test-rest test-all lint bench bench-scale sample-audio lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/nmfsep split sample_audio/song.wav -k 4 -o separated
 
+# Every part of the program within two minutes or so.
 test: .venv/tested
-	$(BIN)/python -m pytest -n auto
+	$(PYTEST) -m '$(QUICK)'
+
+# What test leaves out.
+test-rest: .venv/tested
+	$(PYTEST) -m 'not ($(QUICK)) and not torture'
+
+test-all: .venv/tested
+	$(PYTEST) -m 'not torture'
 
 lint: .venv/tested
 	$(BIN)/ruff check .

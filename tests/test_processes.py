@@ -1,6 +1,5 @@
 """A pool that loses nothing but what a dying process had in work."""
 
-import itertools
 import os
 import signal
 import time
@@ -34,6 +33,18 @@ def die_once(number, folder):
     return number
 
 
+def die_or_alone(number, folder):
+    """Die at a multiple of three, the first time; the second time return whether it is alone, as the others begin."""
+    if number % 3:
+        time.sleep(0.05)
+        return True
+    try:
+        os.close(os.open(folder / str(number), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return alone(number, folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def die(number):
     if number == 2:
         os._exit(3)
@@ -44,16 +55,26 @@ def refuse(number):
     raise ValueError(f"no {number}")
 
 
-def span(number, folder):
-    """Note when this began and ended."""
-    began = time.monotonic()
+def meets(number, folder):
+    """Wait until another item has begun; return whether one has."""
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if len(list(folder.iterdir())) > 1:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def alone(number, folder):
+    """Return whether no other item was in work in the meantime."""
+    try:
+        (folder / "busy").mkdir()
+    except FileExistsError:
+        return False
     time.sleep(0.05)
-    (folder / str(number)).write_text(f"{began} {time.monotonic()}")
-
-
-def overlaps(folder):
-    spans = sorted(tuple(map(float, file.read_text().split())) for file in folder.iterdir())
-    return any(end > begin for (_, end), (begin, _) in itertools.pairwise(spans))
+    (folder / "busy").rmdir()
+    return True
 
 
 def test_every_result_comes_once_with_its_number():
@@ -80,19 +101,23 @@ def test_what_a_function_raises_is_raised_here():
         list(pool.run(refuse, [5]))
 
 
-@pytest.mark.parametrize(("budget", "together"), [(7, False), (8, True)])
-def test_what_does_not_fit_into_the_budget_waits(tmp_path, budget, together):
+def test_what_fits_into_the_budget_is_done_together(tmp_path):
     with Processes(2) as pool:
-        list(pool.run(square, range(8)))  # both have begun
-        list(pool.run(partial(span, folder=tmp_path), range(6), [4] * 6, budget))
-    assert overlaps(tmp_path) is together
+        assert all(dict(pool.run(partial(meets, folder=tmp_path), range(6), [4] * 6, 8)).values())
 
 
-def test_what_takes_more_than_the_budget_runs_alone(tmp_path):
+@pytest.mark.parametrize(("cost", "budget"), [(4, 7), (9, 5)])
+def test_what_does_not_fit_into_the_budget_waits(tmp_path, cost, budget):
     with Processes(2) as pool:
-        list(pool.run(partial(span, folder=tmp_path), range(3), [9, 9, 9], 5))
-    assert len(list(tmp_path.iterdir())) == 3
-    assert not overlaps(tmp_path)
+        list(pool.run(partial(meets, folder=tmp_path), range(2)))  # both have begun
+        assert all(dict(pool.run(partial(alone, folder=tmp_path), range(6), [cost] * 6, budget)).values())
+
+
+def test_an_item_whose_process_died_is_tried_again_with_nothing_beside_it(tmp_path):
+    with Processes(2) as pool:
+        found = dict(pool.run(partial(die_or_alone, folder=tmp_path), range(5)))
+    assert pool.retried == {0, 3}
+    assert all(found.values())
 
 
 def test_no_process_outlives_the_pool():

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import children
 import numpy as np
 import soundfile as sf
+from children import NMFSEP, PATIENCE, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["PATIENCE", "ROOT"]
 RATE = 8000
 LENGTH = 6000  # samples of the usual input: three quarters of a second
 ENDLESS = ("--max-iter", "10000000", "--tol", "0")  # a fit that does not end by itself
-PATIENCE = 60  # seconds after which a process counts as hung
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,12 @@ class Cli:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.command = [sys.executable, "-m", "nmfsep"]
+        self.command = NMFSEP
         self.bin = folder / ".bin"
 
     def env(self, **changes: str | None) -> dict[str, str]:
         """Return the environment, free of what would change a run; None removes a variable."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("NMFSEP_", "PYTHON", "_NMF"))}
-        env |= {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "TMPDIR": str(self.temp)}
-        for name, value in changes.items():
-            env.pop(name, None)
-            if value is not None:
-                env[name] = value
-        return env
+        return children.environment(**{"TMPDIR": str(self.temp), **changes})
 
     @property
     def temp(self) -> Path:
@@ -71,9 +64,10 @@ class Cli:
         cwd: Path | None = None,
         stdin: bytes | int | None = None,
         stdout: Any = subprocess.PIPE,
+        fresh: bool = False,
     ) -> Result:
-        """Run nmfsep to its end."""
-        return self._run([*self.command, *map(os.fspath, args)], env, cwd, stdin, stdout)
+        """Run nmfsep to its end; `fresh` says that it is to be loaded afresh, which takes ten times as long."""
+        return self._run([*self.command, *map(os.fspath, args)], env, cwd, stdin, stdout, fresh=fresh)
 
     def shell(self, script: str, env: dict[str, str | None] | None = None, shell: str = "bash") -> Result:
         """Run a script that finds nmfsep on PATH."""
@@ -82,20 +76,8 @@ class Cli:
         return self._run(command, {"PATH": path, **(env or {})}, None, None, subprocess.PIPE, others=True)
 
     def many(self, *runs: Sequence[str | Path]) -> list[Result]:
-        """Run nmfsep once for each list of arguments, one after the other, which takes little more than one run."""
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, Path(__file__).with_name("forks.py"), folder]
-            arguments = json.dumps([list(map(os.fspath, run)) for run in runs]).encode()
-            done = subprocess.run(
-                command, cwd=self.folder, env=self.env(), input=arguments, capture_output=True, timeout=PATIENCE,
-                check=True,
-            )  # fmt: skip
-            assert done.stderr == b""
-            outputs = [
-                [Path(folder, f"{turn}.{end}").read_bytes() for end in ("out", "err")] for turn in range(len(runs))
-            ]
-        codes = map(int, done.stdout.split())
-        return [Result(code, out, well_said(err)) for code, (out, err) in zip(codes, outputs, strict=True)]
+        """Run nmfsep once for each list of arguments, one after the other."""
+        return [self(*run) for run in runs]
 
     def wrapper(self) -> Path:
         """Return an executable called nmfsep."""
@@ -108,16 +90,16 @@ class Cli:
 
     def start(self, *args: str | Path, env: dict[str, str | None] | None = None, **options: Any) -> Any:
         """Start nmfsep and return the process."""
+        options.pop("start_new_session", None)  # every process has its own
         command = [*self.command, *map(os.fspath, args)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        return subprocess.Popen(command, cwd=self.folder, env=self.env(**(env or {})), **pipes)
+        return children.start(command, self.folder, self.env(**(env or {})), **options)
 
-    def _run(self, command: list[Any], env: Any, cwd: Any, stdin: Any, stdout: Any, others: bool = False) -> Result:
+    def _run(
+        self, command: list[Any], env: Any, cwd: Any, stdin: Any, stdout: Any, others: bool = False, fresh: bool = False
+    ) -> Result:
         feed: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin or subprocess.DEVNULL}
-        done = subprocess.run(
-            command, cwd=cwd or self.folder, env=self.env(**(env or {})), stdout=stdout, stderr=subprocess.PIPE,
-            timeout=PATIENCE, check=False, **feed,
-        )  # fmt: skip
+        where = cwd or self.folder
+        done = children.run(command, where, self.env(**(env or {})), stdout=stdout, fresh=fresh, **feed)
         return Result(done.returncode, done.stdout or b"", well_said(done.stderr, others))
 
 
@@ -170,14 +152,14 @@ def assert_add_up(stems: Iterable[str | Path], mixture: Path) -> None:
         np.testing.assert_array_equal(sum(whole(stem) for stem in stems), whole(mixture))
 
 
-def until_busy(group: int, seconds: float = 0.35) -> None:
-    """Wait until some process of a group has computed for so long, which is well within its fit."""
-    ticks = seconds * os.sysconf("SC_CLK_TCK")
+def until_busy(group: int, seconds: float = 0.35) -> float:
+    """Wait until some process of a group has computed for so long, which is well within its fit; return how long."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if any(used >= ticks for used in _cpu_ticks(group)):
-            return
-        time.sleep(0.02)
+        used = max(_cpu_ticks(group), default=0) / os.sysconf("SC_CLK_TCK")
+        if used >= seconds:
+            return used
+        time.sleep(0.01)
     raise AssertionError("the process never came to work")
 
 

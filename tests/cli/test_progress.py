@@ -52,6 +52,7 @@ def test_learning_has_a_bar_too(cli: Cli, song: Path) -> None:
 def test_the_bar_can_be_turned_off(cli: Cli, song: Path, option: str) -> None:
     code, shown, _ = on_terminal(cli, "stderr", *SPLIT, option)
     assert (code, shown) == (0, b"")
+    assert on_terminal(cli, "stderr", *SPLIT)[1] != b""
 
 
 def test_no_bar_where_stderr_is_no_terminal(cli: Cli, song: Path) -> None:
@@ -73,7 +74,10 @@ def test_nothing_is_coloured(cli: Cli, sounds: Path, env: dict[str, str]) -> Non
 def test_a_hostile_name_cannot_drive_the_terminal(cli: Cli, song: Path) -> None:
     name = "\x1b]0;owned\x07\u202ex.wav"
     os.rename(song, cli.folder / name)
-    _, shown, _ = on_terminal(cli, "stderr", "split", name, "-k", "2", "--tol", "0")
+    code, shown, out = on_terminal(cli, "stderr", "split", name, "-k", "2", "--tol", "0")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert b"owned" in shown
+    assert b"100%" in shown
     assert b"\x1b]0;" not in shown
     assert b"\x07" not in shown
     assert "\u202e".encode() not in shown
@@ -82,7 +86,8 @@ def test_a_hostile_name_cannot_drive_the_terminal(cli: Cli, song: Path) -> None:
 def test_paths_are_quoted_for_a_terminal_and_raw_for_a_pipe(cli: Cli, song: Path) -> None:
     os.rename(song, cli.folder / "a\x1b b.wav")
     args = ("split", "a\x1b b.wav", "-k", "2", "--only", "component-1")
-    _, shown, _ = on_terminal(cli, "stdout", *args)
+    code, shown, err = on_terminal(cli, "stdout", *args)
+    assert (code, err) == (0, b"")
     assert shown == b"$'separated/a\\x1b b/component-1.wav'\r\n"
     assert cli(*args).out == b"separated/a\x1b b/component-1.wav\n"
 

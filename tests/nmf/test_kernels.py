@@ -85,6 +85,19 @@ def test_fast_sweeps_equal_reference(kernels, dtype, shape, content, small_tiles
     assert_close(run(kernels, "hals_pass", *given, 2, workers), wanted, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize(
+    ("name", "beta"),
+    [(name, beta) for name in ("divergence", "mm_activations", "mm_statistics", "mm_pass") for beta in (0, 1)]
+    + [("divergence", 2), ("hals_pass", 2)],
+)
+def test_the_compiled_loops_do_their_work_themselves(name, beta, workers, monkeypatch):
+    given = problem((33, 70, 5), "dense", np.float32, beta)
+    wanted = run(reference, name, *given, beta, workers)
+    for other in ("divergence", "mm_activations", "mm_statistics", "mm_pass", "hals_pass"):
+        monkeypatch.setattr(blocked, other, None)  # what they leave to it would fail
+    assert_close(run(compiled, name, *given, beta, workers), wanted, TOLERANCE[np.float32])
+
+
 @pytest.mark.parametrize("kernels", [reference, blocked, compiled])
 def test_hals_without_sweeps_leaves_activations(kernels, small_tiles, workers):
     X, Wt, Zt = problem((30, 9, 3), "dense", np.float64, 2)

@@ -1,0 +1,65 @@
+"""What all tests share: loops that are compiled once, and processes that end with the test that started them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import children
+import pytest
+
+WARM = """
+import numpy as np, nmfsep
+from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.nmf.kernels import compiled
+from nmfsep.nmf.kernels.workers import Workers
+W, Z = np.ones((2, 40), np.float32), np.ones((40, 2), np.float32)
+held = np.ones((40, 40), np.float32)
+held.flags.writeable = False  # which makes another function of it
+with Workers(1) as workers:
+    for beta in (0.0, 1.0, 2.0):
+        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, compiled_from=0)
+        compiled.divergence(held, W, Z, Beta(beta), workers)
+        compiled.mm_activations(held, W, Z, Beta(beta), 1.0, workers)
+        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers)
+    for plain in (None, Z.copy()):
+        compiled.hals_pass(held, W, W @ W.T, Z, 2, workers, plain, 0.5)
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have one place for compiled loops, and fill it before there are workers; name this session of tests."""
+    os.environ[children.MARK] = f"{os.getpid()}-{time.monotonic_ns()}"
+    os.environ["PYTHONPATH"] = str(children.ROOT)
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    kernels = sorted((children.ROOT / "nmfsep" / "nmf" / "kernels").glob("*.py"))
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in kernels)).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    folder = Path(tempfile.gettempdir(), f"nmfsep-tests-{user}-{sys.version_info.minor}-{version}")
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if not (folder / "warm").exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        subprocess.run([sys.executable, "-c", WARM], check=True)
+        (folder / "warm").touch()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_process_outlives_the_tests() -> Iterator[None]:
+    """See to it that nothing runs on."""
+    yield
+    assert children.end_all() == []
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test() -> Iterator[None]:
+    """See to it that what a test has started has ended."""
+    before = set(children.RUNNING)
+    yield
+    assert [left for process in children.RUNNING - before for left in process.end()] == []
