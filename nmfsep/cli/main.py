@@ -101,6 +101,7 @@ def main() -> NoReturn:
         code = _run()
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
+            os.close(os.dup(sys.stdout.fileno()))  # some systems say only on closing that a file could not be written
     except Interrupted as interrupted:
         _die(interrupted.number)
     except BrokenPipeError:

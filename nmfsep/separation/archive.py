@@ -18,14 +18,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..signal.publish import Output, naming_errors, publish_one
+from ..signal.publish import Output, publish_one
 
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
@@ -91,11 +91,7 @@ def fill(
     if len(text) > TEXT or size > (LARGEST if largest is None else largest) or len(members) > MEMBERS:
         raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", output.path)
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
-    with (
-        naming_errors(output.path),
-        os.fdopen(os.dup(output.fd), "w+b") as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
+    with zipfile.ZipFile(cast("IO[bytes]", output), "w", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
             parts = _parts(member)
             dtype = parts[0].dtype.newbyteorder("<")
