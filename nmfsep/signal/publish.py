@@ -82,11 +82,15 @@ class Output:
     def _open_part(self, role: str) -> int:
         while True:
             self._part = _hidden(self.path, f"-{os.urandom(8).hex()}-{role}{UNFINISHED}")
-            fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_BINARY, 0o666)
-            system.lock(fd)
-            if os.fstat(fd).st_nlink:  # else another run took it for dead before it was locked
-                return fd
-            system.close(fd)
+            self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_BINARY, 0o666)
+            try:
+                system.lock(self.fd)
+                if os.fstat(self.fd).st_nlink:  # else another run took it for dead before it was locked
+                    return self.fd
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
+            self._close()
 
     def _close(self) -> None:
         if self.fd >= 0:
@@ -283,7 +287,7 @@ class _Exchange:
                 if aside is not None:
                     system.put_back(aside, path)
                 elif path in self._named:
-                    path.unlink(missing_ok=True)
+                    _take_away(path)
             except OSError:
                 lost.append(path if aside is None else aside)
         with contextlib.suppress(OutputError):
@@ -317,6 +321,14 @@ def _hidden(path: Path, end: str) -> Path:
     return path.parent / f"{OURS}{digest}{end}"
 
 
+def _take_away(path: Path) -> None:
+    """Remove a file, or let the next run do so."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        os.replace(path, _hidden(path, UNFINISHED))
+
+
 def _remove_what_dead_runs_left(folder: Path, also_kept: bool = False) -> None:
     """Remove hidden files of ours that no living run holds; earlier files that were set aside only if that is said."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -328,6 +340,6 @@ def _remove_what_dead_runs_left(folder: Path, also_kept: bool = False) -> None:
 
 def folder_is_writable(folder: Path) -> bool:
     """Whether files can be made in a folder, or in the nearest one above it that exists."""
-    while not os.path.lexists(folder):
+    while not os.path.lexists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

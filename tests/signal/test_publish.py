@@ -129,7 +129,7 @@ def test_all_old_files_are_there_again_when_naming_fails(tmp_path, way):
     (tmp_path / "b.wav").unlink()
     (tmp_path / "b.wav").mkdir()  # what no file can replace
     opened = begin(tmp_path)
-    with pytest.raises(OutputError, match="cannot be written: (is a directory|operation not permitted)"):
+    with pytest.raises(OutputError, match=r"cannot be written: (is a directory|operation not permitted)"):
         publish(opened[:3], opened[3], opened[4])
     close(opened)
     assert names(tmp_path) == sorted(os.listdir(tmp_path)) == [*STEMS, "track.nmfsep.json"]
