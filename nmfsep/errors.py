@@ -38,6 +38,10 @@ class InputError(NmfsepError):
     exit_code = 1
 
 
+class UnreadableError(InputError):
+    """A file is there that the system cannot read, which says nothing of what is in it."""
+
+
 class UsageError(NmfsepError):
     """The request cannot be met, whatever the inputs hold; found before any work starts."""
 

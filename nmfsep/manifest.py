@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, MismatchError
+from .errors import InputError, MismatchError, UnreadableError
 from .naming import MANIFEST, MODEL, manifest_name
 
 SCHEMA = 1
@@ -62,7 +62,9 @@ def load(path: Path) -> Manifest:
             )
         )
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+        absent = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
+        kind = InputError if absent else UnreadableError
+        raise kind(f"cannot be read: {error.strerror}", path=path) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("is not a manifest of nmfsep", path=path) from error
     if not sound:
@@ -97,6 +99,8 @@ def is_manifest(path: Path) -> bool:
     """Whether a file is a manifest of nmfsep."""
     try:
         load(path)
+    except UnreadableError:
+        raise
     except InputError:
         return False
     return True
@@ -112,14 +116,20 @@ def find(path: Path) -> Iterator[Path]:
 
 def file_sha256(path: str | Path) -> str:
     """Return the hash of a file's bytes."""
-    with open(os.fsencode(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        error.filename = os.fspath(path)  # reading, other than opening, does not say of what
+        raise
 
 
 def vouched_files(path: Path) -> list[dict[str, Any]]:
     """Return the files that the manifest in place vouches for, with those it was about to replace if interrupted."""
     try:
         manifest = load(path)
+    except UnreadableError:
+        raise
     except InputError:
         return []
     return [*files_of(manifest), *manifest.get("former", [])]
@@ -129,6 +139,8 @@ def vouched_model(path: Path) -> Path | None:
     """Return where the saved model lies that the manifest in place vouches for, if there is one."""
     try:
         model = load(path).get("model")
+    except UnreadableError:
+        raise
     except InputError:
         return None
     return path.parent / model["file"] if model and os.path.basename(model["file"]) == model["file"] else None

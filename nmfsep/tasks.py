@@ -91,8 +91,13 @@ def separate(job: Job, work: Work, progress: Told | None = None) -> Outcome:
     except NmfsepError as error:
         error.path = job.path if error.path is None else error.path
         return Outcome(error=error)
+    except OSError as error:
+        if error.filename is None and job.manifest is None:  # what is wrong with standard output ends the run
+            raise
+        what = (error.strerror or str(error)).lower()
+        return Outcome(error=InputError(what, path=job.path if error.filename is None else error.filename))
     except Exception as error:
-        if work.debug or job.manifest is None:  # what is wrong with standard output ends the run
+        if work.debug or job.manifest is None:
             raise
         what = f"this is a bug: {type(error).__name__}: {str(error)[:200]}"
         return Outcome(error=BugError(what, "run again with --debug and report it", job.path))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -141,9 +142,7 @@ class Track:
         """Write one WAV file, all channels of all selected stems side by side, to standard output."""
         with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
             self.write([file], merged=True)
-            with os.fdopen(os.dup(file.fd), "rb") as stream:
-                stream.seek(0)
-                _copy(stream, sys.stdout.buffer)
+            _pour(file.blocks(), sys.stdout.buffer)
 
     def save(self, file: Output, settings: Settings) -> None:
         """Write the factorization."""
@@ -241,14 +240,12 @@ def _decibels(power: float) -> float | None:
     return round(10 * float(np.log10(power)), 2) if power > 0 else None
 
 
-def _copy(source: BinaryIO, sink: BinaryIO) -> None:
-    for block in _blocks(source):
+def _pour(blocks: Iterable[bytes], sink: BinaryIO) -> None:
+    """Write to a pipe or file, and see to it that what is in a file is on the disk."""
+    for block in blocks:
         view = memoryview(block)
         while view:  # an unbuffered stream may take fewer bytes at a time
             view = view[sink.write(view) :]
     sink.flush()
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(1 << 20):
-        yield block
+    if stat.S_ISREG(os.fstat(sink.fileno()).st_mode):
+        os.fsync(sink.fileno())

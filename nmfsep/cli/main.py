@@ -24,7 +24,7 @@ from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
 from ..system import BROKEN_PIPE, STOP_SIGNALS, end_by, expanded  # noqa: E402
-from .console import describe, plain, say  # noqa: E402
+from .console import describe, plain, quote, say  # noqa: E402
 
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
@@ -102,6 +102,7 @@ def main() -> NoReturn:
         code = _run()
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
+            os.close(os.dup(sys.stdout.fileno()))  # some systems say only on closing that a file could not be written
     except Interrupted as interrupted:
         _die(interrupted.number)
     except BrokenPipeError:
@@ -145,8 +146,11 @@ def _run() -> int:
     except click.ClickException as error:
         say(plain(error.format_message()))
         return error.exit_code
-    except OSError:
-        raise
+    except OSError as error:
+        if error.filename is None:  # standard output's have none
+            raise
+        say(f"{quote(error.filename)}: {(error.strerror or str(error)).lower()}")
+        return 1
     except Exception as error:
         if debug:
             raise

@@ -7,6 +7,8 @@ some schema, its reader asks for by name; other members are never unpacked.
 from __future__ import annotations
 
 import ast
+import contextlib
+import errno
 import io
 import json
 import math
@@ -15,18 +17,19 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import UsageError
-from ..signal.publish import Output, naming_errors, publish_one
+from ..errors import UnreadableError, UsageError
+from ..signal.publish import Output, publish_one
 
+BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what says nothing of the file
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
 LARGEST = 1 << 30  # bytes of all members, unpacked
@@ -91,11 +94,7 @@ def fill(
     if len(text) > TEXT or size > (LARGEST if largest is None else largest) or len(members) > MEMBERS:
         raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", output.path)
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
-    with (
-        naming_errors(output.path),
-        os.fdopen(os.dup(output.fd), "w+b") as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
+    with zipfile.ZipFile(cast("IO[bytes]", output), "w", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
             parts = _parts(member)
             dtype = parts[0].dtype.newbyteorder("<")
@@ -148,10 +147,11 @@ class Archive:
         try:
             if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
                 raise UsageError("is not a file", path=self.path)
-            self._file = open(os.fsencode(self.path), "rb")  # noqa: SIM115 - closed by __exit__
+            self._file = io.BufferedReader(_Certain(os.fsencode(self.path)))
         except OSError as error:
             hint = "check the name" if error.errno == 2 else None
-            raise UsageError((error.strerror or str(error)).lower(), hint, self.path) from error
+            kind = UnreadableError if error.errno in BROKEN else UsageError
+            raise kind((error.strerror or str(error)).lower(), hint, self.path) from error
         except ValueError as error:  # a NUL in it
             raise UsageError("has a name that no file can have", path=self.path) from error
         try:
@@ -279,6 +279,39 @@ class Archive:
             return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
         except (*DAMAGED, ArithmeticError, LookupError, MemoryError, OSError, SyntaxError, TypeError) as error:
             raise self.refusal(f"has a damaged {name}") from error
+
+
+class _Certain(io.FileIO):
+    """A file of which zipfile shall not take errors of the system for damage."""
+
+    def seekable(self) -> bool:
+        """Return True, without asking."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Fill the buffer; return the number of bytes."""
+        with self._told():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Return all that follows."""
+        with self._told():
+            return super().readall()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte; return its place."""
+        with self._told():
+            return super().seek(offset, whence)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # before the beginning of a short file, where zipfile looks for its end
+                raise
+            reason = (error.strerror or str(error)).lower()
+            raise UnreadableError(f"cannot be read: {reason}", path=os.fsdecode(self.name)) from error
 
 
 def _header(stream: IO[bytes]) -> tuple[Any, bool, tuple[int, ...], int]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
+
+from .publish import Output
 
 POLYNOMIAL = 0x104C11DB7  # of the checksum of a page, which is linear: no start value, no final inversion
 
 
-def set_serial(fd: int, serial: int = 1) -> None:
+def set_serial(file: Output, serial: int = 1) -> None:
     """Give the stream in a file that number, and its pages the checksums that go with it."""
-    position, size = 0, os.fstat(fd).st_size
+    position, size = 0, file.size()
     while position < size:
-        head = os.pread(fd, 27 + 255, position)
+        file.seek(position)
+        head = file.read(27 + 255)
         length = 27 + head[26] + sum(head[27 : 27 + head[26]])
         new = serial.to_bytes(4, "little")
         change = int.from_bytes(head[14:18], "big") ^ int.from_bytes(new, "big")
         checksum = int.from_bytes(head[22:26], "little") ^ _times(change, _power(8 * (length - 18) + 32))
-        os.pwrite(fd, new, position + 14)
-        os.pwrite(fd, checksum.to_bytes(4, "little"), position + 22)
+        file.seek(position + 14)
+        file.write(new)
+        file.seek(position + 22)
+        file.write(checksum.to_bytes(4, "little"))
         position += length
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from .. import system
 from ..errors import OutputError
 
-SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+OURS, UNFINISHED = ".nmfsep-", ".part"  # how the names begin and end that files have until they have their own
+KEPT = f"-kept{UNFINISHED}"  # the end of those that earlier files have meanwhile
+BLOCK = 1 << 20  # bytes read at a time
+HINTS = {
+    errno.ENOSPC: "make room, or write to another disk",
+    errno.EDQUOT: "make room, or write to another disk",
+    errno.EIO: "the disk, or the way to it, may be failing",
+    errno.EROFS: "write to another folder",
+}
+_tidied: set[str] = set()  # folders in which this process has taken away what dead runs left
 
 
 @contextlib.contextmanager
@@ -23,11 +31,15 @@ def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot be written: {(error.strerror or str(error)).lower()}", path=path) from error
+        hint = HINTS.get(error.errno or 0)
+        raise OutputError(f"cannot be written: {(error.strerror or str(error)).lower()}", hint, path) from error
 
 
 class Output:
     """A file being written, without a name where the system allows it, so that a killed run leaves nothing.
+
+    Elsewhere it has a name that begins with a dot, and is locked as long as its run lives: the next run takes away what
+    nobody holds. It can be written, and gone back in, like any file of bytes.
 
     Parameters
     ----------
@@ -45,16 +57,16 @@ class Output:
     def __init__(self, path: Path, role: str = "file") -> None:
         self.path = path
         self._part: Path | None = None
+        self._position = 0
         with naming_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self.fd = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
-            except (AttributeError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
-                    raise
-                self._part = self._part_name(f"{os.getpid()}-{role}")
-                self._part.unlink(missing_ok=True)  # of a killed run whose process id has come again
-                self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            folder = os.path.abspath(path.parent)
+            if folder not in _tidied:
+                _tidied.add(folder)
+                _remove_what_dead_runs_left(path.parent)
+            unnamed = system.open_unnamed(path.parent)
+            self.fd = self._open_part(role) if unnamed is None else unnamed
+            system.lock(self.fd)
 
     def __enter__(self) -> Output:
         return self
@@ -62,34 +74,77 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self.fd)
+        self._close()
         if self._part is not None:
-            self._part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next run takes it away
+                self._part.unlink(missing_ok=True)
 
-    def _part_name(self, mark: str) -> Path:
-        digest = hashlib.sha256(os.fsencode(self.path.name)).hexdigest()[:16]
-        return self.path.parent / f".nmfsep-{digest}-{mark}.part"
+    def _open_part(self, role: str) -> int:
+        while True:
+            self._part = _hidden(self.path, f"-{os.urandom(8).hex()}-{role}{UNFINISHED}")
+            self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_BINARY, 0o666)
+            try:
+                system.lock(self.fd)
+                if os.fstat(self.fd).st_nlink:  # else another run took it for dead before it was locked
+                    return self.fd
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
+            self._close()
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            system.close(self.fd)
+            self.fd = -1
 
     def rename(self, path: Path) -> None:
         """Choose another final name, in the same folder, while the file has none."""
         self.path = path
 
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
+    def write(self, data: bytes) -> int:
+        """Write bytes where the last ones ended, or where `seek` went; return how many."""
+        count = memoryview(data).nbytes
         with naming_errors(self.path):
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self.fd, view) :]
+            system.write_at(self.fd, data, self._position)
+        self._position += count
+        return count
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, fewer at the end."""
+        with naming_errors(self.path):
+            data = system.read_at(self.fd, count, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte, counted from the beginning, from here or from the end (0, 1, 2); return its place."""
+        self._position = offset + (self.size() if whence == 2 else (0, self._position)[whence])
+        return self._position
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._position
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all bytes from the beginning on."""
+        self.seek(0)
+        while block := self.read(BLOCK):
+            yield block
 
     def sha256(self) -> str:
-        """Return the hash of what was written."""
-        with naming_errors(self.path), os.fdopen(os.dup(self.fd), "rb") as file:
-            file.seek(0)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Return the hash of what was written, read back."""
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block)
+        return digest.hexdigest()
 
     def size(self) -> int:
         """Return the bytes written."""
-        return os.fstat(self.fd).st_size
+        with naming_errors(self.path):
+            return os.fstat(self.fd).st_size
 
     def sync(self) -> None:
         """Bring the bytes to the disk."""
@@ -99,22 +154,29 @@ class Output:
     def name(self) -> None:
         """Give the file its final name, in place of whatever had it."""
         with naming_errors(self.path):
-            if self._part is None and not os.path.lexists(self.path):
-                # no name in between, so that a killed run leaves no litter
-                os.link(f"/proc/self/fd/{self.fd}", self.path, src_dir_fd=self.fd, follow_symlinks=True)
-                return
             if self._part is None:
-                part = self._part_name("replace")  # always this one, so that the next run takes away what a kill left
-                part.unlink(missing_ok=True)
-                # linkat follows the link in /proc only if it gets a folder's descriptor, though it needs none
-                os.link(f"/proc/self/fd/{self.fd}", part, src_dir_fd=self.fd, follow_symlinks=True)
+                with contextlib.suppress(FileExistsError):
+                    # no name in between, so that a killed run leaves no litter
+                    system.name_unnamed(self.fd, self.path)
+                    return
+                part = _hidden(self.path, f"-{os.urandom(8).hex()}-replace{UNFINISHED}")
+                system.name_unnamed(self.fd, part)
                 self._part = part
-            os.replace(self._part, self.path)
+            try:
+                os.replace(self._part, self.path)
+            except PermissionError:  # Windows renames no open file
+                self._close()
+                os.replace(self._part, self.path)
             self._part = None
 
 
-def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path] = ()) -> None:
-    """Give all files their names, the manifest last; on an error none of the new ones stays.
+def publish(
+    outputs: Sequence[Output],
+    note: Output,
+    manifest: Output,
+    obsolete: Sequence[Path] | Callable[[], Sequence[Path]] = (),
+) -> None:
+    """Give all files their names, the manifest last; on an error all is as it was before.
 
     Parameters
     ----------
@@ -125,72 +187,155 @@ def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete:
         which files are its own, the old and the new, so that after a kill the next run may replace them.
     manifest : Output
         What vouches for them.
-    obsolete : sequence of Path
-        Files of an earlier run that this one does not write again; removed.
+    obsolete : sequence of Path, or a function that returns them
+        Files of an earlier run that this one does not write again; removed. A function is called when no other run can
+        give names in the folder, and raises an error if what is there now must stay.
     """
     for output in (*outputs, note, manifest):
         output.sync()
     with _locked(manifest.path.parent):
-        _name_all(outputs, note, manifest, obsolete)
+        gone = obsolete() if callable(obsolete) else obsolete
+        with _Exchange() as exchange:
+            exchange.name(note)
+            for output in outputs:
+                exchange.name(output)
+            for path in gone:
+                exchange.remove(path)
+            exchange.sync()
+            exchange.name(manifest)
+            exchange.sync()
 
 
 def publish_one(output: Output) -> None:
-    """Give a single file its name, once its bytes are on the disk."""
+    """Give a single file its name, once its bytes are on the disk; on an error all is as it was before."""
     output.sync()
-    with _locked(output.path.parent):
+    with _locked(output.path.parent), _Exchange() as exchange:
+        exchange.name(output)
+        exchange.sync()
+
+
+class _Exchange:
+    """New files in the place of earlier ones, which keep a second name until all is done, and come back on an error.
+
+    What would stop the process waits so long.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, Path | None] = {}  # by its name, where the earlier file is; None if there was none
+        self._named: set[Path] = set()
+        self._signals = system.signals_deferred()
+
+    def __enter__(self) -> _Exchange:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._forget()
+            else:
+                self._back(error)
+        finally:
+            self._signals.__exit__(None, None, None)
+
+    def name(self, output: Output) -> None:
+        """Give a file its name."""
+        self._keep(output.path)
         output.name()
-        _sync_folders([output.path])
+        self._named.add(output.path)
 
+    def remove(self, path: Path) -> None:
+        """Take a file away."""
+        self._keep(path)
+        with naming_errors(path):
+            path.unlink(missing_ok=True)
 
-def _name_all(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path]) -> None:
-    named: list[Output] = []
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        fresh = not os.path.lexists(manifest.path)
-        note.name()
-        for output in outputs:
-            replaced = os.path.lexists(output.path)
-            output.name()
-            named.append(output)
-            fresh &= not replaced
-        for path in obsolete:
-            with naming_errors(path):
-                path.unlink(missing_ok=True)
-        _sync_folders([output.path for output in outputs])
-        manifest.name()
-        named.append(manifest)
-        _sync_folders([manifest.path])
-    except BaseException:
-        for output in named:
-            output.path.unlink(missing_ok=True)
-        if fresh:  # otherwise the note goes on vouching for what is left of the earlier run
-            note.path.unlink(missing_ok=True)
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    def sync(self) -> None:
+        """Bring all names to the disk."""
+        for folder in self._folders():
+            with naming_errors(folder):
+                system.sync_folder(folder)
+
+    def _keep(self, path: Path) -> None:
+        if path in self._kept:
+            return
+        aside = _hidden(path, KEPT)
+        with naming_errors(path):
+            try:
+                system.set_aside(path, aside)
+            except FileExistsError:  # of a run that was killed here
+                aside.unlink()
+                system.set_aside(path, aside)
+            except FileNotFoundError:
+                self._kept[path] = None
+                return
+        self._kept[path] = aside
+
+    def _forget(self) -> None:
+        for aside in filter(None, self._kept.values()):
+            with contextlib.suppress(OSError):  # the next run takes it away
+                aside.unlink()
+        for folder in self._folders():
+            _remove_what_dead_runs_left(folder, also_kept=True)
+
+    def _back(self, error: BaseException) -> None:
+        lost = []
+        for path, aside in reversed(self._kept.items()):  # the manifest, which came first, last
+            try:
+                if aside is not None:
+                    system.put_back(aside, path)
+                elif path in self._named:
+                    _take_away(path)
+            except OSError:
+                lost.append(path if aside is None else aside)
+        with contextlib.suppress(OutputError):
+            self.sync()
+        if lost and isinstance(error, OutputError):
+            where = ", ".join(sorted(os.fspath(path) for path in lost))
+            error.hint = f"earlier files could not all be put back; left are {where}"
+
+    def _folders(self) -> list[Path]:
+        return list(dict.fromkeys(path.parent for path in self._kept))
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one run at a time give names in a folder: of two, the later one's files replace the other's, all of them."""
     with naming_errors(folder):
-        fd = os.open(folder, os.O_RDONLY)
+        fd = system.open_folder(folder)
+    if fd is None:
+        yield
+        return
     try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        system.lock(fd)
         yield
     finally:
-        os.close(fd)
+        system.close(fd)
 
 
-def _sync_folders(paths: Sequence[Path]) -> None:
-    for folder in dict.fromkeys(path.parent for path in paths):
-        with naming_errors(folder):
-            fd = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+def _hidden(path: Path, end: str) -> Path:
+    """Return a name in the folder of a file for what is not the file itself; as short for any name that it may have."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.parent / f"{OURS}{digest}{end}"
+
+
+def _take_away(path: Path) -> None:
+    """Remove a file, or let the next run do so."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        os.replace(path, _hidden(path, UNFINISHED))
+
+
+def _remove_what_dead_runs_left(folder: Path, also_kept: bool = False) -> None:
+    """Remove hidden files of ours that no living run holds; earlier files that were set aside only if that is said."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for name in [entry.name for entry in entries]:
+            if name.startswith(OURS) and name.endswith(UNFINISHED) and (also_kept or not name.endswith(KEPT)):
+                with contextlib.suppress(OSError):
+                    system.remove_unless_locked(os.path.join(folder, name))
 
 
 def folder_is_writable(folder: Path) -> bool:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
-import soundfile as sf
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from .audio import Audio
 from .containers import Container, identify, ogg_was_cut
+from .foreign import Decoder
 from .large import Large
 from .open import open_input
 
@@ -198,9 +197,9 @@ class Source:
         if wanted is not None and position < wanted and not self.warnings:
             self._warn_cut(first + wanted, first + position)
 
-    def _decoder(self, file: BinaryIO) -> sf.SoundFile:
+    def _decoder(self, file: BinaryIO) -> Decoder:
         container = self.container
-        opened: io.RawIOBase | int = file.fileno()
+        opened: BinaryIO = file
         if container.data_size is not None and container.data_start is not None:
             there = self.size - container.data_start
             if container.data_size > there:
@@ -221,14 +220,12 @@ class Source:
                 self.warnings.append(
                     f"the header says {container.data_size} bytes of samples where {there} follow; all of them are used"
                 )
-                opened = Large(file, container, there)
+                opened = cast(BinaryIO, Large(file, container, there))
             if container.data_size == UNKNOWN and there > UNKNOWN:
-                opened = Large(file, container, there)
+                opened = cast(BinaryIO, Large(file, container, there))
         elif container.kind == "OGG" and ogg_was_cut(file, self.size):
             self.warnings.append("does not end with a last page; it was cut, and what is there is used")
-        if isinstance(opened, int):
-            os.lseek(opened, 0, os.SEEK_SET)
-        return sf.SoundFile(opened, closefd=False) if isinstance(opened, int) else sf.SoundFile(opened)
+        return Decoder(opened)
 
     def _warn_cut(self, promised: int, there: int) -> None:
         rate = self.sample_rate

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
-import soundfile as sf
 from numpy.typing import NDArray
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from .audio import Samples
+from .foreign import Encoder, Sink
 from .formats import WAV_LIMIT, SampleFormat
 from .ogg import set_serial
-from .publish import Output, naming_errors
+from .publish import Output
 from .quantise import Integers, quantise
 
 OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
@@ -76,15 +75,12 @@ class StemWriter:
         container = form.file.container
         if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
             container = "RF64"
-        self._files: list[sf.SoundFile] = []
+        self._sinks = [Sink(output) for output in outputs]
+        self._files: list[Encoder] = []
         try:
-            for output in outputs:
-                with self._errors(output):
-                    self._files.append(
-                        sf.SoundFile(
-                            output.fd, "w", sample_rate, channels, form.subtype, format=container, closefd=False
-                        )
-                    )
+            for sink in self._sinks:
+                with sink.errors():
+                    self._files.append(Encoder(sink, "w", sample_rate, channels, form.subtype, format=container))
         except BaseException:
             self._close()
             raise
@@ -99,12 +95,11 @@ class StemWriter:
             self._close()
             return
         try:
-            for output, file in zip(self._outputs, self._files, strict=True):
-                with self._errors(output):
+            for output, sink, file in zip(self._outputs, self._sinks, self._files, strict=True):
+                with sink.errors():
                     file.close()
                 if self.form.name == "ogg":
-                    with naming_errors(output.path):
-                        set_serial(output.fd)
+                    set_serial(output)
                 if self.form.subtype in ("FLOAT", "DOUBLE"):
                     _blank_time_stamp(output)
         except BaseException:
@@ -112,9 +107,9 @@ class StemWriter:
             raise
 
     def _close(self) -> None:
-        """Close all files now: the collector would do it when their descriptors belong to others."""
-        for file in self._files:
-            with contextlib.suppress(Exception):
+        """Close all files now, and not when the collector comes to it."""
+        for sink, file in zip(self._sinks, self._files, strict=False):
+            with contextlib.suppress(Exception), sink.errors():
                 file.close()
 
     def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
@@ -142,10 +137,10 @@ class StemWriter:
             data = data[list(self._selected)]
         if self._merged:
             data = data.reshape(1, -1, data.shape[-1])
-        for output, file, stem in zip(self._outputs, self._files, data, strict=True):
+        for sink, file, stem in zip(self._sinks, self._files, data, strict=True):
             interleaved = np.ascontiguousarray(stem.T)
             step = OGG_BLOCK if self.form.name == "ogg" else max(1, len(interleaved))
-            with self._errors(output):
+            with sink.errors():
                 for start in range(0, len(interleaved), step):
                     file.write(interleaved[start : start + step])
 
@@ -172,25 +167,14 @@ class StemWriter:
             self.clipped += int((np.abs(data) > 1).sum())
         return data
 
-    @contextlib.contextmanager
-    def _errors(self, output: Output):  # type: ignore[no-untyped-def]
-        try:
-            yield
-        except (RuntimeError, AssertionError, OSError, TypeError, ValueError) as error:
-            # libsndfile says only "System error."; writing more to the same file makes the system say which
-            with naming_errors(output.path):
-                end = os.fstat(output.fd).st_size
-                os.pwrite(output.fd, bytes(1 << 20), end)
-                os.ftruncate(output.fd, end)
-            raise OutputError(f"cannot be written: {error}".lower().rstrip("."), path=output.path) from error
-
 
 def _blank_time_stamp(output: Output) -> None:
     """Zero the time in the PEAK chunk of a float file: equal runs shall give equal bytes."""
-    with naming_errors(output.path):
-        head = os.pread(output.fd, 4096, 0)
-        if head[:4] not in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
-            return
-        place = head.find(b"PEAK")
-        if place >= 0:
-            os.pwrite(output.fd, bytes(4), place + 12)  # after the name, the size and the version
+    output.seek(0)
+    head = output.read(4096)
+    if head[:4] not in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
+        return
+    place = head.find(b"PEAK")
+    if place >= 0:
+        output.seek(place + 12)  # after the name, the size and the version
+        output.write(bytes(4))
