@@ -20,6 +20,7 @@ from .signal.rate import mono_at
 from .signal.read import Source
 
 PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
+FEWEST = 1 << 20  # samples of such a piece at the least, since at low rates 300 s are nothing
 NAMED = 20  # files named in a dictionary, of each label
 
 
@@ -73,7 +74,7 @@ class Recording:
         try:
             return mono_at(audio, sample_rate)
         except InputError as error:
-            raise InputError(error.message, path=self.path) from error
+            raise InputError(error.message, error.hint, self.path) from error
 
 
 def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
@@ -125,13 +126,14 @@ def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
 
     def loaders(recording: Recording) -> Iterator[Sound]:
         # where the header promises more than there is, only reading tells how much that is
-        pieces = 1 if recording.warnings else max(1, round(recording.seconds / PIECE))
+        long = max(PIECE, FEWEST / recording.sample_rate)
+        pieces = 1 if recording.warnings else max(1, round(recording.seconds / long))
         seconds = recording.seconds / pieces
-        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else PIECE)
+        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else long)
         yield Sound(recording.sha256, first, seconds)
         for piece in range(1, pieces):
-            duration = PIECE if piece < pieces - 1 else None
-            load = partial(recording.load, sample_rate, piece * PIECE, duration)
+            duration = long if piece < pieces - 1 else None
+            load = partial(recording.load, sample_rate, piece * long, duration)
             yield Sound(f"{recording.sha256}:{piece:06}", load, seconds)
 
     return [sound for recording in recordings for sound in loaders(recording)]

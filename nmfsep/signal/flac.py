@@ -37,13 +37,16 @@ def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
     info = int.from_bytes(head[18:26], "big")
     promised, rate = info & TOTAL, max(1, info >> RATE_BITS)
     found = _end(file, part, int.from_bytes(head[10:12], "big"))
-    if found is None or promised >= found[0] or found[0] > TOTAL:
+    if found is None or promised == found[0] or not 0 < found[0] <= TOTAL:
         return whole, []
     there, cut = found
-    warnings = [CUT] if cut else []
+    warnings = [CUT] if cut and promised <= there else []
     if promised:
         warnings.append(
             f"its header promises {promised / rate:.3f} s, {there / rate:.3f} s follow; all of them are used"
+            if promised < there
+            else f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; "
+            "what is there is used"
         )
     right = (info - promised + there).to_bytes(8, "big")
     start = part.start

@@ -19,6 +19,7 @@ FIRST = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kb
 OTHER = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 SURE = 3  # frames in a row that are no chance
+SENSIBLE = 64  # times as many frames as there are that a header may promise, of a file that was cut; more are no count
 TRIES = 1 << 16  # places that look like a frame before a search is given up, so that no file takes for ever
 
 
@@ -55,7 +56,7 @@ class Run:
 
     def view(self, file: BinaryIO) -> View:
         """Return the run as a file whose header is right, or promises more than there is."""
-        right = self.promised and self.promised >= self.count
+        right = self.promised and self.count <= self.promised <= SENSIBLE * self.count
         return View(file, [self.header if right else _header(self.head, self.frame, self.count), *self.ranges])
 
 
@@ -91,9 +92,11 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
     if lost and found:
         warnings.append(f"{lost} bytes in it are no frames of MP3 and are left out")
     for run in found:
-        if run.promised and run.count > run.promised:
-            promised_s, there_s = (n * run.frame.samples / run.frame.rate for n in (run.promised, run.count))
-            warnings.append(f"its header promises {promised_s:.3f} s, {there_s:.3f} s follow; all of them are used")
+        says, there = (n * run.frame.samples / run.frame.rate for n in (run.promised or 0, run.count))
+        if 0 < says < there:
+            warnings.append(f"its header promises {says:.3f} s, {there:.3f} s follow; all of them are used")
+        elif says > SENSIBLE * there > 0:
+            warnings.append(f"ends after {there:.3f} s where its header promises {says:.3f} s; what is there is used")
     return [run.view(file) for run in found if run.count], warnings
 
 

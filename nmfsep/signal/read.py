@@ -21,6 +21,7 @@ from .open import open_input
 from .view import View
 
 BLOCK = 1 << 16  # frames read at a time
+HIGHEST = 1 << 24  # hertz; what is beyond is a damaged header
 FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
 
 
@@ -90,6 +91,9 @@ class Source:
             hint = "it is damaged, or not what its first bytes say"
             raise InputError(f"cannot be decoded as {self.container.kind}", hint, self.path) from error
         self.sample_rate: int = self._sound.samplerate
+        if not 1 <= self.sample_rate <= HIGHEST:
+            self._open.close()
+            raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read", path=self.path)
         self.channels: int = self._sound.channels
         self.subtype: str = self._sound.subtype
         self._promised: int = self._sound.frames
@@ -156,7 +160,9 @@ class Source:
         """Return samples (channels, n) times 2**power, and the largest magnitude before scaling."""
         wanted = self.expected(first, count)
         pieces: list[NDArray[np.float32]] = []
-        whole = None if wanted is None else np.empty((self.channels, wanted), np.float32)
+        # nothing takes memory by its claim alone; what expands as much as this is silence, or is not there
+        believed = wanted is not None and wanted * self.channels <= max(1 << 24, 16 * self.size)
+        whole = np.empty((self.channels, wanted), np.float32) if wanted is not None and believed else None
         position, peak = 0, 0.0
         for block, loudest in self.pieces(first, count, power):
             peak = max(peak, loudest)
