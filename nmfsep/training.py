@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from .errors import InputError, UsageError
+from .inputs import look
 from .manifest import file_sha256
 from .separation.sounding import Sound
 from .signal.audio import Samples
-from .signal.formats import SUFFIXES
 from .signal.rate import mono_at
 from .signal.read import Source
 
@@ -77,10 +77,16 @@ class Recording:
             raise InputError(error.message, error.hint, self.path) from error
 
 
-def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
+def labelled(arguments: Iterable[str], left_out: list[str] | None = None) -> dict[str, list[str]]:
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
-    FILE may be a folder, which stands for all audio files in and below it, or a pattern with ``*``, ``?`` or ``[``.
+    FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
+
+    Parameters
+    ----------
+    arguments : iterable of str
+    left_out : list of str, optional
+        Takes what of folders is left out, in words.
 
     Raises
     ------
@@ -102,7 +108,7 @@ def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
             if equals and name:
                 raise UsageError(f"{name!r} cannot be a label", f"use letters and digits, such as NAME={file}")
             raise UsageError(f"{argument!r} has no label", f"write NAME={file or name}")
-        found[label] += _expand(path)
+        found[label] += _expand(path, [] if left_out is None else left_out)
     for name, paths in found.items():
         if not paths:
             raise UsageError(f"{name!r} is given no file", f"write {name}=FILE")
@@ -153,17 +159,18 @@ def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
     }
 
 
-def _expand(path: str) -> list[str]:
+def _expand(path: str, left_out: list[str]) -> list[str]:
     if os.path.isdir(os.fsencode(path)):
-        inside = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-        if not inside:
-            raise UsageError("holds no audio files", path=path)
-        return sorted(inside)
+        folder = look(path)
+        if folder.products:
+            left_out.append(
+                f"{path}: {folder.products} sounds that nmfsep wrote are left out; name them to learn from them"
+            )
+        left_out += [f"{name}: cannot be looked into" for name in folder.unread]
+        if not folder.inputs:
+            only = ", but what nmfsep wrote" if folder.products else ""
+            raise UsageError(f"holds no audio files{only}", "name them to learn from them" if only else None, path)
+        return [entry.path for entry in folder.inputs]
     if not os.path.lexists(os.fsencode(path)) and re.search(r"[*?\[]", path):
         matches = sorted(name for name in glob.glob(path, recursive=True) if not os.path.isdir(name))
         if not matches:

@@ -30,3 +30,9 @@ def test_a_tone_keeps_its_frequency_and_its_level(rate):
 def test_what_would_vanish_is_refused():
     with pytest.raises(InputError, match="too short to be converted to 8 Hz"):
         mono_at(Audio(np.ones(3), 44100), 8)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 1000])
+def test_a_rate_of_a_damaged_header_is_not_converted(rate):
+    with pytest.raises(InputError, match=f"has {rate} Hz, too few to be converted to 44100 Hz"):
+        mono_at(Audio(np.zeros(1 << 20), rate), 44100)
