@@ -177,8 +177,8 @@ def _caf(file: BinaryIO, size: int) -> Container:
     while position + 12 <= size:
         file.seek(position)
         name, length = struct.unpack(">4sq", file.read(12))
-        if name == b"data" and length >= 4:
-            return Container("CAF", position + 16, length - 4, 1)  # after the count of edits
+        if name == b"data" and (length >= 4 or length == -1):  # to the end of the file
+            return Container("CAF", position + 16, -1 if length < 0 else length - 4, 1)  # after the count of edits
         if length < 0:
             break
         position += 12 + length

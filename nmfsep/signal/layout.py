@@ -92,8 +92,12 @@ def _of_chunks(file: BinaryIO, size: int, container: Container, warnings: list[s
     if container.data_size is None or container.data_start is None:
         return None, size
     there, promised = size - container.data_start, container.data_size
+    if container.kind == "CAF" and promised == -1:
+        size_at = container.data_start - 12
+        head, length = range(size_at), (there + 4).to_bytes(8, "big")
+        return View(file, [head, length, range(size_at + 8, size)]), size
     if promised > there:
-        streamed = promised == UNKNOWN or 0x7FFFF000 <= promised <= 0x7FFFFFFF
+        streamed = promised == UNKNOWN or 0x7FFFF000 <= promised <= 0x7FFFFFFF or promised >= 1 << 62
         if there < container.block:
             raise InputError("holds no samples")
         if not streamed:
@@ -102,7 +106,8 @@ def _of_chunks(file: BinaryIO, size: int, container: Container, warnings: list[s
                 "it was cut, and what is there is used"
             )
         return None, size
-    if promised == 0 and container.kind not in ("AIFF", "CAF") and there >= container.block:
+    unfinished = promised < 0 or (promised == 0 and container.kind not in ("AIFF", "CAF"))
+    if unfinished and there >= container.block:
         hint = "repair it first, as with 'sox --ignore-length IN OUT'"
         raise InputError(f"has a header that was never finished: it promises no samples, {there} bytes follow", hint)
     wrapped = size > 1 << 32 and there - promised >= (1 << 32) - (1 << 16)

@@ -78,6 +78,7 @@ class Source:
             self.size = os.fstat(file.fileno()).st_size
             layout = survey(file, self.size)
             self.container, self.warnings = layout.container, layout.warnings
+            self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
             with mute(self.container.kind):
                 self._sound = self._open.enter_context(self._decoder(file, layout.sounds))
         except InputError as error:
@@ -223,7 +224,7 @@ class Source:
     def _warn_cut(self, promised: int, there: int) -> None:
         rate = self.sample_rate
         self.warnings.append(
-            f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; what is there is used"
+            f"ends after {there / rate:.3f} s where {self._promise} {promised / rate:.3f} s; what is there is used"
         )
 
 

@@ -49,6 +49,11 @@ class View(io.RawIOBase):
         self.size = self._starts[-1]
         self.failures: list[OSError] | None = None
 
+    @property
+    def altered(self) -> bool:
+        """Whether some of its bytes are not those of the file."""
+        return not all(isinstance(part, range) for part in self.parts)
+
     def readable(self) -> bool:
         """Return True."""
         return True

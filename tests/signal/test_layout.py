@@ -335,3 +335,31 @@ def test_a_file_that_cannot_be_read_on_does_not_end_in_silence(tmp_path, monkeyp
         monkeypatch.setattr(layout.View, "_some", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         with pytest.raises(InputError, match="cannot be decoded to its end"):
             source.read()
+
+
+@pytest.mark.parametrize(("container", "size"), [("W64", (1 << 63) - 1), ("CAF", (1 << 64) - 1)])
+def test_a_size_that_a_pipe_did_not_know_is_no_reason_to_warn(tmp_path, container, size):
+    data = encoded(tone(0.5), container, "PCM_16")
+    at = data.index(b"data") + (16 if container == "W64" else 4)
+    (tmp_path / "a").write_bytes(
+        data[:at] + size.to_bytes(8, "little" if container == "W64" else "big") + data[at + 8 :]
+    )
+    samples, warnings = read_both_ways(tmp_path / "a")
+    assert (samples.shape[1], warnings) == (24000, [])
+
+
+def test_aiff_of_no_size_is_refused_with_a_remedy(tmp_path):
+    data = encoded(tone(0.5), "AIFF", "PCM_16")
+    at = data.index(b"SSND") + 4
+    (tmp_path / "a.aiff").write_bytes(data[:at] + bytes(4) + data[at + 4 :])
+    with pytest.raises(InputError, match="never finished: it promises no samples, 48000 bytes follow; repair it"):
+        Source(tmp_path / "a.aiff")
+
+
+@pytest.mark.parametrize("promised", [0, 100, 1 << 31])
+def test_the_samples_of_aiff_are_those_that_are_there(tmp_path, promised):
+    data = encoded(tone(0.5), "AIFF", "PCM_16")
+    at = data.index(b"COMM") + 10
+    (tmp_path / "a.aiff").write_bytes(data[:at] + promised.to_bytes(4, "big") + data[at + 4 :])
+    samples, _ = read_both_ways(tmp_path / "a.aiff")
+    assert samples.shape[1] == 24000
