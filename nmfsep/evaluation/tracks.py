@@ -162,11 +162,8 @@ def _measure(source: Source) -> tuple[int, float]:
         raise InputError(error.message, error.hint, source.path)
     if length == 0:
         raise InputError("holds no samples", path=source.path)
-    if source.frames is not None and length < source.frames and not source.warnings:
-        promised = source.frames / source.sample_rate
-        source.warnings.append(
-            f"ends after {length / source.sample_rate:.3f} s where its header promises {promised:.3f} s"
-        )
+    if source.frames is not None and length < source.frames:
+        source.warn_cut(source.frames, length)
     return length, peak
 
 

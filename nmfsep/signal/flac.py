@@ -11,6 +11,7 @@ from .view import View
 START = b"fLaC"
 JOINED = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # a file, and the block that describes its sound
 TAIL = 1 << 20  # bytes in which the last frame is looked for
+TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # how what may lie behind a file begins
 TOTAL = (1 << 36) - 1
 RATE_BITS, CUT = 44, "ends within a frame; it was cut, and what is there is used"
 
@@ -32,51 +33,57 @@ def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
     """Return a file of FLAC with its true number of samples in its header, and what is odd about it in words."""
     whole = View(file, [part])
     head = _read(file, part.start, 42)
-    if head[:4] != START or len(head) < 42:
+    block = int.from_bytes(head[10:12], "big")
+    if head[:4] != START or len(head) < 42 or not (first := _first(file, part)):
         return whole, []
-    info = int.from_bytes(head[18:26], "big")
+    info, begin = int.from_bytes(head[18:26], "big"), _frame(first, block)
+    if begin is None:
+        return whole, []
     promised, rate = info & TOTAL, max(1, info >> RATE_BITS)
-    found = _end(file, part, int.from_bytes(head[10:12], "big"))
-    if found is None or promised == found[0] or not 0 < found[0] <= TOTAL:
-        return whole, []
-    there, cut = found
-    warnings = [CUT] if cut and promised <= there else []
+    within = max(part.start, part.stop - TAIL)
+    tail = _read(file, within, part.stop - within)
+    last = _last(tail, first, block)
+    if last is None:
+        return whole, [f"ends with {len(tail)} bytes that hold no frame of FLAC and are left out"]
+    at, (number, samples) = last
+    there, warnings = number - begin[0] + samples, list[str]()
+    behind = [tail[at + end :] for end in _ends(tail[at:])]
+    if not any(rest.startswith(TAGS) or not rest.strip(b"\0") for rest in behind):
+        if behind and promised == there:
+            warnings = [f"{len(behind[0])} bytes behind its last frame are no FLAC and are left out"]
+        else:
+            there -= samples
+            warnings = [CUT] if promised <= there else []
+    if promised == there or not 0 < there <= TOTAL:
+        return whole, warnings
     if promised:
-        warnings.append(
-            f"its header promises {promised / rate:.3f} s, {there / rate:.3f} s follow; all of them are used"
-            if promised < there
-            else f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; "
-            "what is there is used"
-        )
+        says, has = f"its header promises {promised / rate:.3f} s", f"{there / rate:.3f} s"
+        more = f"{says}, {has} follow; all of them are used"
+        warnings.append(more if promised < there else f"ends after {has} where {says}; what is there is used")
     right = (info - promised + there).to_bytes(8, "big")
-    start = part.start
-    return View(file, [range(start, start + 18), right, range(start + 26, part.stop)]), warnings
+    places = range(part.start, part.start + 18), range(part.start + 26, part.stop)
+    return View(file, [places[0], right, places[1]]), warnings
 
 
-def _end(file: BinaryIO, part: range, block: int) -> tuple[int, bool] | None:
-    """Return how many samples there are by the first and last frame, and whether that one is cut; None if not known."""
+def _first(file: BinaryIO, part: range) -> bytes:
+    """Return the beginning of the first frame, behind the blocks of the header."""
     position = part.start + 4
-    while position < part.stop:  # the blocks of the header
+    while position < part.stop:
         head = _read(file, position, 4)
-        if len(head) < 4:
-            return None
         position += 4 + int.from_bytes(head[1:], "big")
-        if head[0] & 0x80:
-            break
-    first = _read(file, position, 32)
-    if (begin := _frame(first, block)) is None:
-        return None
-    start = max(position, part.stop - TAIL)
-    tail = _read(file, start, part.stop - start)
-    if tail[-128:-125] == b"TAG":  # ID3 of the first version
-        tail = tail[:-128]
+        if len(head) == 4 and head[0] & 0x80:
+            return _read(file, position, 32)
+    return b""
+
+
+def _last(tail: bytes, first: bytes, block: int) -> tuple[int, tuple[int, int]] | None:
+    """Return where the last frame begins, and its first sample and number of samples."""
     at = len(tail)
     while (at := tail.rfind(first[:2], 0, at)) >= 0:
         head = tail[at : at + 32]
         alike = len(head) > 4 and all((head[byte] ^ first[byte]) & 0x0F == 0 for byte in (2, 3))
         if alike and (frame := _frame(head, block)):
-            whole = any(_checksum(data, 16, 0x8005) == 0 for data in (tail[at:], tail[at:].rstrip(b"\0")))
-            return frame[0] - begin[0] + (frame[1] if whole else 0), not whole
+            return at, frame
     return None
 
 
@@ -97,17 +104,27 @@ def _frame(head: bytes, block: int) -> tuple[int, int] | None:
     if extra:
         samples = int.from_bytes(head[at : at + extra], "big") + 1
     at += extra + {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if not samples or at >= len(head) or _checksum(head[: at + 1], 8, 0x07):
+    if not samples or at >= len(head) or not _is_header(head[: at + 1]):
         return None
     return number if head[1] & 1 else number * block, samples
 
 
-def _checksum(data: bytes, bits: int, polynomial: int) -> int:
-    """Return the remainder of bytes: 0 where they end with their own checksum."""
-    table, value, mask = _table(bits, polynomial), 0, (1 << bits) - 1
+def _ends(data: bytes) -> list[int]:
+    """Return after how many bytes a frame may end, by its checksum."""
+    table, value, found = _table(16, 0x8005), 0, list[int]()
+    for at, byte in enumerate(data, 1):
+        value = (value << 8 & 0xFFFF) ^ table[value >> 8 ^ byte]
+        if not value and at > 8:
+            found.append(at)
+    return found
+
+
+def _is_header(data: bytes) -> bool:
+    """Whether the last byte is the checksum of those before."""
+    table, value = _table(8, 0x07), 0
     for byte in data:
-        value = (value << 8 & mask) ^ table[value >> (bits - 8) ^ byte]
-    return value
+        value = table[value ^ byte]
+    return value == 0
 
 
 @lru_cache

@@ -20,6 +20,7 @@ from .layout import survey
 from .open import open_input
 from .view import View
 
+USED = "what is there is used"  # how a warning of a cut file ends
 BLOCK = 1 << 16  # frames read at a time
 HIGHEST = 1 << 24  # hertz; what is beyond is a damaged header
 FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
@@ -202,8 +203,8 @@ class Source:
                     block = (np.ldexp(block, power) if power else block).astype(np.float32)
             position += len(block)
             yield block.T, peak
-        if wanted is not None and position < wanted and not self.warnings:
-            self._warn_cut(first + wanted, first + position)
+        if wanted is not None and position < wanted:
+            self.warn_cut(first + wanted, first + position)
 
     def _decoder(self, file: BinaryIO, sounds: list[View]) -> sf.SoundFile | Chain:
         if not sounds:
@@ -221,11 +222,11 @@ class Source:
             raise self._failures[0]
         return samples
 
-    def _warn_cut(self, promised: int, there: int) -> None:
-        rate = self.sample_rate
-        self.warnings.append(
-            f"ends after {there / rate:.3f} s where {self._promise} {promised / rate:.3f} s; what is there is used"
-        )
+    def warn_cut(self, promised: int, there: int) -> None:
+        """Say that there are fewer samples than were promised, unless that is said already."""
+        if not any(USED in warning for warning in self.warnings):
+            lengths = there / self.sample_rate, promised / self.sample_rate
+            self.warnings.append(f"ends after {lengths[0]:.3f} s where {self._promise} {lengths[1]:.3f} s; {USED}")
 
 
 def exponent_for(peak: float) -> int:

@@ -363,3 +363,35 @@ def test_the_samples_of_aiff_are_those_that_are_there(tmp_path, promised):
     (tmp_path / "a.aiff").write_bytes(data[:at] + promised.to_bytes(4, "big") + data[at + 4 :])
     samples, _ = read_both_ways(tmp_path / "a.aiff")
     assert samples.shape[1] == 24000
+
+
+def test_what_lies_behind_flac_is_left_out_and_told(tmp_path, make_wav):
+    data = encoded(tone(0.5), "FLAC", "PCM_16")
+    for end, says in [
+        (make_wav(body=b"\1\2" * 5000), "behind its last frame"),
+        (b"\1" * (2 << 20), "no frame of FLAC"),
+    ]:
+        (tmp_path / "a.flac").write_bytes(data + end)
+        samples, warnings = read_both_ways(tmp_path / "a.flac")
+        assert samples.shape[1] == 24000
+        assert len(warnings) == 1
+        assert says in warnings[0]
+
+
+@pytest.mark.parametrize("total", [None, 0])
+def test_tags_and_zeros_behind_flac_are_no_reason_to_warn(tmp_path, total):
+    data = encoded(tone(0.5), "FLAC", "PCM_16")
+    data = data if total is None else with_total(data, total)
+    for end in (ID3, b"TAG" + bytes(125), b"APETAGEX" + bytes(range(100)), bytes(4096)):
+        (tmp_path / "a.flac").write_bytes(data + end)
+        samples, warnings = read_both_ways(tmp_path / "a.flac")
+        assert (samples.shape[1], warnings) == (24000, [])
+
+
+def test_flac_that_was_cut_is_used_with_a_warning_of_both_durations(tmp_path, rng):
+    data = encoded(rng.uniform(-1, 1, (48000, 1)), "FLAC", "PCM_16")
+    (tmp_path / "a.flac").write_bytes(data[: len(data) // 2])
+    samples, warnings = read_both_ways(tmp_path / "a.flac")
+    there = samples.shape[1] / 48000
+    assert 0.3 < there < 0.5
+    assert warnings == [f"ends after {there:.3f} s where its header promises 1.000 s; what is there is used"]
