@@ -1,4 +1,4 @@
-"""Which files to work on: named, listed in a file, or found in folders."""
+"""Which files to work on: named, listed in a file, or found in folders, by one rule for all commands."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ class Folder:
     others : int
         Files with an extension that no sound has.
     products : int
-        Sounds that a manifest beside or above them says nmfsep wrote.
+        Sounds that are left out since a manifest beside or above them says nmfsep wrote them.
+    unread : tuple of str
+        Folders that cannot be looked into.
     """
 
     path: str
     inputs: tuple[Input, ...]
     others: int
     products: int
+    unread: tuple[str, ...] = ()
 
 
 def listed(name: str, null: bool = False) -> list[str]:
@@ -82,9 +85,6 @@ def listed(name: str, null: bool = False) -> list[str]:
 def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Folder]]:
     """Return the inputs in the order of the paths, folders in the place of which stand the sounds in and below them.
 
-    What counts as sound is seen from the extension. Left out are hidden files and folders, and what nmfsep has written,
-    so that the output folder may lie within the one that is given. Links to folders are not followed.
-
     Raises
     ------
     UsageError
@@ -95,7 +95,7 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
         if not recursive or path == "-" or not os.path.isdir(os.fsencode(path)):
             inputs.append(Input(path))
             continue
-        folder = _look(path)
+        folder = look(path)
         if not folder.inputs:
             raise UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
         folders.append(folder)
@@ -103,27 +103,55 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
     return inputs, folders
 
 
-def _look(path: str) -> Folder:
+def look(path: str, deep: bool = True, products: bool = False) -> Folder:
+    """Return the sounds in a folder.
+
+    What counts as sound is seen from the extension. Left out are hidden files and folders, and what nmfsep has written,
+    so that the output folder may lie within the one that is given. Links to files are files, links to folders are not
+    followed, and what is no file, such as a pipe, is none.
+
+    Parameters
+    ----------
+    path : str
+    deep : bool, default True
+        Whether to look into the folders in it.
+    products : bool, default False
+        Whether what nmfsep has written is taken as well.
+
+    Raises
+    ------
+    UsageError
+        It cannot be looked into.
+    """
     inputs: list[Input] = []
-    products: set[str] = set()
+    written: set[str] = set()
+    unread: list[str] = []
     others = 0
-    for folder, _, names in _walk(path):
+    for folder, names in _walk(path, deep, unread):
         below = os.path.relpath(folder, path)
-        products.update(file for name in names for file in _written(folder, name))
+        if not products:
+            written.update(file for name in names for file in _written(folder, name))
         for name in names:
-            if os.path.splitext(name)[1].lower() in SUFFIXES:
-                inputs.append(Input(os.path.join(folder, name), "" if below == "." else below, found=True))
+            file = os.path.join(folder, name)
+            if os.path.splitext(name)[1].lower() in SUFFIXES and (os.path.isfile(file) or not os.path.exists(file)):
+                inputs.append(Input(file, "" if below == "." else below, found=True))
             else:
                 others += not name.endswith(MANIFEST)
-    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in products)
-    return Folder(path, kept, others, len(inputs) - len(kept))
+    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in written)
+    return Folder(path, kept, others, len(inputs) - len(kept), tuple(unread))
 
 
-def _walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
+def _walk(path: str, deep: bool, unread: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder with the names in it, all in order of their names, none that is hidden."""
-    for folder, below, names in os.walk(path):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        yield folder, below, sorted(name for name in names if not name.startswith("."))
+
+    def refuse(error: OSError) -> None:
+        if error.filename in (path, os.fsencode(path)):
+            raise UsageError((error.strerror or str(error)).lower(), path=path) from error
+        unread.append(os.fsdecode(error.filename))
+
+    for folder, below, names in os.walk(path, onerror=refuse):
+        below[:] = sorted(name for name in below if deep and not name.startswith("."))
+        yield folder, sorted(name for name in names if not name.startswith("."))
 
 
 def _written(folder: str, name: str) -> Iterator[str]:

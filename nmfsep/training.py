@@ -12,14 +12,15 @@ from functools import partial
 from typing import Any
 
 from .errors import InputError, UsageError
+from .inputs import look
 from .manifest import file_sha256
 from .separation.sounding import Sound
 from .signal.audio import Samples
-from .signal.formats import SUFFIXES
 from .signal.rate import mono_at
 from .signal.read import Source
 
 PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
+FEWEST = 1 << 20  # samples of such a piece at the least, since at low rates 300 s are nothing
 NAMED = 20  # files named in a dictionary, of each label
 
 
@@ -73,13 +74,19 @@ class Recording:
         try:
             return mono_at(audio, sample_rate)
         except InputError as error:
-            raise InputError(error.message, path=self.path) from error
+            raise InputError(error.message, error.hint, self.path) from error
 
 
-def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
+def labelled(arguments: Iterable[str], left_out: list[str] | None = None) -> dict[str, list[str]]:
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
-    FILE may be a folder, which stands for all audio files in and below it, or a pattern with ``*``, ``?`` or ``[``.
+    FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
+
+    Parameters
+    ----------
+    arguments : iterable of str
+    left_out : list of str, optional
+        Takes what of folders is left out, in words.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def labelled(arguments: Iterable[str]) -> dict[str, list[str]]:
             if equals and name:
                 raise UsageError(f"{name!r} cannot be a label", f"use letters and digits, such as NAME={file}")
             raise UsageError(f"{argument!r} has no label", f"write NAME={file or name}")
-        found[label] += _expand(path)
+        found[label] += _expand(path, [] if left_out is None else left_out)
     for name, paths in found.items():
         if not paths:
             raise UsageError(f"{name!r} is given no file", f"write {name}=FILE")
@@ -125,13 +132,14 @@ def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
 
     def loaders(recording: Recording) -> Iterator[Sound]:
         # where the header promises more than there is, only reading tells how much that is
-        pieces = 1 if recording.warnings else max(1, round(recording.seconds / PIECE))
+        long = max(PIECE, FEWEST / recording.sample_rate)
+        pieces = 1 if recording.warnings else max(1, round(recording.seconds / long))
         seconds = recording.seconds / pieces
-        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else PIECE)
+        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else long)
         yield Sound(recording.sha256, first, seconds)
         for piece in range(1, pieces):
-            duration = PIECE if piece < pieces - 1 else None
-            load = partial(recording.load, sample_rate, piece * PIECE, duration)
+            duration = long if piece < pieces - 1 else None
+            load = partial(recording.load, sample_rate, piece * long, duration)
             yield Sound(f"{recording.sha256}:{piece:06}", load, seconds)
 
     return [sound for recording in recordings for sound in loaders(recording)]
@@ -151,17 +159,18 @@ def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
     }
 
 
-def _expand(path: str) -> list[str]:
+def _expand(path: str, left_out: list[str]) -> list[str]:
     if os.path.isdir(os.fsencode(path)):
-        inside = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-        if not inside:
-            raise UsageError("holds no audio files", path=path)
-        return sorted(inside)
+        folder = look(path)
+        if folder.products:
+            left_out.append(
+                f"{path}: {folder.products} sounds that nmfsep wrote are left out; name them to learn from them"
+            )
+        left_out += [f"{name}: cannot be looked into" for name in folder.unread]
+        if not folder.inputs:
+            only = ", but what nmfsep wrote" if folder.products else ""
+            raise UsageError(f"holds no audio files{only}", "name them to learn from them" if only else None, path)
+        return [entry.path for entry in folder.inputs]
     if not os.path.lexists(os.fsencode(path)) and re.search(r"[*?\[]", path):
         matches = sorted(name for name in glob.glob(path, recursive=True) if not os.path.isdir(name))
         if not matches:

@@ -7,7 +7,9 @@ import pytest
 
 from nmfsep.depfile import rule
 from nmfsep.errors import UsageError
-from nmfsep.inputs import Input, gather, listed
+from nmfsep.evaluation.tracks import find
+from nmfsep.inputs import Input, gather, listed, look
+from nmfsep.training import labelled
 
 
 @pytest.fixture
@@ -49,6 +51,47 @@ def test_what_a_manifest_vouches_for_is_no_input(here):
     inputs, (folder,) = gather(["f/"], recursive=True)
     assert [entry.path for entry in inputs] == ["f/a.wav", "f/out/a/mine.wav"]
     assert (folder.others, folder.products) == (0, 1)
+
+
+def test_split_learn_and_evaluate_find_the_same_sounds(here):
+    good = ["a.wav", "b.BWF", "c.opus", "d.oga", "e.Wave", "f.aifc", "g.rf64", "h.w64", "i.caf", "j.mp3", "k.flac"]
+    touch(*(f"f/{name}" for name in [*good, ".hidden.wav", "notes.txt", "x.wav.bak", "cover.jpg"]))
+    touch("elsewhere/l.wav", "f/.hidden/m.wav", "g/deep/n.wav")
+    os.symlink("../elsewhere/l.wav", "f/link.wav")
+    os.symlink("nowhere.wav", "f/lost.wav")  # fails when its turn comes, by its name
+    os.symlink("../elsewhere", "f/folder.wav")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("f/pipe.wav")
+    expected = sorted(f"f/{name}" for name in [*good, "link.wav", "lost.wav"])
+    assert [entry.path for entry in gather(["f"], recursive=True)[0]] == expected
+    assert labelled(["x=f"])["x"] == expected
+    assert find(["f"]) == expected
+
+
+def test_learn_leaves_out_what_nmfsep_wrote_and_says_so_and_evaluate_compares_it(here):
+    touch("f/a.wav", "f/out/a/component-1.wav")
+    entry = {"name": "component-1", "file": "component-1.wav", "bytes": 0, "sha256": ""}
+    manifest = {"schema": 1, "complete": True, "kind": "x", "files": [entry]}
+    with open("f/out/a/a.nmfsep.json", "w") as file:
+        json.dump(manifest, file)
+    left_out = []
+    assert labelled(["x=f"], left_out)["x"] == ["f/a.wav"]
+    assert left_out == ["f: 1 sounds that nmfsep wrote are left out; name them to learn from them"]
+    with pytest.raises(UsageError, match="but what nmfsep wrote; name them"):
+        labelled(["x=f/out"])
+    assert find(["f/out/a"]) == ["f/out/a/component-1.wav"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")
+def test_a_folder_that_cannot_be_looked_into_is_told(here):
+    touch("f/a.wav", "f/deep/b.wav")
+    os.chmod("f/deep", 0)
+    try:
+        assert look("f").unread == ("f/deep",)
+        with pytest.raises(UsageError, match="permission denied"):
+            look("f/deep")
+    finally:
+        os.chmod("f/deep", 0o700)
 
 
 def test_without_recursion_a_folder_is_a_name_as_any(here):

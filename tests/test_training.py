@@ -100,6 +100,11 @@ def test_a_folder_stands_for_the_audio_in_and_below_it_in_order():
     assert labelled(["kit=kit/"])["kit"][0] == "kit/a.WAV"
 
 
+def test_a_recording_of_a_tiny_rate_is_not_read_in_tiny_pieces():
+    sf.write("slow.wav", np.zeros(3 << 20), 1, "PCM_U8")
+    assert len(sounds([Recording.of("slow.wav")], 1)) == 3
+
+
 def test_a_pattern_stands_for_what_it_matches():
     make("k1.wav", "k2.wav", "s1.wav", "deep/er/k3.wav")
     os.mkdir("k3.wav")
@@ -218,6 +223,7 @@ def test_sounds_are_known_by_their_contents_and_read_when_needed():
 
 def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
     monkeypatch.setattr("nmfsep.training.PIECE", 0.1)
+    monkeypatch.setattr("nmfsep.training.FEWEST", 1)
     recording = Recording.of(make("a.wav"))
     pieces = sounds([recording], RATE)
     assert len(pieces) == len({piece.key for piece in pieces}) == 2

@@ -84,6 +84,8 @@ def gathered(names: Sequence[str], recursive: bool, quiet: bool) -> list[Input]:
     for folder in [] if quiet else folders:
         left = [f"{folder.others} other files"] * bool(folder.others)
         left += [f"{folder.products} that nmfsep wrote"] * bool(folder.products)
+        for name in folder.unread:
+            console.say(f"{console.quote(name)}: warning: cannot be looked into, and is left out")
         said = f", {' and '.join(left)} left out" if left else ""
         console.say(f"{console.quote(folder.path)}: {len(folder.inputs)} sound files{said}")
     return inputs

@@ -79,7 +79,8 @@ def command(
     from ..signal.rate import common_rate
     from ..training import Recording, conversions, labelled, provenance, sounds
 
-    paths = labelled(named(ctx, arguments, files_from, null))
+    left_out: list[str] = []
+    paths = labelled(named(ctx, arguments, files_from, null), left_out)
     dictionary.check_labels(tuple(paths))
     target = Path(os.fsdecode(out))
     before = _existing(target, append, force, [path for group in paths.values() for path in group])
@@ -93,6 +94,8 @@ def command(
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
     if not quiet:
+        for text in left_out:
+            console.say(console.plain(text))
         for recording in everything:
             for warning in recording.warnings:
                 console.say(f"{console.quote(recording.path)}: warning: {warning}")

@@ -12,14 +12,12 @@ import numpy as np
 
 from ..access import require_readable
 from ..errors import InputError, UsageError
+from ..inputs import look
 from ..naming import track_name
 from ..signal.audio import not_finite
-from ..signal.formats import FORMATS
 from ..signal.read import BLOCK, FAR, Source
 from ..signal.stream import blocks
 from .correlations import Real
-
-EXTENSIONS = {form.extension for form in FORMATS.values()} | {"wave", "rf64", "bwf", "aif", "aifc", "caf", "oga"}
 
 
 def find(paths: Sequence[str], mixture: str | None = None) -> list[str]:
@@ -43,8 +41,8 @@ def find(paths: Sequence[str], mixture: str | None = None) -> list[str]:
             require_readable(path)
             found.append(path)
             continue
-        inside = [os.path.join(path, name) for name in sorted(_listed(path)) if _is_audio(name)]
-        inside = [file for file in inside if os.path.isfile(os.fsencode(file)) and not _is_same(file, mixture)]
+        files = [entry.path for entry in look(path, deep=False, products=True).inputs]
+        inside = [file for file in files if not _is_same(file, mixture)]
         if not inside:
             raise UsageError("holds no audio files", "name the folder that the stems themselves lie in", path)
         found += inside
@@ -164,27 +162,14 @@ def _measure(source: Source) -> tuple[int, float]:
         raise InputError(error.message, error.hint, source.path)
     if length == 0:
         raise InputError("holds no samples", path=source.path)
-    if source.frames is not None and length < source.frames and not source.warnings:
-        promised = source.frames / source.sample_rate
-        source.warnings.append(
-            f"ends after {length / source.sample_rate:.3f} s where its header promises {promised:.3f} s"
-        )
+    if source.frames is not None and length < source.frames:
+        source.warn_cut(source.frames, length)
     return length, peak
 
 
-def _listed(folder: str) -> list[str]:
-    try:
-        return [os.fsdecode(name) for name in os.listdir(os.fsencode(folder))]
-    except OSError as error:
-        raise UsageError((error.strerror or str(error)).lower(), path=folder) from error
-
-
-def _is_audio(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1][1:].lower() in EXTENSIONS
-
-
 def _is_same(path: str, other: str | None) -> bool:
-    return other not in (None, "-") and os.path.samefile(os.fsencode(path), os.fsencode(str(other)))
+    there = other not in (None, "-") and os.path.exists(os.fsencode(path))
+    return there and os.path.samefile(os.fsencode(path), os.fsencode(str(other)))
 
 
 def _count(channels: int) -> str:

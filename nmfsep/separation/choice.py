@@ -62,7 +62,7 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     atoms : int
         For each stem, where they are grouped.
     """
-    stretch = loudest(scene.Y, round(STRETCH / scene.step))
+    stretch = loudest(scene.Y, max(1, round(STRETCH / scene.step)))
     simplicity = simplicity_of(scene, scene.Y[stretch], stems)
     if simplicity < SIMPLE:
         return Choice(1, None, simplicity)

@@ -96,7 +96,8 @@ def frames_for(sample_rate: int, settings: LearnSettings) -> list[STFT]:
     """Return the frames that templates are measured with, the shortest first."""
     if settings.n_fft is not None:
         return [STFT(settings.n_fft, settings.hop_length or 0, settings.window)]
-    lengths = sorted({max(4, 2 ** round(np.log2(seconds * sample_rate))) for seconds in SECONDS})
+    # rates that no sound has must not make frames of two samples, nor of many millions
+    lengths = sorted({int(np.clip(2 ** round(np.log2(seconds * sample_rate)), 64, 2**20)) for seconds in SECONDS})
     return [STFT(n_fft, 0, settings.window) for n_fft in lengths]
 
 

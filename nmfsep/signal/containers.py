@@ -15,6 +15,8 @@ from ..errors import InputError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+JOINED = {"WAV": (b"RIFF", b"RF64"), "AIFF": (b"FORM",), "W64": (b"riff",), "CAF": (b"caff",)}  # how another begins
+JOINED["RF64"] = JOINED["WAV"]
 NOT_AUDIO = {
     b"version https://git-lfs": "is a Git LFS pointer; run 'git lfs pull' to fetch the audio itself",
     b"<!DOCTYPE": "is a web page, perhaps a failed download",
@@ -49,8 +51,13 @@ class Container:
     block: int = 0
 
 
-def identify(file: BinaryIO, size: int) -> Container:
+def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:
     """Return the container of a seekable file of that size in bytes.
+
+    Parameters
+    ----------
+    tagged : bool, default False
+        Whether an ID3 tag lay before it: then it is MP3 if nothing else.
 
     Raises
     ------
@@ -78,7 +85,7 @@ def identify(file: BinaryIO, size: int) -> Container:
         return Container("FLAC")
     if head[:4] == b"OggS":
         return Container("OGG")
-    if head[:3] == b"ID3" or (head[0] == 0xFF and head[1:2] and head[1] & 0xE6 == 0xE2):
+    if tagged or (head[0] == 0xFF and head[1:2] and head[1] & 0xE6 == 0xE2):
         return Container("MP3")
     raise InputError("is not audio of a kind that is known", ADMITTED)
 
@@ -170,21 +177,35 @@ def _caf(file: BinaryIO, size: int) -> Container:
     while position + 12 <= size:
         file.seek(position)
         name, length = struct.unpack(">4sq", file.read(12))
-        if name == b"data" and length >= 4:
-            return Container("CAF", position + 16, length - 4, 1)  # after the count of edits
+        if name == b"data" and (length >= 4 or length == -1):  # to the end of the file
+            return Container("CAF", position + 16, -1 if length < 0 else length - 4, 1)  # after the count of edits
         if length < 0:
             break
         position += 12 + length
     return Container("CAF")
 
 
-def ogg_was_cut(file: BinaryIO, size: int) -> bool:
-    """Whether an Ogg file ends other than with a whole page marked as the last."""
-    start = max(0, size - (1 << 17))  # a page has 65307 bytes at most
-    file.seek(start)
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or len(tail) < page + 27 or not tail[page + 5] & 4:
-        return True
-    count = tail[page + 26]
-    return len(tail) - page < 27 + count + sum(tail[page + 27 : page + 27 + count])
+def after(file: BinaryIO, container: Container, size: int) -> int:
+    """Return where the chunks behind the samples end: at the end of the file, unless something else follows.
+
+    Parameters
+    ----------
+    container : Container
+        With the place of the samples.
+    """
+    position = (container.data_start or 0) + (container.data_size or 0)
+    wide, order = container.kind == "W64", "big" if container.kind in ("AIFF", "CAF") else "little"
+    header, align = {"W64": (24, 8), "CAF": (12, 1)}.get(container.kind, (8, 2))
+    while position < size:
+        file.seek(position)
+        raw = file.read(header + align)
+        gap = -position % align
+        if not raw[:gap].strip(b"\0"):  # some writers forget to fill up
+            position, raw = position + gap, raw[gap:]
+        body = position + header
+        length = int.from_bytes(raw[16:24] if wide else raw[4:header], order) - (header if wide else 0)  # type: ignore[arg-type]
+        other = raw[:4] in JOINED[container.kind] or not all(32 <= byte < 127 for byte in raw[:4])
+        if len(raw) < header or other or not 0 <= length <= size - body:
+            break
+        position = body + length
+    return min(position, size)

@@ -9,7 +9,10 @@ from ..registry import suggestion
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-SUFFIXES = {".wav", ".wave", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".mp3"}
+# what is taken for a sound where it is not named itself
+SUFFIXES = {
+    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".opus", ".mp3"
+}  # fmt: skip
 WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes; beyond, sizes no longer fit a WAV header and RF64 is written
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import InputError
 from .audio import Audio, Samples
 
+FINER = 32  # samples made of one at the most: 4 kHz to 128 kHz; a damaged header may say 1 Hz
+
 
 def common_rate(rates: Iterable[int]) -> int:
     """Return the most frequent of some sample rates; of those as frequent, the highest."""
@@ -23,11 +25,14 @@ def mono_at(audio: Audio, sample_rate: int) -> Samples:
     Raises
     ------
     InputError
-        It is so short that nothing is left of it, or soxr, which converts it, is not installed.
+        It is so short that nothing is left of it, its rate so low that what it lacks is nearly all there is, or soxr,
+        which converts it, is not installed.
     """
     mono: Samples = audio.samples[0] if audio.channels == 1 else audio.samples.mean(axis=0, dtype=np.float32)
     if audio.sample_rate == sample_rate:
         return mono
+    if sample_rate > FINER * audio.sample_rate:
+        raise InputError(f"has {audio.sample_rate} Hz, too few to be converted to {sample_rate} Hz", "leave it out")
     try:
         import soxr
     except ImportError as error:  # there is none for Windows on ARM

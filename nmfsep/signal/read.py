@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from .audio import Audio
-from .containers import Container, identify, ogg_was_cut
+from .chain import Chain
 from .foreign import Decoder
-from .large import Large
+from .layout import survey
 from .open import open_input
+from .view import View
 
+USED = "what is there is used"  # how a warning of a cut file ends
 BLOCK = 1 << 16  # frames read at a time
-UNKNOWN = 0xFFFFFFFF  # a size field that means "to the end of the file"
+HIGHEST = 1 << 24  # hertz; what is beyond is a damaged header
 FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
 
 
@@ -66,27 +69,32 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.warnings: list[str] = []
         self._open = contextlib.ExitStack()
         try:
-            file = self._open.enter_context(open_input(self.path))
+            try:
+                file = self._open.enter_context(open_input(self.path))
+            except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
+                raise InputError("has a name that no file can have") from error
             self.size = os.fstat(file.fileno()).st_size
-            self.container = identify(file, self.size)
+            layout = survey(file, self.size)
+            self.container, self.warnings = layout.container, layout.warnings
+            self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
             with mute(self.container.kind):
-                self._sound = self._open.enter_context(self._decoder(file))
+                self._sound = self._open.enter_context(self._decoder(file, layout.sounds))
         except InputError as error:
             self._open.close()
             raise InputError(error.message, error.hint, self.path) from error
         except OSError as error:
             self._open.close()
             raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
-        except (RuntimeError, ValueError, TypeError) as error:  # soundfile's errors are RuntimeErrors
+        except RuntimeError as error:  # as all of soundfile's errors are
             self._open.close()
-            if not hasattr(self, "container"):  # a NUL, or half a surrogate pair
-                raise InputError("has a name that no file can have", path=self.path) from error
             hint = "it is damaged, or not what its first bytes say"
             raise InputError(f"cannot be decoded as {self.container.kind}", hint, self.path) from error
         self.sample_rate: int = self._sound.samplerate
+        if not 1 <= self.sample_rate <= HIGHEST:
+            self._open.close()
+            raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read", path=self.path)
         self.channels: int = self._sound.channels
         self.subtype: str = self._sound.subtype
         self._promised: int = self._sound.frames
@@ -143,19 +151,19 @@ class Source:
 
     def block(self, count: int) -> NDArray[np.float64]:
         """Return the next samples, (samples, channels), at most `count`."""
-        samples: NDArray[np.float64] = self._sound.read(count, dtype="float64", always_2d=True)
-        return samples
+        return self._next(count, "float64")
 
     def integers(self, count: int) -> NDArray[np.int32]:
         """Return the next samples, (channels, samples), as 32-bit integers, shorter formats left-justified."""
-        samples: NDArray[np.int32] = self._sound.read(count, dtype="int32", always_2d=True)
-        return samples.T
+        return self._next(count, "int32").T
 
     def _samples(self, first: int, count: int | None, power: int) -> tuple[NDArray[np.float32], float]:
         """Return samples (channels, n) times 2**power, and the largest magnitude before scaling."""
         wanted = self.expected(first, count)
         pieces: list[NDArray[np.float32]] = []
-        whole = None if wanted is None else np.empty((self.channels, wanted), np.float32)
+        # nothing takes memory by its claim alone; what expands as much as this is silence, or is not there
+        believed = wanted is not None and wanted * self.channels <= max(1 << 24, 16 * self.size)
+        whole = np.empty((self.channels, wanted), np.float32) if wanted is not None and believed else None
         position, peak = 0, 0.0
         for block, loudest in self.pieces(first, count, power):
             peak = max(peak, loudest)
@@ -185,7 +193,7 @@ class Source:
             size = BLOCK if wanted is None else min(BLOCK, wanted - position)
             if self.subtype == "PCM_32" and self._sound.tell() != first + position:  # read as integers in between
                 self._sound.seek(first + position)
-            block = self._sound.read(size, dtype="float64" if floating else "float32", always_2d=True)
+            block = self._next(size, "float64" if floating else "float32")
             if not len(block):
                 break
             if floating:
@@ -194,44 +202,23 @@ class Source:
                     block = (np.ldexp(block, power) if power else block).astype(np.float32)
             position += len(block)
             yield block.T, peak
-        if wanted is not None and position < wanted and not self.warnings:
-            self._warn_cut(first + wanted, first + position)
+        if wanted is not None and position < wanted:
+            self.warn_cut(first + wanted, first + position)
 
-    def _decoder(self, file: BinaryIO) -> Decoder:
-        container = self.container
-        opened: BinaryIO = file
-        if container.data_size is not None and container.data_start is not None:
-            there = self.size - container.data_start
-            if container.data_size > there:
-                streamed = container.data_size == UNKNOWN or 0x7FFFF000 <= container.data_size <= 0x7FFFFFFF
-                if there < container.block:
-                    raise InputError("holds no samples")
-                if not streamed:
-                    self.warnings.append(
-                        f"the header promises {container.data_size} bytes of samples, the file has {there}; "
-                        "it was cut, and what is there is used"
-                    )
-            elif container.data_size == 0 and container.kind not in ("AIFF", "CAF") and there >= container.block:
-                hint = "repair it first, as with 'sox --ignore-length IN OUT'"
-                raise InputError(
-                    f"has a header that was never finished: it promises no samples, {there} bytes follow", hint
-                )
-            elif container.kind == "WAV" and _wrapped(container, there, self.size):
-                self.warnings.append(
-                    f"the header says {container.data_size} bytes of samples where {there} follow; all of them are used"
-                )
-                opened = cast(BinaryIO, Large(file, container, there))
-            if container.data_size == UNKNOWN and there > UNKNOWN:
-                opened = cast(BinaryIO, Large(file, container, there))
-        elif container.kind == "OGG" and ogg_was_cut(file, self.size):
-            self.warnings.append("does not end with a last page; it was cut, and what is there is used")
-        return Decoder(opened)
+    def _decoder(self, file: BinaryIO, sounds: list[View]) -> Decoder | Chain:
+        openers = [partial(_opened, view) for view in sounds]
+        return Decoder(file) if not openers else openers[0]() if len(openers) == 1 else Chain(openers)
 
-    def _warn_cut(self, promised: int, there: int) -> None:
-        rate = self.sample_rate
-        self.warnings.append(
-            f"ends after {there / rate:.3f} s where its header promises {promised / rate:.3f} s; what is there is used"
-        )
+    def _next(self, count: int, dtype: str) -> NDArray[Any]:
+        """Return the next samples, (samples, channels), at most `count`."""
+        samples: NDArray[Any] = self._sound.read(count, dtype=dtype, always_2d=True)
+        return samples
+
+    def warn_cut(self, promised: int, there: int) -> None:
+        """Say that there are fewer samples than were promised, unless that is said already."""
+        if not any(USED in warning for warning in self.warnings):
+            lengths = there / self.sample_rate, promised / self.sample_rate
+            self.warnings.append(f"ends after {lengths[0]:.3f} s where {self._promise} {lengths[1]:.3f} s; {USED}")
 
 
 def exponent_for(peak: float) -> int:
@@ -239,10 +226,9 @@ def exponent_for(peak: float) -> int:
     return int(np.frexp(peak)[1]) if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR else 0
 
 
-def _wrapped(container: Container, there: int, size: int) -> bool:
-    """Whether the size field of a WAV file passed 4 GiB and began again at zero."""
-    assert container.data_size is not None
-    return size > 1 << 32 and there - container.data_size >= (1 << 32) - (1 << 16)
+def _opened(view: View) -> Decoder:
+    view.seek(0)
+    return Decoder(cast(BinaryIO, view))
 
 
 @contextlib.contextmanager

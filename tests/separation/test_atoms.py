@@ -94,6 +94,12 @@ def test_the_loudest_stretch_is_looked_at():
     assert loudest(Y, 200) == slice(0, 100)
 
 
+def test_frames_longer_than_the_stretch_that_is_looked_at_are_separated_as_well():
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 40_000))
+    sound = Audio(samples, 1)  # 512 s from frame to frame
+    assert len(analyse(sound, Settings(components=2)).grouping.names) == 2
+
+
 def test_weighted_kmeans_finds_clusters_and_heeds_weights():
     points = np.array([[0.0], [0.2], [5.0], [5.2], [30.0]])
     heavy = np.array([1.0, 1, 1, 1, 1e-9])

@@ -293,8 +293,9 @@ def test_frames_asked_for_are_the_only_ones():
     assert frames_for(8000, LearnSettings(n_fft=300)) == [STFT(300, 75)]
 
 
-def test_frames_of_a_tiny_rate_are_one_length():
-    assert [stft.n_fft for stft in frames_for(3, LearnSettings())] == [4]
+@pytest.mark.parametrize(("rate", "length"), [(1, 64), (3, 64), (1 << 24, 1 << 20)])
+def test_frames_of_a_rate_that_no_sound_has_are_of_one_sensible_length(rate, length):
+    assert [stft.n_fft for stft in frames_for(rate, LearnSettings())] == [length]
 
 
 def test_progress_counts_the_fits_that_are_done():

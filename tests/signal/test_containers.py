@@ -51,8 +51,9 @@ def test_other_kinds_are_told_by_their_first_bytes(container, subtype, kind):
     assert look(encoded(container, subtype, length=4000)).kind == kind
 
 
-def test_an_id3_tag_begins_an_mp3():
-    assert look(b"ID3\x04" + bytes(100)).kind == "MP3"
+def test_what_a_tag_lay_before_is_mp3_if_nothing_else():
+    assert identify(io.BytesIO(b"junk" * 20), 80, tagged=True).kind == "MP3"
+    assert identify(io.BytesIO(encoded("WAV", "PCM_16")), 172, tagged=True).kind == "WAV"
 
 
 @pytest.mark.parametrize(

@@ -40,3 +40,9 @@ def test_without_soxr_converting_is_refused_in_a_sentence(monkeypatch):
     assert mono_at(sound, 8000) is not None
     with pytest.raises(InputError, match=r"has 8000 Hz, and converting it to 16000 Hz needs soxr; install it"):
         mono_at(sound, 16000)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 1000])
+def test_a_rate_of_a_damaged_header_is_not_converted(rate):
+    with pytest.raises(InputError, match=f"has {rate} Hz, too few to be converted to 44100 Hz"):
+        mono_at(Audio(np.zeros(1 << 20), rate), 44100)

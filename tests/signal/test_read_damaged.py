@@ -224,3 +224,10 @@ def test_an_mp3_is_read_also_where_stderr_is_closed(tmp_path):
         ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code], stdout=subprocess.PIPE, check=False
     )
     assert done.stdout.split() == [b"5000"]
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "CAF", "W64"])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path, container):
+    sf.write(tmp_path / "a", np.zeros(100), (1 << 24) + 1, format=container)
+    with pytest.raises(InputError, match="sample rate of 16777217 Hz; 1 to 16777216 can be read"):
+        Source(tmp_path / "a")

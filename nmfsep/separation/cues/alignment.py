@@ -144,7 +144,7 @@ def _bent(written: Curve, sound: Curve, offset: float, tempo: float) -> Alignmen
 
 def _heard(samples: Samples, sample_rate: int) -> Curve:
     """Return levels and onsets of a recording in semitone bands, (frames, 2 * bands)."""
-    n_fft = max(16, 2 ** round(np.log2(FRAME * sample_rate)))
+    n_fft = min(max(16, 2 ** round(np.log2(FRAME * sample_rate))), 2**20)
     stft = STFT(n_fft, max(1, min(n_fft // 2, round(sample_rate / RATE))), "hann")
     frequencies = stft.frequencies(sample_rate)
     nearest = np.round(69 + 12 * np.log2(np.maximum(frequencies, 1) / 440)).astype(int)
