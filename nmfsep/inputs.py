@@ -27,11 +27,14 @@ class Input:
         The folder it lies in, seen from the one that was given; empty for a file that was named itself.
     found : bool
         Whether it was found in a folder, not named.
+    refused : UsageError, optional
+        Why there is nothing to work on, though it was named.
     """
 
     path: str
     below: str = ""
     found: bool = False
+    refused: UsageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,8 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
     """Return the inputs in the order of the paths, folders in the place of which stand the sounds in and below them.
 
     What counts as sound is seen from the extension. Left out are hidden files and folders, and what nmfsep has written,
-    so that the output folder may lie within the one that is given. Links to folders are not followed.
-
-    Raises
-    ------
-    UsageError
-        A folder holds no sound.
+    so that the output folder may lie within the one that is given. Links to folders are not followed. A folder without
+    sound is an input that is refused.
     """
     inputs, folders = [], []
     for path in paths:
@@ -97,7 +96,9 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
             continue
         folder = _look(path)
         if not folder.inputs:
-            raise UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
+            refused = UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
+            inputs.append(Input(path, refused=refused))
+            continue
         folders.append(folder)
         inputs += folder.inputs
     return inputs, folders

@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -113,7 +113,12 @@ class Output:
             self._part = None
 
 
-def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete: Sequence[Path] = ()) -> None:
+def publish(
+    outputs: Sequence[Output],
+    note: Output,
+    manifest: Output,
+    obsolete: Sequence[Path] | Callable[[], Sequence[Path]] = (),
+) -> None:
     """Give all files their names, the manifest last; on an error none of the new ones stays.
 
     Parameters
@@ -125,13 +130,14 @@ def publish(outputs: Sequence[Output], note: Output, manifest: Output, obsolete:
         which files are its own, the old and the new, so that after a kill the next run may replace them.
     manifest : Output
         What vouches for them.
-    obsolete : sequence of Path
-        Files of an earlier run that this one does not write again; removed.
+    obsolete : sequence of Path, or a function that returns them
+        Files of an earlier run that this one does not write again; removed. A function is called when no other run can
+        give names in the folder, and raises an error if what is there now must stay.
     """
     for output in (*outputs, note, manifest):
         output.sync()
     with _locked(manifest.path.parent):
-        _name_all(outputs, note, manifest, obsolete)
+        _name_all(outputs, note, manifest, obsolete() if callable(obsolete) else obsolete)
 
 
 def publish_one(output: Output) -> None:

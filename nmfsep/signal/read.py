@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..system import read_at
 from .audio import Audio
 from .containers import Container, identify, ogg_was_cut
 from .large import Large
@@ -71,7 +73,8 @@ class Source:
         self._open = contextlib.ExitStack()
         try:
             file = self._open.enter_context(open_input(self.path))
-            self.size = os.fstat(file.fileno()).st_size
+            self._file, self._opened = file, os.fstat(file.fileno())
+            self.size = self._opened.st_size
             self.container = identify(file, self.size)
             with mute(self.container.kind):
                 self._sound = self._open.enter_context(self._decoder(file))
@@ -100,6 +103,28 @@ class Source:
     ) -> None:
         with contextlib.suppress(OSError):  # a buffer that libsndfile moved under cannot find back; nothing was written
             self._open.close()
+
+    def sha256(self) -> str:
+        """Return the hash of the bytes that are read, whatever has become of their name.
+
+        Raises
+        ------
+        InputError
+            They have changed since they were opened.
+        """
+        digest, place, fd = hashlib.sha256(), 0, self._file.fileno()
+        try:
+            position = os.lseek(fd, 0, os.SEEK_CUR)
+            while piece := read_at(fd, 1 << 20, place):
+                digest.update(piece)
+                place += len(piece)
+            os.lseek(fd, position, os.SEEK_SET)
+            now = os.fstat(fd)
+        except OSError as error:
+            raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
+        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+            raise InputError("changed while it was read", "run again when it is whole", self.path)
+        return digest.hexdigest()
 
     @property
     def frames(self) -> int | None:
