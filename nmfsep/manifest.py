@@ -69,14 +69,14 @@ class Origin:
             return None
         about = manifest.get("input")
         about = about if isinstance(about, dict) else {}
-        before, relative, digest = about.get("path"), about.get("relative"), about.get("sha256")
+        before, relative, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
         if manifest.get("kind") == self.kind:
             if self.is_pipe and self.sha256 is None:
                 return None
             named = path.parent / relative if isinstance(relative, str) else before
             if not self.is_pipe and isinstance(named, (str, Path)) and _same_place(named, self.path):
                 return None
-            if isinstance(digest, str) and digest == (self.sha256 or _digest(self.path)):
+            if isinstance(sha256, str) and sha256 == (self.sha256 or digest(self.path)):
                 return None
         what = MADE.get(str(manifest.get("kind")), "what was made from")
         return f"{what} {before[:200]!r}" if isinstance(before, str) and before != "-" else f"{what} another input"
@@ -89,7 +89,7 @@ def _same_place(one: str | Path, other: str) -> bool:
         return False
 
 
-def _digest(path: str | Path) -> str | None:
+def digest(path: str | Path) -> str | None:
     """Return the hash of a file that can be read."""
     try:
         return file_sha256(path)
@@ -233,7 +233,7 @@ def written_by_us(path: Path) -> set[Path]:
     for entry in vouched_files(path):
         file = path.parent / entry["file"]
         inside = not os.path.isabs(entry["file"]) and ".." not in Path(entry["file"]).parts
-        if inside and _is_regular(file) and _digest(file) == entry["sha256"]:
+        if inside and _is_regular(file) and digest(file) == entry["sha256"]:
             mine.add(file)
     return mine
 
@@ -287,7 +287,7 @@ def _verify_sum(path: Path, manifest: Manifest) -> str:
     mixture = path.parent / source["relative"] if source.get("relative") else None
     if manifest["sum_tolerance"] is None:
         return "hashes match; only some stems were written, or lossily, so no sum was checked"
-    if mixture is None or not os.path.isfile(mixture) or _digest(mixture) != source["sha256"]:
+    if mixture is None or not os.path.isfile(mixture) or digest(mixture) != source["sha256"]:
         return "hashes match; the input is not at hand, so no sum was checked"
     bits = BITS.get(manifest["format"]["subtype"], 0)
     try:
