@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
 from ..registry import Registry, suggestion
 
+if TYPE_CHECKING:
+    from click import ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """click's own, which took no subscript before version 8.4."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            return cls
+
+
 REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
-class Whole(click.ParamType[int]):
+class Whole(ParamType[int]):
     """A whole number in plain ASCII digits within a range."""
 
     name = "N"
@@ -52,7 +63,7 @@ class WholeOrAuto(Whole):
         return None if value == "auto" else super().convert(value, param, ctx)
 
 
-class Wholes(click.ParamType[tuple[int, ...]]):
+class Wholes(ParamType[tuple[int, ...]]):
     """Whole numbers with commas between them."""
 
     name = "N,N,..."
@@ -64,7 +75,7 @@ class Wholes(click.ParamType[tuple[int, ...]]):
         return tuple(Whole(1).convert(part.strip(), param, ctx) for part in value.split(","))
 
 
-class Real(click.ParamType[float]):
+class Real(ParamType[float]):
     """A finite number within a range."""
 
     name = "X"
@@ -83,7 +94,7 @@ class Real(click.ParamType[float]):
         return number
 
 
-class Time(click.ParamType[float]):
+class Time(ParamType[float]):
     """A time: seconds, or [h:]m:s."""
 
     name = "T"
@@ -102,7 +113,7 @@ class Time(click.ParamType[float]):
         return seconds
 
 
-class Size(click.ParamType[int]):
+class Size(ParamType[int]):
     """A size in bytes, such as 800M or 2G."""
 
     name = "SIZE"
@@ -117,7 +128,7 @@ class Size(click.ParamType[int]):
         return size
 
 
-class Name(click.ParamType[str | float]):
+class Name(ParamType[str | float]):
     """A name in a registry or table, or also a number where `number` says so; a near miss is answered."""
 
     def __init__(self, names: Registry | dict[str, str], extra: tuple[str, ...] = (), number: bool = False) -> None:
