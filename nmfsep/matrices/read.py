@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 from collections.abc import Callable
@@ -65,7 +66,16 @@ def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Fou
         There is no such array, or what `allow` raises.
     """
     try:
-        with open_input(path) as file:
+        file = open_input(path)
+    except InputError as error:
+        error.path = path
+        raise
+    except OSError as error:
+        raise InputError((error.strerror or str(error)).lower(), path=path) from error
+    except ValueError as error:
+        raise InputError("has a name that no file can have", path=path) from error
+    try:
+        with file:
             X = _numbers(file, array, 3 if images else 2, allow)
             file.seek(0)
             digest = hashlib.sha256()
@@ -76,8 +86,8 @@ def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Fou
         raise
     except OSError as error:
         raise InputError((error.strerror or str(error)).lower(), path=path) from error
-    except ValueError as error:
-        raise InputError("has a name that no file can have", path=path) from error
+    except (ValueError, csv.Error) as error:
+        raise InputError("cannot be read as a matrix", "it is damaged, or not what it seems", path) from error
     try:
         require_numbers(X)
     except InputError as error:
