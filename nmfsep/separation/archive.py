@@ -268,7 +268,7 @@ class Archive:
                 dtype, by_column, shape, size = read_header(stream)
                 there = entry.file_size - size
                 if dtype.kind not in "fiuU":
-                    raise self.refusal(f"{name} must be real numbers, not {str(dtype)[:40]}")
+                    raise self.refusal(f"{name} must be real numbers, not {dtype.str[:40]}")
                 if math.prod(shape) * dtype.itemsize != there:
                     raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
                 values = np.frombuffer(stream.read(), dtype)
