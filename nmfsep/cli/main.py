@@ -23,7 +23,7 @@ from click.shell_completion import shell_complete  # noqa: E402
 from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
-from .console import describe, plain, say  # noqa: E402
+from .console import describe, plain, quote, say  # noqa: E402
 
 COMMANDS = {
     "split": ("Separate files into stems that add up to them.", "split"),
@@ -144,8 +144,14 @@ def _run() -> int:
     except click.ClickException as error:
         say(plain(error.format_message()))
         return error.exit_code
-    except OSError:
-        raise
+    except OSError as error:
+        if error.filename is None or debug:  # what has no name is standard output
+            raise
+        say(f"{quote(error.filename)}: {(error.strerror or str(error)).lower()}")
+        return 1
+    except MemoryError:
+        say("memory does not suffice; use --max-memory, or a shorter input")
+        return 1
     except Exception as error:
         if debug:
             raise

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import soundfile as sf
-from cli_harness import Cli, digests, files
+from cli_harness import ROOT, Cli, digests, files
 
 
 def test_one_broken_input_fails_alone(cli: Cli, song: Path, broken: Path) -> None:
@@ -222,3 +224,18 @@ def test_a_folder_in_place_of_a_stem_is_refused_even_by_force(cli: Cli, song: Pa
     (cli.folder / "separated/song/component-1.wav").mkdir(parents=True)
     assert cli("split", "song.wav", "-k", "2", "--force").code == 2
     assert files(cli.folder) == ["song.wav"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        ("OSError(5, 'Input/output error', 'song.wav')", 1, "nmfsep: song.wav: input/output error\n"),
+        ("OSError(28, 'No space left on device')", 3, "nmfsep: standard output: no space left on device\n"),
+        ("MemoryError()", 1, "nmfsep: memory does not suffice; use --max-memory, or a shorter input\n"),
+    ],
+)
+def test_what_the_system_cannot_do_is_no_bug(error: str, code: int, says: str) -> None:
+    script = f"import nmfsep.cli.main as m\ndef fail(context): raise {error}\nm.cli.invoke = fail\nm.main()"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script, "check", "x"], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.decode()) == (code, says)
