@@ -132,8 +132,9 @@ def require_room(
     if job.manifest is None:
         return []
     known = [path for path in job.files if path not in job.targets] if job.untitled else job.files
-    remedy = "" if "{parent}" in output.filename else f"--filename {APART!r}, "
-    return require_free(known, job.manifest, protected, output.force, job.kept, Origin(job.path, sha256), remedy)
+    origin = Origin(job.path, sha256)
+    remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
+    return require_free(known, job.manifest, protected, output.force, job.kept, origin, remedy)
 
 
 def own(job: Job, settings: Settings) -> Settings:
