@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import OutputError, UsageError
-from .manifest import is_manifest, written_by_us
+from .manifest import Origin, is_manifest, written_by_us
 from .memory import show_size
 from .signal.open import is_url
 from .signal.publish import folder_is_writable
@@ -24,6 +24,8 @@ def require_readable(path: str) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(reason, "check the name" if error.errno == 2 else None, path) from error
+    except ValueError as error:  # a NUL, or half a surrogate pair
+        raise UsageError("has a name that no file can have", path=path) from error
     if stat.S_ISDIR(mode):
         raise UsageError("is a folder", "name its files, or use -r where the command has it", path)
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
@@ -44,7 +46,7 @@ def identities(paths: Sequence[str]) -> set[tuple[int, int]]:
 def _identity(path: str | Path) -> tuple[int, int] | None:
     try:
         status = os.stat(os.fsencode(path))
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
 
@@ -55,8 +57,10 @@ def require_free(
     inputs: Sequence[str] | set[tuple[int, int]],
     force: bool,
     kept: Path | None = None,
-) -> None:
-    """Refuse to write over an input, or over what nmfsep did not write, or where nothing can be written.
+    origin: Origin | None = None,
+    remedy: str = "",
+) -> list[Path]:
+    """Refuse to write over an input, or over what nmfsep did not write from this one, or where nothing can be written.
 
     Parameters
     ----------
@@ -70,6 +74,15 @@ def require_free(
         Whether what another program wrote may be replaced.
     kept : Path, optional
         A file that the manifest in place vouches for and that is read from and stays.
+    origin : Origin, optional
+        What the files are made from.
+    remedy : str, default ""
+        What helps, beside another folder, where there are files from another input.
+
+    Returns
+    -------
+    list of Path
+        Files of an earlier run that are not among those to be written.
 
     Raises
     ------
@@ -79,6 +92,9 @@ def require_free(
     mine = written_by_us(manifest)
     if kept is not None and kept not in targets:
         mine.discard(kept)
+    if origin is not None and not force and (other := origin.other(manifest)):
+        message = f"would replace {other} in {str(manifest.parent)!r}"
+        raise UsageError(message, f"use another folder with -o, {remedy}or --force to replace them", origin.path)
     written = (*targets, manifest)
     existing = [path for path in written if os.path.lexists(path)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
@@ -94,6 +110,7 @@ def require_free(
     for folder in dict.fromkeys(path.parent for path in written):
         if not folder_is_writable(folder):
             raise UsageError("cannot be written to", "choose another folder with -o", folder)
+    return sorted(mine - {*targets})
 
 
 def require_space(folder: Path, need: int) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from .access import identities
 from .budget import budget
+from .errors import InputError, UsageError
 from .job import Job
-from .manifest import Manifest, encode, vouched_files, written_by_us
-from .plan import inspect, own
+from .manifest import Manifest, Origin, encode, vouched_files
+from .plan import files_of, inspect, own, require_room
 from .registry import EXPORTS
 from .separation.choose import mixture, separation_of
 from .separation.result import Separation
@@ -66,6 +70,9 @@ def run(
     clock, settings = Clock(), own(job, settings)
     here = settings if settings.threads else replace(settings, threads=threads)
     with Source(job.path) as source:
+        protected = identities((job.path, *files_of(known)))
+        if job.manifest is not None and Origin(job.path).is_pipe:  # only its bytes tell what it is
+            require_room(job, protected, output, source.sha256())
         form = inspect(job, source, here, output, limit, known)
         way = budget(source, here, output, known, limit)
         audio = mixture(source, output, way.streamed)
@@ -97,9 +104,17 @@ def run(
             note, vouch = (stack.enter_context(Output(vouching, role)) for role in ("note", "file"))
             note.write(encode(manifest | {"complete": False, "former": vouched_files(vouching)}))
             vouch.write(encode(manifest))
-            stale = sorted(written_by_us(vouching) - {*job.files, job.kept})
-            publish([*files, *exports], note, vouch, stale)
+            digest = manifest["input"]["sha256"]
+            publish([*files, *exports], note, vouch, functools.partial(_stale, job, protected, output, digest))
         return manifest
+
+
+def _stale(job: Job, protected: set[tuple[int, int]], output: OutputSettings, sha256: str) -> list[Path]:
+    """Return what an earlier run left; refuse to replace what another run, of another input, has written meanwhile."""
+    try:
+        return require_room(replace(job, untitled=False), protected, output, sha256)
+    except UsageError as error:
+        raise InputError(error.message, error.hint, error.path) from error
 
 
 def _gain(separation: Separation, audio: Audio | Stream, form: SampleFormat) -> float:

@@ -27,11 +27,14 @@ class Input:
         The folder it lies in, seen from the one that was given; empty for a file that was named itself.
     found : bool
         Whether it was found in a folder, not named.
+    refused : UsageError, optional
+        Why there is nothing to work on, though it was named.
     """
 
     path: str
     below: str = ""
     found: bool = False
+    refused: UsageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +88,7 @@ def listed(name: str, null: bool = False) -> list[str]:
 def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Folder]]:
     """Return the inputs in the order of the paths, folders in the place of which stand the sounds in and below them.
 
-    Raises
-    ------
-    UsageError
-        A folder holds no sound.
+    A folder without sound is an input that is refused.
     """
     inputs, folders = [], []
     for path in paths:
@@ -97,7 +97,9 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
             continue
         folder = look(path)
         if not folder.inputs:
-            raise UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
+            refused = UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
+            inputs.append(Input(path, refused=refused))
+            continue
         folders.append(folder)
         inputs += folder.inputs
     return inputs, folders

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .errors import NmfsepError
 from .inputs import Input
 from .manifest import Manifest, vouched_model
 from .naming import beside, expand, manifest_name, model_name, parent_name, track_name
@@ -44,6 +45,8 @@ class Job:
         Whether stems get other names, and their files with them, once it is known how they sound.
     components : int or None
         Found for this input, in place of those of the settings.
+    refused : NmfsepError or None
+        Why nothing can be done with this input, if that is known before any work.
     """
 
     path: str
@@ -58,6 +61,7 @@ class Job:
     components: int | None = None
     promised: bool = False
     untitled: bool = False
+    refused: NmfsepError | None = None
 
     @property
     def results(self) -> tuple[Path, ...]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
+import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,81 @@ from .errors import InputError, MismatchError, UnreadableError
 from .naming import MANIFEST, MODEL, manifest_name
 
 SCHEMA = 1
+LONGEST = 1 << 62  # samples, of which more are not believed
+MADE = {"None": "the stems of", "factorization": "the factors of", "audition": "the sounds of templates of"}
 Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What files are made from.
+
+    Two inputs are the same if they have the same path, since a file that changed is separated again, or the same bytes,
+    since a file may be moved. The name of a pipe says nothing of what comes through, so that of it only bytes count.
+
+    Parameters
+    ----------
+    path : str
+        The input; "-" is standard input.
+    sha256 : str, optional
+        Of its bytes; found when it is needed if not given.
+    kind : str, optional
+        The kind of manifest; None of one that lists stems.
+    """
+
+    path: str
+    sha256: str | None = None
+    kind: str | None = None
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether the input has no name that stays."""
+        path = self.path
+        return path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+
+    def entry(self, folder: Path) -> dict[str, Any]:
+        """Return what a manifest in a folder says of the input."""
+        there = not self.is_pipe and os.path.exists(self.path)
+        relative = os.path.relpath(self.path, folder) if there else None
+        return {"path": self.path, "relative": relative, "sha256": self.sha256}
+
+    def other(self, path: Path) -> str | None:
+        """Return what files come from that the manifest in place vouches for; None if from this, or if there is none.
+
+        None, too, where that cannot be known before a pipe is read.
+        """
+        try:
+            manifest = load(path)
+        except InputError:
+            return None
+        about = manifest.get("input")
+        about = about if isinstance(about, dict) else {}
+        before, relative, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
+        if manifest.get("kind") == self.kind:
+            if self.is_pipe and self.sha256 is None:
+                return None
+            named = path.parent / relative if isinstance(relative, str) else before
+            if not self.is_pipe and isinstance(named, (str, Path)) and _same_place(named, self.path):
+                return None
+            if isinstance(sha256, str) and sha256 == (self.sha256 or digest(self.path)):
+                return None
+        what = MADE.get(str(manifest.get("kind")), "what was made from")
+        return f"{what} {before[:200]!r}" if isinstance(before, str) and before != "-" else f"{what} another input"
+
+
+def _same_place(one: str | Path, other: str) -> bool:
+    try:
+        return os.path.abspath(one) == os.path.abspath(other) or os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+def digest(path: str | Path) -> str | None:
+    """Return the hash of a file that can be read."""
+    try:
+        return file_sha256(path)
+    except (OSError, ValueError):
+        return None
 
 
 def versions(sound: bool = True) -> dict[str, str]:
@@ -48,6 +125,9 @@ def load(path: Path) -> Manifest:
         It is none, or of a schema from the future.
     """
     try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # what comes through a pipe may never end
+            raise InputError("is not a manifest of nmfsep", path=path)
         manifest = json.loads(path.read_bytes())
         schema, listed = manifest["schema"], files_of(manifest)
         sound = isinstance(schema, int) and (
@@ -58,14 +138,14 @@ def load(path: Path) -> Manifest:
                     for s in [*listed, *manifest.get("former", [])]
                 )
                 and isinstance(manifest["complete"], bool)
-                and ("kind" in manifest or _can_be_summed(manifest))
+                and ("kind" in manifest or _lists_stems(manifest))
             )
         )
     except OSError as error:
         absent = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
         kind = InputError if absent else UnreadableError
         raise kind(f"cannot be read: {error.strerror}", path=path) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InputError("is not a manifest of nmfsep", path=path) from error
     if not sound:
         raise InputError("is not a manifest of nmfsep", path=path)
@@ -82,16 +162,17 @@ def files_of(manifest: Manifest) -> list[dict[str, Any]]:
     return [*manifest["stems"], *([model] if model else []), *manifest.get("exports", [])]
 
 
-def _can_be_summed(manifest: Manifest) -> bool:
-    """Whether all is there that checking the sum of stems needs."""
-    source, number = manifest["input"], (int, float)
+def _lists_stems(manifest: Manifest) -> bool:
+    """Whether stems have names, and all is there that checking their sum needs."""
+    source, tolerance = manifest["input"], manifest["sum_tolerance"]
     return (
-        isinstance(manifest["gain"], number)
-        and isinstance(manifest["sum_tolerance"], (*number, type(None)))
+        all(isinstance(stem["name"], str) for stem in manifest["stems"])
+        and math.isfinite(manifest["gain"])
+        and (tolerance is None or math.isfinite(tolerance))
+        and isinstance(manifest["format"]["subtype"], str)
         and isinstance(source["relative"], (str, type(None)))
         and isinstance(source["sha256"], (str, type(None)))
-        and isinstance(source["offset"], int)
-        and isinstance(source["length"], int)
+        and all(isinstance(source[name], int) and 0 <= source[name] < LONGEST for name in ("offset", "length"))
     )
 
 
@@ -138,11 +219,12 @@ def vouched_files(path: Path) -> list[dict[str, Any]]:
 def vouched_model(path: Path) -> Path | None:
     """Return where the saved model lies that the manifest in place vouches for, if there is one."""
     try:
-        model = load(path).get("model")
+        manifest = load(path)
     except UnreadableError:
         raise
     except InputError:
         return None
+    model = None if "kind" in manifest else manifest.get("model")
     return path.parent / model["file"] if model and os.path.basename(model["file"]) == model["file"] else None
 
 
@@ -163,9 +245,14 @@ def written_by_us(path: Path) -> set[Path]:
     for entry in vouched_files(path):
         file = path.parent / entry["file"]
         inside = not Path(entry["file"]).anchor and ".." not in Path(entry["file"]).parts
-        if inside and file.is_file() and not file.is_symlink() and file_sha256(file) == entry["sha256"]:
+        if inside and _is_regular(file) and digest(file) == entry["sha256"]:
             mine.add(file)
     return mine
+
+
+def _is_regular(file: Path) -> bool:
+    """Whether there is a file of that name, not a link, whatever a manifest has for a name."""
+    return os.path.isfile(file) and not os.path.islink(file)
 
 
 def verify(path: Path) -> str:
@@ -189,11 +276,15 @@ def verify(path: Path) -> str:
     what = "file" if "kind" in manifest else "stem"
     for entry in files_of(manifest):
         name, file = entry["file"], path.parent / entry["file"]
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise MismatchError(f"{what} {name!r} is missing", path=path)
-        if file.stat().st_size != entry["bytes"]:
-            raise MismatchError(f"{what} {name!r} has {file.stat().st_size} bytes, not {entry['bytes']}", path=path)
-        if file_sha256(file) != entry["sha256"]:
+        try:
+            size, digest = file.stat().st_size, file_sha256(file)
+        except OSError as error:
+            raise InputError(f"{what} {name!r} cannot be read: {error.strerror}", path=path) from error
+        if size != entry["bytes"]:
+            raise MismatchError(f"{what} {name!r} has {size} bytes, not {entry['bytes']}", path=path)
+        if digest != entry["sha256"]:
             raise MismatchError(f"{what} {name!r} has changed since it was written", path=path)
     return "hashes match" if "kind" in manifest else _verify_sum(path, manifest)
 
@@ -208,11 +299,14 @@ def _verify_sum(path: Path, manifest: Manifest) -> str:
     mixture = path.parent / source["relative"] if source.get("relative") else None
     if manifest["sum_tolerance"] is None:
         return "hashes match; only some stems were written, or lossily, so no sum was checked"
-    if mixture is None or not mixture.is_file() or file_sha256(mixture) != source["sha256"]:
+    if mixture is None or not os.path.isfile(mixture) or digest(mixture) != source["sha256"]:
         return "hashes match; the input is not at hand, so no sum was checked"
     bits = BITS.get(manifest["format"]["subtype"], 0)
-    with Source(mixture) as sound:
-        error = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"], bits)
-    if error > manifest["sum_tolerance"]:
-        raise MismatchError(f"the stems differ from the input by {error:.3g} of full scale", path=path)
-    return f"hashes match; the stems add up to the input, error {error:.3g}"
+    try:
+        with Source(mixture) as sound:
+            off = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"], bits)
+    except (RuntimeError, OSError) as error:  # soundfile's errors are RuntimeErrors
+        raise MismatchError("the stems cannot be compared with the input", path=path) from error
+    if off > manifest["sum_tolerance"]:
+        raise MismatchError(f"the stems differ from the input by {off:.3g} of full scale", path=path)
+    return f"hashes match; the stems add up to the input, error {off:.3g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from . import memory
 from .access import identities, require_free, require_readable, require_space
@@ -12,7 +13,8 @@ from .budget import budget, length_of, model_size, stretch_of
 from .errors import UsageError
 from .inputs import Input
 from .job import Job, job_of, titled
-from .naming import check_template, collision_key
+from .manifest import Origin
+from .naming import check_template, collision_key, parent_name
 from .nmf.divergences import as_divergence
 from .nmf.fit import choose_solver
 from .registry import EXPORTS, suggestion
@@ -26,6 +28,8 @@ from .signal.formats import FORMATS, SampleFormat, resolve
 from .signal.read import Source
 from .signal.stft import STFT
 
+APART = "{parent}/{track}/{stem}.{ext}"  # the template that tells tracks of one name apart
+
 
 def plan(
     inputs: Sequence[str | Input],
@@ -36,11 +40,13 @@ def plan(
 ) -> list[Job]:
     """Return the jobs of a run; with `resume`, what is there from an earlier one is not looked at closely.
 
+    A job is refused if its input is missing, its output would overwrite an input, a file of another program or what was
+    made from another input, or its folder cannot be written to.
+
     Raises
     ------
     UsageError
-        An input is missing, two outputs would have one name, an output would overwrite an input or a file of another
-        program, or the output folder cannot be written to.
+        The options make no sense, two outputs would have one name, or the only job is refused.
     """
     entries = [Input(entry) if isinstance(entry, str) else entry for entry in inputs]
     paths = [entry.path for entry in entries]
@@ -69,29 +75,66 @@ def plan(
         EXPORTS.load(name).require()
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    for entry in entries:
-        if not entry.found:
-            require_readable(entry.path)
-    jobs = [job_of(entry, names, selected, settings, output, known) for entry in entries]
-    _require_distinct(jobs)
+    jobs = [
+        replace(job_of(entry, names, selected, settings, output, known), refused=_refusal(entry)) for entry in entries
+    ]
+    _require_distinct([(entry, job) for entry, job in zip(entries, jobs, strict=True) if job.refused is None])
     promise = promises(settings, output, known) if resume else None
     protected = identities((*paths, *files_of(known)))
     if untitled and output.force:
         _require_apart(jobs)
     for number, job in enumerate(jobs):
+        if job.refused is not None:
+            continue
         before = titled(job, titles_in(job.manifest, job.names, job.selected), settings, output) if untitled else job
         if promise is not None and job.manifest is not None and promise.kept(job.manifest, before.files):
             jobs[number] = replace(before, promised=True)
         else:
-            require_room(job, protected, output)
+            try:
+                require_room(job, protected, output)
+            except UsageError as error:
+                jobs[number] = replace(job, refused=error)
+    if len(jobs) == 1 and jobs[0].refused is not None:
+        raise jobs[0].refused
     return jobs
 
 
-def require_room(job: Job, protected: set[tuple[int, int]], output: OutputSettings) -> None:
-    """Raise UsageError where a job would write over files that it must not touch; `protected` identifies more such."""
-    if job.manifest is not None:
-        known = [path for path in job.files if path not in job.targets] if job.untitled else job.files
-        require_free(known, job.manifest, protected, output.force, job.kept)
+def _refusal(entry: Input) -> UsageError | None:
+    """Return why there is nothing that could be read."""
+    if entry.found or entry.refused is not None:
+        return entry.refused
+    try:
+        require_readable(entry.path)
+    except UsageError as error:
+        return error
+    return None
+
+
+def require_room(
+    job: Job, protected: set[tuple[int, int]], output: OutputSettings, sha256: str | None = None
+) -> list[Path]:
+    """Raise UsageError where a job would write over files that it must not touch.
+
+    Parameters
+    ----------
+    job : Job
+    protected : set
+        Identities of files that are read.
+    output : OutputSettings
+    sha256 : str, optional
+        Of the input, if it has been read.
+
+    Returns
+    -------
+    list of Path
+        Files of an earlier run that the job does not write again.
+    """
+    if job.manifest is None:
+        return []
+    known = [path for path in job.files if path not in job.targets] if job.untitled else job.files
+    origin = Origin(job.path, sha256)
+    remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
+    return require_free(known, job.manifest, protected, output.force, job.kept, origin, remedy)
 
 
 def own(job: Job, settings: Settings) -> Settings:
@@ -181,17 +224,25 @@ def _require_apart(jobs: Sequence[Job]) -> None:
             raise UsageError("lies where stems go whose names are not known yet", hint, job.path)
 
 
-def _require_distinct(jobs: Sequence[Job]) -> None:
+def _require_distinct(work: Sequence[tuple[Input, Job]]) -> None:
     seen: dict[str, Job] = {}
-    for job in jobs:
+    for _, job in work:
         for target in filter(None, (*job.files, job.manifest)):
             key = collision_key(target)
             if key in seen:
                 other = seen[key].path
                 if seen[key] is not job and os.path.abspath(other) == os.path.abspath(job.path):
                     raise UsageError("is given twice", "give each input once", job.path)
-                hint = "use --filename '{parent}/{track}/{stem}.{ext}', or other folders with -o"
+                hint = f"use --filename {APART!r}, or other folders with -o"
+                if not _stand_apart(work):
+                    hint = "{parent} would not tell them apart: separate one by one, each with another -o"
                 if seen[key] is job:
                     hint = "put {stem} or {index} into --filename"
                 raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
             seen[key] = job
+
+
+def _stand_apart(work: Sequence[tuple[Input, Job]]) -> bool:
+    """Whether the folders that inputs lie in tell their outputs apart."""
+    keys = {collision_key(Path(entry.below, parent_name(job.path), job.track)) for entry, job in work}
+    return len(keys) == len(work)

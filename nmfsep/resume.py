@@ -50,7 +50,7 @@ class Promises:
             manifest["complete"]
             and "kind" not in manifest
             and self._made_alike(manifest)
-            and {os.path.normpath(path.parent / entry["file"]) for entry in files_of(manifest)} == wanted
+            and sorted(os.path.normpath(path.parent / entry["file"]) for entry in files_of(manifest)) == sorted(wanted)
             and all(_size(path.parent / entry["file"]) == entry["bytes"] for entry in files_of(manifest))
         )
 
@@ -61,7 +61,7 @@ class Promises:
         return (
             found == self.said
             and not manifest.get("rendered_from")
-            and _told(manifest.get("guidance") or []) == self.guidance
+            and _told(manifest.get("guidance")) == self.guidance
         )
 
 
@@ -72,7 +72,7 @@ def promises(settings: Settings, output: OutputSettings, known: Known | None = N
         "settings": {**resolved(settings), "threads": None},
         "output": promised(output),
     }
-    guidance = _told(known.about(())) if isinstance(known, Guide) else []
+    guidance = (_told(known.about(())) if isinstance(known, Guide) else None) or []
     said, guidance = json.loads(json.dumps([said, guidance]))
     return Promises(said, guidance)
 
@@ -90,8 +90,12 @@ def titles_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) 
     return found
 
 
-def _told(guidance: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in entry.items() if name not in ("path", "n_fft")} for entry in guidance]
+def _told(guidance: Any) -> list[dict[str, Any]] | None:
+    """Return guidance without where it was read; None of what a manifest has in its place."""
+    entries = guidance or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return None
+    return [{name: value for name, value in entry.items() if name not in ("path", "n_fft")} for entry in entries]
 
 
 def same_input(path: str, manifest: Path) -> bool:

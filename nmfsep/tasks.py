@@ -78,6 +78,8 @@ def separate(job: Job, work: Work, progress: Told | None = None) -> Outcome:
     progress : callable, optional
         Called as progress(iteration, loss).
     """
+    if job.refused is not None:
+        return Outcome(error=job.refused)
     try:
         if job.promised and job.manifest is not None:
             if same_input(job.path, job.manifest):
@@ -99,5 +101,7 @@ def separate(job: Job, work: Work, progress: Told | None = None) -> Outcome:
     except Exception as error:
         if work.debug or job.manifest is None:
             raise
+        if isinstance(error, OSError):
+            return Outcome(error=InputError((error.strerror or str(error)).lower(), path=error.filename or job.path))
         what = f"this is a bug: {type(error).__name__}: {str(error)[:200]}"
         return Outcome(error=BugError(what, "run again with --debug and report it", job.path))

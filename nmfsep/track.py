@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .access import identities
 from .errors import InputError
 from .job import Job, titled
-from .manifest import SCHEMA, Manifest, file_sha256, versions
+from .manifest import SCHEMA, Manifest, Origin, versions
 from .plan import files_of, require_room
 from .resume import promised
 from .separation import saved_file
@@ -190,7 +190,6 @@ class Track:
                 stem |= _entry(files[position], folder)
             stems.append(stem)
         complete = len(job.selected) == len(job.names) and self.form.file.lossless
-        regular = job.path != "-" and os.path.isfile(os.fsencode(job.path))
         saved = self.known if isinstance(self.known, Saved) else None
         clock.lap("hash")
         return {
@@ -198,9 +197,7 @@ class Track:
             "complete": True,
             "versions": versions(),
             "input": {
-                "path": job.path,
-                "relative": relative(job.path, folder) if regular else None,
-                "sha256": file_sha256(job.path) if regular else None,
+                **Origin(job.path, source.sha256()).entry(folder),
                 "sample_rate": audio.sample_rate,
                 "channels": audio.channels,
                 "offset": source.stretch(self.output.offset)[0],

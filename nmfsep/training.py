@@ -6,14 +6,14 @@ import collections
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .errors import InputError, UsageError
+from .errors import InputError, NmfsepError, UsageError
 from .inputs import look
-from .manifest import file_sha256
+from .separation.executor import Executor
 from .separation.sounding import Sound
 from .signal.audio import Samples
 from .signal.rate import mono_at
@@ -64,8 +64,7 @@ class Recording:
             raise UsageError("permission denied", path=path)
         with Source(path) as source:
             seconds = (source.frames or 0) / source.sample_rate
-            digest = file_sha256(path)
-            return cls(path, source.sample_rate, source.channels, seconds, digest, tuple(source.warnings))
+            return cls(path, source.sample_rate, source.channels, seconds, source.sha256(), tuple(source.warnings))
 
     def load(self, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> Samples:
         """Read the sound, or a stretch of it in seconds, as one channel at a rate in hertz; shape (samples,)."""
@@ -77,7 +76,9 @@ class Recording:
             raise InputError(error.message, error.hint, self.path) from error
 
 
-def labelled(arguments: Iterable[str], left_out: list[str] | None = None) -> dict[str, list[str]]:
+def labelled(
+    arguments: Iterable[str], left_out: list[NmfsepError] | None = None, notes: list[str] | None = None
+) -> dict[str, list[str]]:
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
     FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
@@ -85,15 +86,18 @@ def labelled(arguments: Iterable[str], left_out: list[str] | None = None) -> dic
     Parameters
     ----------
     arguments : iterable of str
-    left_out : list of str, optional
+    left_out : list, optional
+        Takes what is wrong with arguments that name no file, where their labels have others.
+    notes : list of str, optional
         Takes what of folders is left out, in words.
 
     Raises
     ------
     UsageError
-        An argument has no label, or names no file.
+        An argument has no label, or a label has no file.
     """
     found: dict[str, list[str]] = {}
+    faults: dict[str, UsageError] = {}
     label = None
     for argument in arguments:
         path = argument
@@ -108,14 +112,84 @@ def labelled(arguments: Iterable[str], left_out: list[str] | None = None) -> dic
             if equals and name:
                 raise UsageError(f"{name!r} cannot be a label", f"use letters and digits, such as NAME={file}")
             raise UsageError(f"{argument!r} has no label", f"write NAME={file or name}")
-        found[label] += _expand(path, [] if left_out is None else left_out)
+        try:
+            found[label] += _expand(path, [] if notes is None else notes)
+        except UsageError as error:
+            faults.setdefault(label, error)
+            if left_out is not None:
+                left_out.append(error)
     for name, paths in found.items():
+        if name in faults and (not paths or left_out is None):
+            raise faults[name]
         if not paths:
             raise UsageError(f"{name!r} is given no file", f"write {name}=FILE")
         twice = [path for path, count in collections.Counter(map(os.path.realpath, paths)).items() if count > 1]
         if twice:
             raise UsageError(f"is given twice for {name!r}", "give each file once", twice[0])
     return found
+
+
+def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
+    """Return the recordings of each label, without those that are no audio; `left_out` takes what is wrong with these.
+
+    Raises
+    ------
+    NmfsepError
+        A label has no recording left.
+    """
+    found: dict[str, list[Recording]] = {}
+    for label, group in paths.items():
+        found[label], faults = [], list[NmfsepError]()
+        for path in group:
+            try:
+                found[label].append(Recording.of(path))
+            except NmfsepError as error:
+                faults.append(error)
+        _keep_going(label, found[label], faults, left_out)
+    return found
+
+
+def listen(
+    recordings: Mapping[str, Sequence[Recording]], sample_rate: int, executor: Executor, left_out: list[NmfsepError]
+) -> dict[str, list[Recording]]:
+    """Return the recordings of each label that can be read to their end; `left_out` takes what is wrong with others.
+
+    Raises
+    ------
+    NmfsepError
+        A label has no recording left.
+    """
+    found: dict[str, list[Recording]] = {}
+    for label, group in recordings.items():
+        pieces = [(recording.path, sound) for recording in group for sound in sounds([recording], sample_rate)]
+        faults: dict[str, NmfsepError] = {}
+        for (path, _), fault in zip(pieces, executor.map(_fault, [sound for _, sound in pieces], None), strict=True):
+            if fault is not None:
+                faults.setdefault(path, fault)
+        found[label] = [recording for recording in group if recording.path not in faults]
+        _keep_going(label, found[label], list(faults.values()), left_out)
+    return found
+
+
+def _fault(sound: Sound, _: None) -> NmfsepError | None:
+    """Return what is wrong with a sound, if it cannot be read."""
+    try:
+        sound.load()
+    except NmfsepError as error:
+        return error
+    return None
+
+
+def _keep_going(
+    label: str, left: Sequence[Recording], faults: Sequence[NmfsepError], left_out: list[NmfsepError]
+) -> None:
+    """Take note of faults, but go on only if something is left of a label."""
+    if faults and not left:
+        if len(faults) == 1:
+            raise faults[0]
+        message = f"{faults[0].message}, and the other {len(faults) - 1} files of {label!r} cannot be read either"
+        raise InputError(message, path=faults[0].path)
+    left_out += faults
 
 
 def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None:
@@ -159,14 +233,14 @@ def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
     }
 
 
-def _expand(path: str, left_out: list[str]) -> list[str]:
+def _expand(path: str, notes: list[str]) -> list[str]:
     if os.path.isdir(os.fsencode(path)):
         folder = look(path)
         if folder.products:
-            left_out.append(
+            notes.append(
                 f"{path}: {folder.products} sounds that nmfsep wrote are left out; name them to learn from them"
             )
-        left_out += [f"{name}: cannot be looked into" for name in folder.unread]
+        notes += [f"{name}: cannot be looked into" for name in folder.unread]
         if not folder.inputs:
             only = ", but what nmfsep wrote" if folder.products else ""
             raise UsageError(f"holds no audio files{only}", "name them to learn from them" if only else None, path)

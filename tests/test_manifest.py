@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.batch import run
-from nmfsep.errors import InputError, MismatchError
+from nmfsep.errors import InputError, MismatchError, UsageError
 from nmfsep.manifest import (
     SCHEMA,
     encode,
@@ -325,3 +325,53 @@ def test_a_model_entry_that_makes_no_sense_makes_no_manifest(track, model):
 def test_versions_name_what_decides_the_bytes():
     assert {"nmfsep", "numpy", "libsndfile"} <= set(versions())
     assert versions()["libsndfile"] == sf.__libsndfile_version__
+
+
+def test_an_input_that_is_gone_before_it_is_vouched_for_is_known_by_what_was_read(tmp_path):
+    before = separate(tmp_path)
+    known = json.loads(before.read_bytes())["input"]["sha256"]
+    options = OutputSettings(out=str(tmp_path / "out"))
+    job = plan([str(tmp_path / "song.wav")], QUICK, options)[0]
+    run(job, QUICK, options, progress=lambda *_: (tmp_path / "song.wav").unlink(missing_ok=True))
+    source = json.loads(job.manifest.read_bytes())["input"]
+    assert (source["relative"], source["sha256"]) == (None, known)
+    assert verify(job.manifest) == "hashes match; the input is not at hand, so no sum was checked"
+
+
+def test_an_input_that_changes_while_it_is_read_is_not_vouched_for(tmp_path):
+    before = separate(tmp_path).read_bytes()
+    options = OutputSettings(out=str(tmp_path / "out"))
+    job = plan([str(tmp_path / "song.wav")], QUICK, options)[0]
+
+    def spoil(*_):
+        with open(tmp_path / "song.wav", "ab") as file:
+            file.write(b"more")
+
+    with pytest.raises(InputError, match="changed while it was read; run again when it is whole"):
+        run(job, QUICK, options, progress=spoil)
+    assert job.manifest.read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["schema", "complete", "stems", "input", "gain", "sum_tolerance", "format"])
+def test_a_manifest_without_a_field_vouches_for_nothing_and_breaks_nothing(track, tmp_path, key):
+    edit(track, lambda manifest: manifest.pop(key))
+    assert written_by_us(track) == set()
+    options = OutputSettings(out=str(tmp_path / "out"))
+    with pytest.raises(UsageError, match="exists and was not written by nmfsep"):
+        plan([str(tmp_path / "song.wav")], QUICK, options, resume=True)
+    with pytest.raises(InputError, match="is not a manifest of nmfsep"):
+        verify(track)
+
+
+@pytest.mark.parametrize(("key", "value"), [("gain", float("nan")), ("sum_tolerance", float("nan")), ("gain", 10**400)])
+def test_stems_are_not_said_to_add_up_by_numbers_that_are_none(track, key, value):
+    edit(track, lambda manifest: manifest.update({key: value}))
+    with pytest.raises(InputError, match="is not a manifest of nmfsep"):
+        verify(track)
+
+
+@pytest.mark.parametrize(("key", "value"), [("length", 10**15), ("offset", 10**6), ("offset", -1)])
+def test_a_stretch_that_the_input_does_not_have_is_found_at_once(track, key, value):
+    edit(track, lambda manifest: manifest["input"].update({key: value}))
+    with pytest.raises((InputError, MismatchError)):
+        verify(track)

@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import soundfile as sf
 
 from nmfsep.batch import run
-from nmfsep.errors import UsageError
+from nmfsep.errors import InputError, UsageError
+from nmfsep.inputs import Input
+from nmfsep.manifest import verify
 from nmfsep.plan import plan, stem_names
 from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.dictionary import Dictionary, View
@@ -17,6 +20,7 @@ from nmfsep.separation.guide import Guide
 from nmfsep.settings import OutputSettings, Settings
 from nmfsep.signal.stft import STFT
 
+ALIKE = "{parent} would not tell them apart: separate one by one, each with another -o"
 TWO = Settings(components=2, n_fft=256, max_iter=2, threads=1)
 
 
@@ -135,8 +139,24 @@ def test_a_stem_cannot_have_the_name_of_the_model():
 def test_a_missing_input_is_found_before_any_work(path):
     Path("dangling").symlink_to("nowhere")
     with pytest.raises(UsageError, match="no such file or directory; check the name") as caught:
-        of("song.wav", path)
+        of(path)
     assert caught.value.path == path
+
+
+def refusals(jobs):
+    """What is wrong with each job, None where nothing is."""
+    return [None if job.refused is None else job.refused.message for job in jobs]
+
+
+def test_what_one_input_cannot_do_is_no_obstacle_for_the_others():
+    Path("folder").mkdir()
+    Path("separated/mine").mkdir(parents=True)
+    Path("separated/mine/component-1.wav").write_text("mine")
+    jobs = of("none.wav", "song.wav", "folder", make("mine.wav"), make("last.wav"))
+    assert refusals(jobs) == [
+        "no such file or directory", None, "is a folder", "exists and was not written by nmfsep, or was changed since",
+        None,
+    ]  # fmt: skip
 
 
 def test_an_input_that_may_not_be_read_is_found_before_any_work(monkeypatch):
@@ -153,19 +173,35 @@ def test_names_that_are_not_utf8_are_planned():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("one", "other", "remedy"),
     [
-        ("a/song.wav", "b/song.wav"),
-        ("a/song.wav", "a/song.flac"),
-        ("a/song.wav", "a/SONG.wav"),
-        (unicodedata.normalize("NFC", "a/Café.wav"), unicodedata.normalize("NFD", "a/Café.wav")),
-        ("song.wav", "./a/song.wav"),
+        ("a/song.wav", "b/song.wav", "use --filename '{parent}/{track}/{stem}.{ext}', or other folders with -o"),
+        ("song.wav", "./a/song.wav", "use --filename '{parent}/{track}/{stem}.{ext}', or other folders with -o"),
+        ("a/song.wav", "a/song.flac", ALIKE),
+        ("a/song.wav", "a/SONG.wav", ALIKE),
+        (unicodedata.normalize("NFC", "a/Café.wav"), unicodedata.normalize("NFD", "a/Café.wav"), ALIKE),
+        ("one/2024/song.wav", "two/2024/song.wav", ALIKE),
     ],
 )
-def test_tracks_of_one_name_are_refused_with_a_remedy(one, other):
-    with pytest.raises(UsageError, match=r"would be written for .* too; use --filename '\{parent\}") as caught:
-        of(make(one), make(other))
-    assert caught.value.path == other
+def test_tracks_of_one_name_are_refused_with_a_remedy_that_works(one, other, remedy):
+    inputs = (make(one), make(other))
+    with pytest.raises(UsageError, match=r"would be written for .* too") as caught:
+        of(*inputs)
+    assert (caught.value.path, caught.value.hint) == (other, remedy)
+    if "--filename" in remedy:
+        assert len(of(*inputs, filename=remedy.split("'")[1])) == 2
+    else:
+        assert len({of(path, out=out)[0].targets for path, out in zip(inputs, "po", strict=True)}) == 2
+
+
+def test_folders_of_the_same_names_below_two_folders_are_not_told_apart_by_the_parent():
+    entries = [Input(make(f"{top}/2024-05/song.wav"), "2024-05", found=True) for top in ("one", "two")]
+    with pytest.raises(UsageError) as caught:
+        of(*entries)
+    assert caught.value.hint == ALIKE
+    with pytest.raises(UsageError) as caught:
+        of(*entries, filename="{parent}/{track}/{stem}.{ext}")
+    assert caught.value.hint == ALIKE
 
 
 @pytest.mark.parametrize("again", ["song.wav", "./song.wav"])
@@ -226,14 +262,55 @@ def test_an_input_is_never_overwritten_by_whatever_name(link, force):
 
 def test_the_stem_of_one_track_must_not_be_the_input_of_another():
     make("separated/song/component-2.wav")
-    with pytest.raises(UsageError, match="is an input and would be overwritten"):
-        of("song.wav", "separated/song/component-2.wav", force=True)
+    jobs = of("song.wav", "separated/song/component-2.wav", force=True)
+    assert refusals(jobs) == ["is an input and would be overwritten", None]
 
 
 def test_an_input_that_an_earlier_run_wrote_is_not_removed_as_obsolete():
     separate(Settings(components=3, n_fft=256, max_iter=1, threads=1))
-    with pytest.raises(UsageError, match="is an input"):
-        of("song.wav", "separated/song/component-3.wav")
+    jobs = of("song.wav", "separated/song/component-3.wav")
+    assert refusals(jobs) == ["is an input and would be overwritten", None]
+
+
+@pytest.fixture
+def other():
+    """Stems of a/song.wav in place; the name of another input whose stems would replace them."""
+    run(of(make("a/song.wav"))[0], TWO, OutputSettings())
+    with open(make("b/song.wav"), "ab") as file:  # other bytes
+        file.write(b"LIST\4\0\0\0junk")
+    return "b/song.wav"
+
+
+def test_stems_of_another_input_are_not_replaced(other):
+    with pytest.raises(UsageError, match=r"would replace the stems of 'a/song\.wav' in 'separated/song'") as caught:
+        of(other)
+    assert caught.value.path == other
+    assert "--filename '{parent}/{track}/{stem}.{ext}'" in caught.value.hint
+    for remedy in ({"force": True}, {"out": "elsewhere"}, {"filename": "{parent}/{track}/{stem}.{ext}"}):
+        assert of(other, **remedy)
+
+
+def test_an_input_is_the_same_by_its_path_or_by_its_bytes(other, tmp_path, monkeypatch):
+    shutil.move("a", "moved")
+    assert of("moved/song.wav")
+    assert of(str(tmp_path / "moved" / "song.wav"))
+    with open(make("a/song.wav"), "ab") as file:
+        file.write(b"LIST\4\0\0\0news")
+    assert of("a/song.wav")
+    monkeypatch.chdir("a")
+    assert of("song.wav", out="../separated")
+    Path("../link").symlink_to(".")
+    assert of("../link/a/song.wav", out="../link/separated")
+
+
+def test_what_came_meanwhile_from_another_input_is_not_replaced_either(other):
+    (early,) = of(other, out="new")
+    run(of("a/song.wav", out="new")[0], TWO, OutputSettings(out="new"))
+    before = Path("new/song/song.nmfsep.json").read_bytes()
+    with pytest.raises(InputError, match="would replace the stems of"):
+        run(early, TWO, OutputSettings(out="new"))
+    assert Path("new/song/song.nmfsep.json").read_bytes() == before
+    verify(Path("new/song/song.nmfsep.json"))
 
 
 def test_a_file_of_another_program_is_refused_unless_forced():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,13 +24,21 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
     from ..manifest import find, verify
 
     manifests: list[Path] = []
+    faults: list[UsageError] = []
     for path in paths:
-        if not Path(path).exists():
-            raise UsageError("no such file or directory", path=path)
-        manifests += find(Path(path))
+        below = list(find(Path(path))) if os.path.exists(path) else []
+        if not below:
+            there = "holds no manifest of nmfsep, so there is nothing to check"
+            faults.append(UsageError(there if os.path.exists(path) else "no such file or directory", path=path))
+        manifests += below
+    for fault in faults[0 if manifests else 1 :]:
+        console.say(console.describe(fault))
     if not manifests:
-        raise UsageError("holds no manifest of nmfsep, so there is nothing to check", path=paths[0])
-    rows, code = [], 0
+        raise faults[0]
+    rows: list[dict[str, Any]] = [
+        {"manifest": os.fsdecode(fault.path or ""), "ok": False, "message": str(fault)} for fault in faults
+    ]
+    code = 1 if faults else 0
     for manifest in manifests:
         try:
             found, good = verify(manifest), True

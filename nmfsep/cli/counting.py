@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, UsageError
+from ..errors import NmfsepError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .params import Whole
@@ -50,7 +50,7 @@ def counted(
     limit: int | None,
     quiet: bool,
 ) -> list[Job]:
-    """Return the jobs with as many stems as `rank` recommends for each, at least two."""
+    """Return the jobs with as many stems as `rank` recommends for each, at least two; refused where it cannot tell."""
     from ..inspection.rank import rank_sound
     from ..plan import plan
 
@@ -58,13 +58,15 @@ def counted(
     for job, entry in zip(jobs, inputs, strict=True):
         if job.path == "-":
             raise UsageError("-k auto reads its input twice, which standard input does not allow", "save it first")
-        try:
-            count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
-        except InputError:  # told when its turn comes, so that the others are done
-            found.append(job)
-            continue
-        if not quiet:
-            console.say(f"{console.quote(job.path)}: {count} components")
-        one = plan([entry], replace(settings, components=count), output)
-        found.append(replace(one[0], components=count))
+        if job.refused is None:
+            try:
+                count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+                if not quiet:
+                    console.say(f"{console.quote(job.path)}: {count} components")
+                job = replace(plan([entry], replace(settings, components=count), output)[0], components=count)
+            except NmfsepError as error:  # told when its turn comes, so that the others are done
+                if len(jobs) == 1:
+                    raise
+                job = replace(job, refused=error)
+        found.append(job)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,19 @@ class Rules:
     ----------
     name : str, optional
         The file to write.
-    jobs : sequence of Job
+    jobs : list of Job
+        Of which those are refused whose names cannot be in a makefile.
     known : Guide, optional
         The dictionaries, on which all outputs depend.
 
     Raises
     ------
     UsageError
-        The file is an input or output of the run or cannot be written, or a name cannot be in a makefile.
+        The file is an input or output of the run or cannot be written, or the name of the only input cannot be in a
+        makefile.
     """
 
-    def __init__(self, name: str | None, jobs: Sequence[Job], known: Known | None) -> None:
+    def __init__(self, name: str | None, jobs: list[Job], known: Known | None) -> None:
         from ..access import identities, require_readable
         from ..naming import collision_key
         from ..plan import files_of
@@ -51,8 +53,13 @@ class Rules:
             raise UsageError("is an input or output of this run", "choose another name for --depfile", self._path)
         if not folder_is_writable(self._path.absolute().parent):
             raise UsageError("cannot be written to", "choose another folder for --depfile", self._path.parent)
-        for job in jobs:
-            self._rule(job)
+        for number, job in enumerate(jobs):
+            try:
+                self._rule(job)
+            except UsageError as error:
+                if len(jobs) == 1:
+                    raise
+                jobs[number] = replace(job, refused=error)
 
     def note(self, number: int, outcome: Outcome) -> None:
         """Take note of a job whose files are there."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, NmfsepError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .findings import Finding, KnownTemplates, SoundFinding
@@ -35,7 +35,7 @@ class Kind:
     claims : callable
         Whether a path is of this kind, by what is in it.
     find : callable
-        Called with the path and all options; returns what was found.
+        Called with the path and all options, and a list for what fails where other things are found; returns these.
     """
 
     claims: Callable[[str], bool]
@@ -89,7 +89,7 @@ def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
     _refuse((*ANALYSIS, *STRETCH), "separated already", path)
     from ..inspection.separated import inspect_separated
 
-    found = inspect_separated(path, values["limit"])
+    found = inspect_separated(path, values["limit"], values["failed"])
     return [SoundFinding(inspection, titled=len(found) > 1) for inspection in found]
 
 
@@ -153,8 +153,9 @@ def command(path: str, force: bool, **values: Any) -> int:
         raise UsageError("no such file or directory", "check the name", path)
     require_absent(plot, path, force)
     kind = next(kind for kind in KINDS.values() if kind.claims(path))
+    failed: list[NmfsepError] = []
     try:
-        found = kind.find(path, values)
+        found = kind.find(path, values | {"failed": failed})
     except MemoryError as error:
         raise InputError("memory does not suffice", "use --duration", path) from error
     if plot is not None and len(found) > 1:
@@ -173,7 +174,9 @@ def command(path: str, force: bool, **values: Any) -> int:
     else:
         tables = "\n".join(finding.table() for finding in found)
         console.print_bytes(tables.encode("utf-8", "backslashreplace"))
-    return 0
+    for fault in failed:
+        console.say(console.describe(fault))
+    return InputError.exit_code if failed else 0
 
 
 def _refuse_all(what: str, values: dict[str, Any], path: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
+from ..errors import InputError, NmfsepError, UsageError
 from ..settings import LearnSettings
 from . import console
 from .findings import KnownTemplates
@@ -21,6 +21,7 @@ from .params import Jobs
 
 if TYPE_CHECKING:
     from ..separation.dictionary import Dictionary
+    from ..training import Recording
 
 GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 
@@ -68,67 +69,97 @@ def command(
     """Learn templates of each NAME from isolated sounds, for split -m.
 
     FILE is an audio file, a folder of them, or a quoted pattern such as 'kicks/*.wav'; a FILE without NAME= belongs to
-    the name before. Files of any rate and number of channels are converted. A dictionary that is there is replaced.
+    the name before. Files of any rate and number of channels are converted; those that cannot be read are left out and
+    named, and the exit code is 1. A dictionary that is there is replaced.
     """
     one_thread_of_blas()
     settings = LearnSettings(**values)
     from ..cluster import Cluster
     from ..nmf.kernels.choose import slower
     from ..separation import dictionary, learning
-    from ..separation.executor import Pooled
+    from ..separation.executor import Here, Pooled
     from ..signal.rate import common_rate
-    from ..training import Recording, conversions, labelled, provenance, sounds
+    from ..training import labelled, listen, look_at, provenance, sounds
 
-    left_out: list[str] = []
-    paths = labelled(named(ctx, arguments, files_from, null), left_out)
+    left_out: list[NmfsepError] = []
+    notes: list[str] = []
+    paths = labelled(named(ctx, arguments, files_from, null), left_out, notes)
     dictionary.check_labels(tuple(paths))
     target = Path(os.fsdecode(out))
     before = _existing(target, append, force, [path for group in paths.values() for path in group])
+    lost = _lost(target, append, tuple(paths))
     if scheduler is not None:  # workers have working folders of their own
         paths = {label: [os.path.abspath(path) for path in group] for label, group in paths.items()}
-    recordings = {label: [Recording.of(path) for path in group] for label, group in paths.items()}
+    recordings = look_at(paths, left_out)
     everything = [recording for group in recordings.values() for recording in group]
     rate, stfts = settings.sample_rate or common_rate(recording.sample_rate for recording in everything), None
     if before is not None:
         settings = _as_before(before, settings, ctx)
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
-    if not quiet:
-        for text in left_out:
-            console.say(console.plain(text))
-        for recording in everything:
-            for warning in recording.warnings:
-                console.say(f"{console.quote(recording.path)}: warning: {warning}")
-        if said := conversions(everything, rate):
-            console.say(said)
     stfts = stfts or learning.frames_for(rate, settings)
     pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.training"], quiet)
     with (
         pool or contextlib.nullcontext(),
         console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,
     ):
+        executor = pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else Here()
+        recordings = listen(recordings, rate, executor, left_out)
+        if not quiet:
+            for note in notes:
+                console.say(console.plain(note))
+            _tell([recording for group in recordings.values() for recording in group], rate)
         learned = learning.learn(
             {label: sounds(group, rate) for label, group in recordings.items()},
             rate,
             settings,
             stfts=stfts,
             provenance=[provenance(label, group) for label, group in recordings.items()],
-            executor=pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else None,
+            executor=executor,
             progress=None if advance is None else lambda done: advance(done, 0.0),
         )
     result = learned if before is None else before.append(learned)
     dictionary.write(result, target)
     for warning in slower():
         console.say(f"warning: {warning}")
+    for error in left_out:
+        console.say(f"{console.describe(error)}; left out")
+    if lost and not quiet:
+        gone = ", ".join(map(repr, lost[:10]))
+        console.say(f"{console.quote(target)}: replaced a dictionary that had {gone}, too; --append adds to one")
     if verbose:
         for index, label in enumerate(learned.labels):
             counts = " and ".join(map(str, learned.components(index)))
             console.say(f"{console.quote(label)}: {counts} templates of {len(recordings[label])} files")
     if as_json:
-        console.print_json(KnownTemplates(str(target), result).document())
+        failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in left_out]
+        console.print_json(KnownTemplates(str(target), result).document() | ({"errors": failed} if failed else {}))
     else:
         console.print_paths([target])
-    return 0
+    return InputError.exit_code if left_out else 0
+
+
+def _tell(recordings: list[Recording], rate: int) -> None:
+    """Say what is odd about the sounds that are learned from, and what is done to them."""
+    from ..training import conversions
+
+    for recording in recordings:
+        for warning in recording.warnings:
+            console.say(f"{console.quote(recording.path)}: warning: {warning}")
+    if said := conversions(recordings, rate):
+        console.say(said)
+
+
+def _lost(target: Path, append: bool, labels: tuple[str, ...]) -> list[str]:
+    """Return the labels of a dictionary in place that the new one lacks."""
+    from ..separation import dictionary
+
+    if append or not target.is_file():
+        return []
+    try:
+        return [label for label in dictionary.read(target).labels if label not in labels]
+    except UsageError:  # is replaced by force
+        return []
 
 
 def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dictionary | None:

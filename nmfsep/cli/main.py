@@ -147,9 +147,12 @@ def _run() -> int:
         say(plain(error.format_message()))
         return error.exit_code
     except OSError as error:
-        if error.filename is None:  # standard output's have none
+        if error.filename is None or debug:  # what has no name is standard output
             raise
         say(f"{quote(error.filename)}: {(error.strerror or str(error)).lower()}")
+        return 1
+    except MemoryError:
+        say("memory does not suffice; use --max-memory, or a shorter input")
         return 1
     except Exception as error:
         if debug:

@@ -19,7 +19,7 @@ from . import console, progress
 from .options import GROUPS
 from .params import Jobs
 from .progress import Files
-from .writing import report
+from .writing import failure, report
 
 if TYPE_CHECKING:
     from ..job import Job
@@ -95,11 +95,11 @@ def processes(
     return Processes(count, modules), threads or max(1, cores // count)
 
 
-def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
+def survey(jobs: list[Job], work: Work) -> list[tuple[int, int]]:
     """Return for each file the bytes that it takes and its size in samples, 0 where that cannot be known.
 
-    What can be known of every input is checked here, before the first is touched; a broken one fails when its turn
-    comes.
+    What can be known of every input is checked here, before the first is touched: a job that cannot be done is refused.
+    A broken file fails when its turn comes.
     """
     from ..budget import budget, length_of
     from ..plan import inspect, own
@@ -107,16 +107,29 @@ def survey(jobs: Sequence[Job], work: Work) -> list[tuple[int, int]]:
 
     settings = replace(work.settings, threads=work.threads)
     found = []
-    for job in jobs:
+    for number, job in enumerate(jobs):
         need = size = 0
-        if is_regular(job):  # a pipe can be read only once
-            with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                mine = own(job, settings)
-                inspect(job, source, mine, work.output, work.limit, work.known)
-                size = (length_of(source, work.output) or 0) * source.channels
-                need = budget(source, mine, work.output, work.known, work.limit).need
+        if is_regular(job) and job.refused is None:  # a pipe can be read only once
+            try:
+                with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
+                    mine = own(job, settings)
+                    inspect(job, source, mine, work.output, work.limit, work.known)
+                    size = (length_of(source, work.output) or 0) * source.channels
+                    need = budget(source, mine, work.output, work.known, work.limit).need
+            except UsageError as error:
+                jobs[number] = replace(job, refused=error)
         found.append((need, size))
     return found
+
+
+def nothing_left(jobs: Sequence[Job]) -> bool:
+    """Whether all jobs are refused, so that the command makes no sense; says why."""
+    if not all(job.refused for job in jobs):
+        return False
+    for job in jobs:
+        if job.refused is not None:
+            console.say(console.describe(failure(job, job.refused)))
+    return True
 
 
 def is_regular(job: Job) -> bool:
@@ -125,15 +138,42 @@ def is_regular(job: Job) -> bool:
 
 
 def outcomes(
-    jobs: Sequence[Job], work: Work, pool: Processes | Cluster | None, sizes: Sequence[tuple[int, int]], files: Files
+    jobs: Sequence[Job],
+    work: Work,
+    pool: Processes | Cluster | None,
+    sizes: Sequence[tuple[int, int]],
+    files: Files,
+    fail_fast: bool = False,
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield the number of each job with what has become of it, as it is done."""
+    """Yield the number of each job with what has become of it, as it is done; with `fail_fast`, up to a failure."""
+    for number, outcome in _outcomes(jobs, work, pool, sizes, files, fail_fast):
+        if outcome.error is not None and len(jobs) > 1:
+            outcome = replace(outcome, error=failure(jobs[number], outcome.error))
+        yield number, outcome
+        if fail_fast and outcome.error is not None:
+            return
+
+
+def _outcomes(
+    jobs: Sequence[Job],
+    work: Work,
+    pool: Processes | Cluster | None,
+    sizes: Sequence[tuple[int, int]],
+    files: Files,
+    refused_first: bool,
+) -> Iterator[tuple[int, Outcome]]:
     from ..signal.open import is_url
     from ..tasks import Outcome, separate
 
     levels = work.settings.levels
     steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
-    here = [number for number, job in enumerate(jobs) if pool is None or not (is_regular(job) or is_url(job.path))]
+    here = [
+        number
+        for number, job in enumerate(jobs)
+        if pool is None or job.refused is not None or not (is_regular(job) or is_url(job.path))
+    ]
+    if refused_first:
+        here.sort(key=lambda number: jobs[number].refused is None)
 
     def follow(number: int, step: float, loss: float) -> None:
         files.part(number, step / steps)

@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from click import ParamType
 else:
 
-    class ParamType:
-        """click's, which has been a generic since 8.4 only."""
+    class ParamType(click.ParamType):
+        """click's own, which took no subscript before version 8.4."""
 
-        def __class_getitem__(cls, kind: Any) -> type[click.ParamType]:
-            """Return the class that all kinds are of."""
-            return click.ParamType
+        def __class_getitem__(cls, kind: object) -> type:
+            return cls
 
 
 REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"

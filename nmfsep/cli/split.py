@@ -11,14 +11,13 @@ import click
 
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
-from . import console
 from .counting import Count, begin, counted
 from .dependencies import Rules
 from .gathering import absolute, gathered, lists, named
 from .guidance import cue_texts, cues
-from .many import Telling, batch, files_bar, outcomes, processes, survey
+from .many import Telling, batch, files_bar, nothing_left, outcomes, processes, survey
 from .options import knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
-from .writing import Writing, dry, dry_run, formats, output_settings
+from .writing import Writing, dry, dry_run, formats, list_outputs, output_settings
 
 if TYPE_CHECKING:
     from ..separation.guide import Guide
@@ -109,10 +108,10 @@ def command(
         jobs = plan(entries, settings, output, guide, skip_existing)
         if counting:
             jobs = counted(jobs, entries, settings, output, limit, quiet)
+        if nothing_left(jobs):
+            return UsageError.exit_code
         if print_outputs:
-            for job in jobs:
-                console.print_paths(job.outputs)
-            return 0
+            return list_outputs(jobs)
         if only_look:
             return dry_run(jobs, settings, output, guide, limit, as_json)
         rules = Rules(depfile, jobs, guide)
@@ -123,15 +122,15 @@ def command(
             limit = memory.allowance(limit)
         work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
         sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
+        if nothing_left(jobs):
+            return UsageError.exit_code
         bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
         told = ctx.get_parameter_source("count") is not click.core.ParameterSource.DEFAULT
         many = told or recursive or files_from is not None or skip_existing
         tell = Telling(bar, many, as_json, quiet, verbose)
-        for number, outcome in outcomes(jobs, work, pool, sizes, bar):
+        for number, outcome in outcomes(jobs, work, pool, sizes, bar, fail_fast):
             tell(number, jobs[number], outcome)
             rules.note(number, outcome)
-            if fail_fast and outcome.error is not None:
-                break
     tell.end(len(jobs), len(pool.retried) if pool is not None else 0)
     rules.write()
     return tell.code

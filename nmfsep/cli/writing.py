@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import UsageError
+from ..errors import InputError, NmfsepError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .options import GROUPS, Command
@@ -77,14 +78,23 @@ def dry_run(
     from ..separation.guide import Guide
     from ..signal.read import Source
 
-    rows = []
+    rows, errors = [], []
     for job in jobs:
-        with Source(job.path) as source:
-            mine = own(job, settings)
-            form = inspect(job, source, mine, output, limit, known)
-            way = budget(source, mine, output, known, limit)
-            guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
-            notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
+        try:
+            if job.refused is not None:
+                raise job.refused
+            with Source(job.path) as source:
+                mine = own(job, settings)
+                form = inspect(job, source, mine, output, limit, known)
+                way = budget(source, mine, output, known, limit)
+                guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
+                notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
+        except NmfsepError as error:
+            if len(jobs) == 1:
+                raise
+            errors.append(failure(job, error))
+            console.say(console.describe(errors[-1]))
+            continue
         results = [path for path in job.results if not (job.untitled and path in job.targets)]
         row = {"path": job.path, "outputs": [str(path) for path in results], "stems": list(job.names)}
         rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})
@@ -101,8 +111,30 @@ def dry_run(
         if not as_json:
             console.print_paths(results)
     if as_json:
-        console.print_json({"tracks": rows, "errors": []})
-    return 0
+        failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in errors]
+        console.print_json({"tracks": rows, "errors": failed})
+    return max((error.exit_code for error in errors), default=0)
+
+
+def list_outputs(jobs: Sequence[Job]) -> int:
+    """Print all files that would be written, but for inputs that are refused."""
+    code = 0
+    for job in jobs:
+        if job.refused is None:
+            console.print_paths(job.outputs)
+        else:
+            console.say(console.describe(failure(job, job.refused)))
+            code = InputError.exit_code
+    return code
+
+
+def failure(job: Job, error: NmfsepError) -> NmfsepError:
+    """Return an error of one input of many with its name; what is wrong with one is nothing wrong with the command."""
+    path = job.path if error.path is None else error.path
+    if isinstance(error, UsageError):
+        return InputError(error.message, error.hint, path)
+    error.path = path
+    return error
 
 
 def report(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:

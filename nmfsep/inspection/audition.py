@@ -10,11 +10,13 @@ import numpy as np
 import soundfile as sf
 
 from ..access import require_free
-from ..manifest import SCHEMA, encode, versions, vouched_files, written_by_us
+from ..manifest import SCHEMA, Origin, encode, versions, vouched_files
 from ..naming import fit_name, manifest_name
 from ..separation.audition import audition
 from ..signal.publish import Output, publish
 from .report import Inspection
+
+KIND = "audition"  # of manifest
 
 
 def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
@@ -43,7 +45,12 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
     below = folder / fit_name(found.track)
     targets = [below / fit_name(f"{component.name}.wav") for component in found.components]
     manifest = below / manifest_name(found.track)
-    require_free(targets, manifest, [found.path], force)
+    origin = Origin(found.path, found.sha256, KIND)
+
+    def stale() -> list[Path]:
+        return require_free(targets, manifest, [found.path], force, origin=origin)
+
+    stale()
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(Output(path)) for path in targets]
         for n, file in enumerate(files):
@@ -51,16 +58,16 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
         listed = [{"file": file.path.name, "bytes": file.size(), "sha256": file.sha256()} for file in files]
         document = {
             "schema": SCHEMA,
-            "kind": "audition",
+            "kind": KIND,
             "complete": True,
             "versions": versions(),
-            "input": {"path": found.path},
+            "input": origin.entry(below),
             "files": listed,
         }
         note, vouch = (stack.enter_context(Output(manifest, role)) for role in ("note", "file"))
         note.write(encode(document | {"complete": False, "former": vouched_files(manifest)}))
         vouch.write(encode(document))
-        publish(files, note, vouch, sorted(written_by_us(manifest) - set(targets)))
+        publish(files, note, vouch, stale)
     return targets
 
 

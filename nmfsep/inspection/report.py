@@ -37,6 +37,8 @@ class Inspection:
     components : tuple of Component
         Loudest first.
     warnings : tuple of str
+    sha256 : str, optional
+        Of the file, of a sound.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Inspection:
     Z: NDArray[np.floating[Any]]
     components: tuple[Component, ...]
     warnings: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return what --json prints."""

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, NmfsepError, UsageError
 from ..manifest import find, load
 from ..memory import BASE, require
 from ..naming import MANIFEST
 from ..separation.describe import describe, template_and_activation
+from ..settings.choices import WINDOWS
 from ..signal.read import Source
 from ..signal.stft import STFT
 from .report import Inspection
 
+LONGEST = 1 << 20  # samples of a frame, of which more are not believed
 
-def inspect_separated(path: str, limit: int | None = None) -> list[Inspection]:
+
+def inspect_separated(path: str, limit: int | None = None, failed: list[NmfsepError] | None = None) -> list[Inspection]:
     """Describe the stems of a separation, of each its magnitudes summed over time and over frequency.
 
     Parameters
@@ -27,6 +30,8 @@ def inspect_separated(path: str, limit: int | None = None) -> list[Inspection]:
         A manifest, or a folder that is searched for them with all below it.
     limit : int, optional
         Bytes of memory that may be taken.
+    failed : list, optional
+        Takes what is wrong with separations that cannot be described, where others can.
 
     Raises
     ------
@@ -35,19 +40,34 @@ def inspect_separated(path: str, limit: int | None = None) -> list[Inspection]:
     UsageError
         There is no manifest of a separation, or memory would not suffice.
     """
-    manifests = {file: load(file) for file in find(Path(path))}
-    separations = {file: manifest for file, manifest in manifests.items() if "kind" not in manifest}
-    if not separations:
+    found: list[Inspection] = []
+    faults: list[NmfsepError] = []
+    for file in find(Path(path)):
+        try:
+            manifest = load(file)
+            if "kind" not in manifest:
+                found.append(_inspect(file, manifest, limit))
+        except NmfsepError as error:
+            error.path = str(file) if error.path is None else error.path
+            faults.append(error)
+    if faults and (failed is None or not found):
+        raise faults[0]
+    if not found:
         raise UsageError("holds no separation of nmfsep", "give an audio file, or the folder that split wrote to", path)
-    return [_inspect(file, manifest, limit) for file, manifest in separations.items()]
+    if failed is not None:
+        failed += faults
+    return found
 
 
 def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspection:
     try:
         settings = manifest["settings"]
-        hop = settings["hop_length"] or settings["n_fft"] // 4
-        stft = STFT(settings["n_fft"], hop, settings["window"])
-        names = [str(stem["name"]) for stem in manifest["stems"]]
+        n_fft, window = settings["n_fft"], settings["window"]
+        hop = settings["hop_length"] or n_fft // 4
+        if type(n_fft) is not int or type(hop) is not int or n_fft > LONGEST or window not in WINDOWS:
+            raise InputError("has frames that make no sense", path=file)
+        stft = STFT(n_fft, hop, window)
+        names = [stem["name"] for stem in manifest["stems"]]
     except (KeyError, TypeError, UsageError) as error:
         raise InputError("does not say how its stems were made", "separate again", file) from error
     if not names:

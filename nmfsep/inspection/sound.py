@@ -53,13 +53,15 @@ def inspect_sound(
         need = memory_needed(source, settings, stretch)
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
-        warnings = source.warnings
+        warnings, sha256 = source.warnings, source.sha256()
     separation = analyse(audio, settings, callback)
     W, Z, energies = _of_components(separation.model)
     names = [f"component-{index + 1}" for index in range(settings.components)]
     components = describe(names, W, Z, energies, separation.stft, audio.sample_rate)
     told, found = (*warnings, *separation.warnings), tuple(components)
-    return Inspection("sound", path, track, audio.samples, audio.sample_rate, separation.stft, W, Z, found, told)
+    return Inspection(
+        "sound", path, track, audio.samples, audio.sample_rate, separation.stft, W, Z, found, told, sha256
+    )
 
 
 def _of_components(model: Model | Solving) -> tuple[Matrix, Matrix, NDArray[np.float64]]:

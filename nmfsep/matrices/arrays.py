@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, NmfsepError, UsageError
 from ..registry import suggestion
+from ..separation import archive
 
 NPY, ZIP = b"\x93NUMPY", b"PK"
 SPREADSHEETS = ("xl/", "content.xml")
 PIECE = 1 << 20  # bytes read at a time
+ENCRYPTED = 1  # the bit that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,8 @@ def read_header(file: IO[bytes], there: int) -> Header:
     InputError
         It is damaged, promises other than what is there, or holds no real numbers.
     """
-    begin = file.tell()
     try:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        dtype, fortran, shape, size = archive.read_header(file)
     except (ValueError, EOFError, OSError) as error:
         raise InputError("has a damaged header of .npy") from error
     header = Header(shape, dtype, fortran)
@@ -72,7 +69,7 @@ def read_header(file: IO[bytes], there: int) -> Header:
     if dtype.kind not in "fiub":
         what = {"c": "complex numbers", "V": "records"}.get(dtype.kind, f"{dtype} entries")
         raise InputError(f"holds {what}, not real numbers", "save it as an array of float64")
-    rest = there - (file.tell() - begin)
+    rest = there - size
     if header.size != rest:
         raise InputError(f"promises {header.size} bytes of numbers in shape {shape}, but holds {rest}", "it is damaged")
     return header
@@ -110,7 +107,7 @@ class Archive:
     def __init__(self, file: BinaryIO) -> None:
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except Exception as error:  # of zipfile, for junk
             raise InputError("is a damaged .npz file") from error
         names = self._zip.namelist()
         self.arrays = {name.removesuffix(".npy"): name for name in names if name.endswith(".npy")}
@@ -136,11 +133,12 @@ class Archive:
         if name not in self.arrays:
             raise UsageError(f"holds no array {name!r}", suggestion(name, list(self.arrays)))
         about = self._zip.getinfo(self.arrays[name])
-        try:
-            member = self._zip.open(about)
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise InputError(f"has an array {name!r} that is encrypted, damaged or packed in an odd way") from error
+        if about.flag_bits & ENCRYPTED:
+            raise InputError(f"has an array {name!r} that is encrypted", "unpack it first")
+        if about.compress_type not in archive.PACKINGS:
+            raise InputError(f"has an array {name!r} packed in a way that is not read", "save it with numpy.savez")
         with unpacking():
+            member = self._zip.open(about)
             return read_header(member, about.file_size), member
 
 
@@ -149,5 +147,7 @@ def unpacking() -> Iterator[None]:
     """Turn a fault of compressed bytes into an InputError."""
     try:
         yield
-    except (zlib.error, zipfile.BadZipFile, EOFError) as error:
+    except (NmfsepError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile and what unpacks for it
         raise InputError("cannot be unpacked; it is damaged") from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -31,11 +34,14 @@ class Found:
         Of the images; empty if they have none.
     size : tuple of int, optional
         Height and width of the images.
+    sha256 : str, optional
+        Of the file.
     """
 
     X: NDArray[Any]
     names: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
+    sha256: str | None = None
 
 
 def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Found:
@@ -60,9 +66,8 @@ def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Fou
         There is no such array, or what `allow` raises.
     """
     try:
-        with open_input(path) as file:
-            X = _numbers(file, array, 3 if images else 2, allow)
-    except NmfsepError as error:
+        file = open_input(path)
+    except InputError as error:
         error.path = path
         raise
     except OSError as error:
@@ -70,14 +75,28 @@ def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Fou
     except ValueError as error:
         raise InputError("has a name that no file can have", path=path) from error
     try:
+        with file:
+            X = _numbers(file, array, 3 if images else 2, allow)
+            file.seek(0)
+            digest = hashlib.sha256()
+            for piece in iter(partial(file.read, 1 << 20), b""):
+                digest.update(piece)
+    except NmfsepError as error:
+        error.path = path
+        raise
+    except OSError as error:
+        raise InputError((error.strerror or str(error)).lower(), path=path) from error
+    except (ValueError, csv.Error) as error:
+        raise InputError("cannot be read as a matrix", "it is damaged, or not what it seems", path) from error
+    try:
         require_numbers(X)
     except InputError as error:
         error.path = path
         raise
     if images:
         count, height, width = X.shape
-        return Found(X.reshape(count, -1).T, (), (height, width))
-    return Found(X)
+        return Found(X.reshape(count, -1).T, (), (height, width), digest.hexdigest())
+    return Found(X, sha256=digest.hexdigest())
 
 
 def require_numbers(X: NDArray[Any]) -> None:
@@ -106,6 +125,7 @@ def _place(index: Any) -> str:
 
 def _numbers(file: BinaryIO, array: str | None, axes: int, allow: Allow) -> NDArray[Any]:
     size = os.fstat(file.fileno()).st_size
+    file.seek(0)  # what came through a pipe has been written just now
     start = file.read(len(NPY))
     file.seek(0)
     if array is not None and not start.startswith(ZIP):

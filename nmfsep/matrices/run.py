@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..manifest import SCHEMA, Manifest, encode, file_sha256, versions, vouched_files, written_by_us
+from ..manifest import SCHEMA, Manifest, Origin, encode, versions, vouched_files
 from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
 from ..nmf.kernels.choose import slower
@@ -28,7 +29,7 @@ from .images import read_images
 from .measures import relative_error, sparseness
 from .pictures import pictures
 from .read import Found, read_matrix, require_positive
-from .task import Task, require_memory, require_rank
+from .task import KIND, Task, require_memory, require_rank, require_room
 from .text import lines_of
 
 INTERNAL = {
@@ -78,6 +79,8 @@ def run_factorization(
     """
     began = time.perf_counter()
     found = _read(task, settings, limit)
+    if found.sha256 is not None:
+        require_room(task, settings.force, found.sha256)  # what comes through a pipe is known only now
     try:
         fit = fit_model(settings.model, found.X, task.parts, **task.options, callback=progress).ordered()
     except UsageError as error:
@@ -95,9 +98,16 @@ def run_factorization(
         note, vouch = (stack.enter_context(Output(task.manifest, role)) for role in ("note", "file"))
         note.write(encode(manifest | {"complete": False, "former": vouched_files(task.manifest)}))
         vouch.write(encode(manifest))
-        stale = sorted(written_by_us(task.manifest) - set(task.targets.values()))
-        publish(list(files.values()), note, vouch, stale)
+        publish(list(files.values()), note, vouch, functools.partial(_stale, task, settings.force, found.sha256))
     return manifest
+
+
+def _stale(task: Task, force: bool, sha256: str | None) -> list[Path]:
+    """Return what an earlier run left; refuse to replace what another run, of another input, has written meanwhile."""
+    try:
+        return require_room(task, force, sha256)
+    except UsageError as error:
+        raise InputError(error.message, error.hint, error.path) from error
 
 
 def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
@@ -159,19 +169,13 @@ def _manifest(
     files: dict[str, Output],
 ) -> Manifest:
     folder = task.manifest.parent
-    regular = task.path != "-" and os.path.isfile(os.fsencode(task.path))
-    source: dict[str, Any] = {
-        "path": task.path,
-        "relative": relative(task.path, folder) if task.path != "-" else None,
-        "sha256": file_sha256(task.path) if regular else None,
-        "shape": list(found.X.shape),
-    }
+    source: dict[str, Any] = Origin(task.path, found.sha256).entry(folder) | {"shape": list(found.X.shape)}
     if found.size is not None:
         source |= {"height": found.size[0], "width": found.size[1], "images": list(found.names)}
     used = {name: value for name, value in defaults_of(settings.model).items() if name not in INTERNAL}
     about: dict[str, Any] = {
         "schema": SCHEMA,
-        "kind": "factorization",
+        "kind": KIND,
         "complete": True,
         "versions": versions(sound=False),
         "input": source,

@@ -11,6 +11,7 @@ from typing import Any
 from .. import memory
 from ..access import require_free, require_readable
 from ..errors import UsageError
+from ..manifest import Origin
 from ..naming import fit_name, manifest_name, track_name
 from ..nmf.kernels.choose import LARGE, THIN
 from ..nmf.models import options_of, rehearse, require_options, require_parts
@@ -18,6 +19,8 @@ from ..plots.canvas import require_plots
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings import FactorizeSettings
 from .images import list_images
+
+KIND = "factorization"  # of manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,28 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     below = Path(settings.out) / fit_name(name)
     targets = {what: below / file for what, file in _files(settings, parts).items()}
     manifest = below / manifest_name(name)
-    require_free(list(targets.values()), manifest, images or [path], settings.force)
-    return Task(path, name, images, parts, dict(options), targets, manifest)
+    task = Task(path, name, images, parts, dict(options), targets, manifest)
+    require_room(task, settings.force)
+    return task
+
+
+def require_room(task: Task, force: bool, sha256: str | None = None) -> list[Path]:
+    """Raise UsageError where a task would write over files that it must not touch.
+
+    Parameters
+    ----------
+    task : Task
+    force : bool
+    sha256 : str, optional
+        Of the input, if it has been read.
+
+    Returns
+    -------
+    list of Path
+        Files of an earlier run that the task does not write again.
+    """
+    origin = Origin(task.path, sha256, KIND)
+    return require_free(list(task.targets.values()), task.manifest, task.images or [task.path], force, origin=origin)
 
 
 def require_rank(task: Task, settings: FactorizeSettings, rows: int, columns: int) -> None:

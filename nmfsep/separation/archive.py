@@ -15,8 +15,8 @@ import math
 import operator
 import os
 import stat
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import UnreadableError, UsageError
+from ..errors import NmfsepError, UnreadableError, UsageError
 from ..signal.publish import Output, publish_one
 
 BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what says nothing of the file
@@ -38,9 +38,6 @@ PIECE = 1 << 20  # bytes written at a time
 HEADER = 4096  # bytes of a member's header
 TEXT = 1 << 20  # characters of the description
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
-
-
 Member = NDArray[Any] | Sequence[NDArray[Any]]
 
 
@@ -160,7 +157,7 @@ class Archive:
             self.about = self._description()
         except BaseException as error:
             self._file.close()
-            if isinstance(error, (*DAMAGED, OSError)):
+            if isinstance(error, Exception) and not isinstance(error, NmfsepError):  # of zipfile, for junk
                 raise UsageError("is not a container of arrays (.npz), or is damaged", path=self.path) from error
             raise
 
@@ -268,16 +265,17 @@ class Archive:
             raise self.refusal(f"has {name} packed in a way that is not read", "save it with numpy.savez")
         try:
             with self._zip.open(entry) as stream:
-                form, by_column, shape, size = _header(stream)
+                dtype, by_column, shape, size = read_header(stream)
                 there = entry.file_size - size
-                dtype = np.dtype(form) if isinstance(form, str) else None
-                if dtype is None or dtype.kind not in "fiuU":
-                    raise self.refusal(f"{name} must be real numbers, not {str(form)[:40]}")
-                if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != there:
+                if dtype.kind not in "fiuU":
+                    raise self.refusal(f"{name} must be real numbers, not {dtype.str[:40]}")
+                if math.prod(shape) * dtype.itemsize != there:
                     raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
                 values = np.frombuffer(stream.read(), dtype)
             return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
-        except (*DAMAGED, ArithmeticError, LookupError, MemoryError, OSError, SyntaxError, TypeError) as error:
+        except NmfsepError:
+            raise
+        except Exception as error:  # of zipfile and what unpacks for it
             raise self.refusal(f"has a damaged {name}") from error
 
 
@@ -314,16 +312,31 @@ class _Certain(io.FileIO):
             raise UnreadableError(f"cannot be read: {reason}", path=os.fsdecode(self.name)) from error
 
 
-def _header(stream: IO[bytes]) -> tuple[Any, bool, tuple[int, ...], int]:
-    """Return the dtype's description, whether columns lie together, the shape, and the bytes of a member's header.
+def read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+    """Return the dtype of an array in a file, whether columns lie together, the shape, and the bytes of the header.
 
     As NEP 1 describes it. numpy's own reader goes further, to headers of Python 2, and fails in more ways.
+
+    Raises
+    ------
+    ValueError
+        There is no such header.
     """
     magic = stream.read(8)
     width = 2 if magic[6:7] == b"\x01" else 4
     size = int.from_bytes(stream.read(width), "little")
-    if magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3) or size > HEADER:
+    if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\1", b"\2", b"\3") or size > HEADER:
         raise ValueError("no header of an array")
-    header = ast.literal_eval(stream.read(size).decode().strip())
-    shape = tuple(operator.index(length) for length in header["shape"])
-    return header["descr"], bool(header["fortran_order"]), shape, 8 + width + size
+    text = stream.read(size).decode().strip()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd literals and of old names of dtypes
+            header = ast.literal_eval(text)
+            dtype = npy.descr_to_dtype(header["descr"])
+            shape = tuple(operator.index(length) for length in header["shape"])
+            by_column = bool(header["fortran_order"])
+    except Exception as error:  # what Python's parser and numpy say of junk
+        raise ValueError("no header of an array") from error
+    if min(shape, default=1) < 0:
+        raise ValueError("a negative length")
+    return dtype, by_column, shape, 8 + width + size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..system import read_at
 from .audio import Audio
 from .chain import Chain
 from .foreign import Decoder
@@ -75,7 +77,8 @@ class Source:
                 file = self._open.enter_context(open_input(self.path))
             except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
                 raise InputError("has a name that no file can have") from error
-            self.size = os.fstat(file.fileno()).st_size
+            self._file, self._opened = file, os.fstat(file.fileno())
+            self.size = self._opened.st_size
             layout = survey(file, self.size)
             self.container, self.warnings = layout.container, layout.warnings
             self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
@@ -107,6 +110,28 @@ class Source:
     ) -> None:
         with contextlib.suppress(OSError):  # a buffer that libsndfile moved under cannot find back; nothing was written
             self._open.close()
+
+    def sha256(self) -> str:
+        """Return the hash of the bytes that are read, whatever has become of their name.
+
+        Raises
+        ------
+        InputError
+            They have changed since they were opened.
+        """
+        digest, place, fd = hashlib.sha256(), 0, self._file.fileno()
+        try:
+            position = os.lseek(fd, 0, os.SEEK_CUR)
+            while piece := read_at(fd, 1 << 20, place):
+                digest.update(piece)
+                place += len(piece)
+            os.lseek(fd, position, os.SEEK_SET)
+            now = os.fstat(fd)
+        except OSError as error:
+            raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
+        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+            raise InputError("changed while it was read", "run again when it is whole", self.path)
+        return digest.hexdigest()
 
     @property
     def frames(self) -> int | None:

@@ -34,6 +34,8 @@ def sum_error(
         for start in range(0, length, BLOCK):
             count = min(BLOCK, length - start)
             x = mixture.block(count)
+            if len(x) < count:
+                return np.inf
             if bits and not (bits == 32 and mixture.subtype == "PCM_32" and gain == 1):
                 with np.errstate(over="ignore"):
                     x = to_integers(x.astype(np.float32), bits, gain) / (1 << (bits - 1))

@@ -151,3 +151,24 @@ def test_a_manifest_that_lacks_something_is_an_error(cli: Cli, missing: str) -> 
     result = cli("check", "separated")
     assert result.code == 1
     assert "is not a manifest of nmfsep" in result.err
+
+
+def test_a_name_that_is_missing_does_not_hide_the_others(cli: Cli) -> None:
+    (cli.folder / "empty").mkdir()
+    some, none = cli.many(("check", "none", "separated", "empty"), ("check", "none", "empty"))
+    assert (some.code, len(some.paths)) == (1, 1)
+    assert some.err.splitlines() == [
+        "nmfsep: none: no such file or directory",
+        "nmfsep: empty: holds no manifest of nmfsep, so there is nothing to check",
+    ]
+    assert (none.code, none.out, none.err.count("\n")) == (2, b"", 2)
+
+
+def test_inspect_describes_what_it_can_of_a_folder(cli: Cli) -> None:
+    shutil.copytree(cli.folder / "separated/song", cli.folder / "separated/other")
+    manifest = cli.folder / "separated/other/song.nmfsep.json"
+    manifest.write_text("{}")
+    some, none = cli.many(("inspect", "separated"), ("inspect", "separated/other"))
+    assert some.code == none.code == 1
+    assert b"component-1" in some.out
+    assert some.err == none.err == "nmfsep: separated/other/song.nmfsep.json: is not a manifest of nmfsep\n"

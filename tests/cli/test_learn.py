@@ -133,14 +133,40 @@ def test_usage_errors_exit_2_in_one_line_and_write_nothing(cli: Cli, workshop: P
     assert files(cli.folder) == before
 
 
-def test_a_file_that_is_no_sound_exits_1_by_name(cli: Cli, workshop: Path, sounds: Path) -> None:
+BAD = ("broken.wav", "nan.wav", "text.wav", "empty.wav", "missing.wav", "none*.wav", "void")
+
+
+@pytest.fixture
+def bad(workshop: Path, sounds: Path) -> tuple[str, ...]:
+    """Names of what nothing can be learned from."""
     shutil.copy(sounds / "broken.wav", workshop)
     sf.write(workshop / "nan.wav", np.r_[np.ones(99), np.nan], RATE, "FLOAT")
     (workshop / "text.wav").write_text("This is no audio")
-    names = ("broken.wav", "nan.wav", "text.wav")
-    results = cli.many(*(["learn", "kick=kick.wav", name, "-o", "new.npz"] for name in names))
-    for name, result in zip(names, results, strict=True):
-        assert refused(result, 1).startswith(f"nmfsep: {name}: ")
+    (workshop / "empty.wav").touch()
+    (workshop / "void").mkdir()
+    return BAD
+
+
+def test_files_that_are_no_sounds_are_left_out_by_name(cli: Cli, workshop: Path, bad: tuple[str, ...]) -> None:
+    learn = ("learn", "kick=kick.wav", *bad, "snare=snares", "-k", "kick=3,snare=8", "-o")
+    alone, jobs, told = cli.many((*learn, "a.npz"), (*learn, "b.npz", "-j", "2"), (*learn, "c.npz", "--json"))
+    for result in (alone, jobs, told):
+        assert result.code == 1
+        lines = [line for line in result.err.splitlines() if line.endswith("; left out")]
+        assert sorted(line.split(": ")[1].strip("'") for line in lines) == sorted(bad)
+    assert [entry["path"] for entry in json.loads(told.out)["errors"]] != []
+    assert digests(["a.npz", "b.npz", "c.npz"], workshop) == 3 * digests(["kit.npz"], workshop)
+
+
+def test_a_label_with_nothing_left_ends_it(cli: Cli, workshop: Path, bad: tuple[str, ...]) -> None:
+    one, some, missing = cli.many(
+        ("learn", "kick=nan.wav", "snare=snares", "-o", "new.npz"),
+        ("learn", "kick=broken.wav", "text.wav", "snare=snares", "-o", "new.npz"),
+        ("learn", "kick=kick.wav", "snare=missing.wav", "-o", "new.npz"),
+    )
+    assert refused(one, 1).startswith("nmfsep: nan.wav: ")
+    assert "and the other 1 files of 'kick' cannot be read either" in refused(some, 1)
+    assert refused(missing, 2) == "nmfsep: missing.wav: no such file\n"
     assert not (workshop / "new.npz").exists()
 
 
@@ -149,6 +175,7 @@ def test_a_dictionary_in_place_is_replaced_and_nothing_else_without_force(cli: C
     learn = ("learn", "kick=kick.wav", "-k", "2", "--json", "-o")
     replaced, kept = cli.many([*learn, "kit.npz"], [*learn, "mine.npz"])
     assert counts(json.loads(replaced.out)) == {"kick": [2, 2]}
+    assert replaced.err == "nmfsep: kit.npz: replaced a dictionary that had 'snare', too; --append adds to one\n"
     says = "exists and is no dictionary; use --force to replace it, or another name with -o"
     assert refused(kept) == f"nmfsep: mine.npz: {says}\n"
     assert (workshop / "mine.npz").read_text() == "precious"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import click
 import pytest
+from cli_harness import ROOT
 
 from nmfsep.cli.params import Name, Real, Size, Time, Whole
 from nmfsep.registry import DIVERGENCES, SOLVERS
@@ -114,3 +119,16 @@ def test_name_answers_with_the_nearest(names: dict[str, str]) -> None:
 def test_name_counts_auto_among_the_nearest() -> None:
     with pytest.raises(click.BadParameter, match="did you mean 'auto'"):
         Name(SOLVERS, ("auto",)).convert("atuo", None, None)
+
+
+def test_types_need_no_subscript_of_click_which_had_none_before_8_4():
+    code = (
+        "import click\n"
+        "class Plain(click.ParamType):\n"
+        "    def __class_getitem__(cls, kind): raise TypeError('not subscriptable')\n"
+        "click.ParamType = Plain\n"
+        "import nmfsep.cli.main as main\n"
+        "context = main.click.Context(main.cli)\n"
+        "for name in main.COMMANDS: main.cli.get_command(context, name)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
