@@ -7,7 +7,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..nmf.convolutive import ConvolutiveFit
 from ..nmf.deep_fit import DeepFit
 from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
-from ..settings import FactorizeSettings
+from ..settings import FactorizeSettings, Settings
 from ..signal.publish import Output, publish
 from .images import read_images
 from .measures import relative_error, sparseness
@@ -29,16 +29,6 @@ from .read import Found, read_matrix, require_positive
 from .task import Task, require_memory, require_rank
 from .text import lines_of
 
-INTERNAL = {
-    "callback",
-    "threads",
-    "W",
-    "Z",
-    "fixed",
-    "loss_every",
-    "compiled_from",
-    "anchor",
-}  # of no interest afterwards
 ROWS = 4096  # of an array, written at a time
 
 
@@ -166,14 +156,17 @@ def _manifest(
     }
     if found.size is not None:
         source |= {"height": found.size[0], "width": found.size[1], "images": list(found.names)}
-    used = {name: value for name, value in defaults_of(settings.model).items() if name not in INTERNAL}
+    options = {**defaults_of(settings.model), **task.options}
+    # those that can be asked for, without threads, which change nothing
+    askable = {field.name for field in (*fields(FactorizeSettings), *fields(Settings))} - {"threads"}
+    used = {name: value for name, value in options.items() if name in askable}
     about: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "factorization",
         "complete": True,
         "versions": versions(sound=False),
         "input": source,
-        "settings": asdict(settings) | used | {n: v for n, v in task.options.items() if n not in INTERNAL},
+        "settings": asdict(settings) | used,
         "files": [
             {
                 "name": what,
