@@ -1,4 +1,9 @@
-"""Notes of MIDI files, read with mido; whatever is wrong with a file is told in a line."""
+"""Notes of MIDI files, read with mido, as long as they sound; whatever is wrong with a file is told in a line.
+
+A note sounds until its key goes up; under a pedal, until that goes up or the key is struck again. One that has no
+length, as trackers and drum machines write them, or never ends, rings until its key is struck again, and no longer than
+RINGING.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,9 @@ import bisect
 import contextlib
 import io
 import os
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError
@@ -16,7 +23,12 @@ LARGEST = 1 << 24  # bytes of a file
 NOTES = 200_000  # of a file
 LONGEST = 86_400.0  # seconds of a score
 DRUMS = 9  # the channel of General MIDI drums, counted from 0
-LAST = 0.5  # seconds that a note lasts that never ends
+SHORTEST = 0.015  # seconds up to which a note has no length
+RINGING = 2.0  # seconds that a note without a length, or without an end, rings at the most
+SUSTAIN, SOSTENUTO, SOUND_OFF, RESET, NOTES_OFF = 64, 66, 120, 121, range(123, 128)  # controllers
+DOWN = 64  # value from which on a pedal is down
+META, SYSEX = 0xFF, (0xF0, 0xF7)
+NAME, END, TEMPO, OWN = 0x03, 0x2F, 0x51, 0x7F  # meta events that are heeded, and the one that means anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +74,22 @@ def read_notes(path: str, name: str | None, by: str) -> list[Note]:
     """
     file = _open(path)
     clock = _Clock(file)
-    raw = [note for track in enumerate(file.tracks) for note in _notes(*track, path)]
+    raw = _notes(file, path)
     if not raw:
         raise UsageError("has no notes", "give a MIDI file with notes", path)
     if len(raw) > NOTES:
         raise UsageError(f"has more than {NOTES} notes", "cut it", path)
     names = _names(file, path, raw) if name is None and by == "track" else {}
     notes = []
-    for track, channel, pitch, velocity, begin, end in raw:
-        drum = channel == DRUMS
+    for note, last in zip(raw, _ends(raw, clock), strict=True):
+        drum = note.channel == DRUMS
         if name is not None:
             stem = name
         elif by == "track":
-            stem = names[track, channel] if (track, channel) in names else names[track, None]
+            stem = names[note.track, note.channel if (note.track, note.channel) in names else None]
         else:
-            stem = f"drum-{pitch}" if drum else note_name(pitch)
-        first = clock.seconds(begin)
-        last = first + LAST if end is None else clock.seconds(end)
-        notes.append(Note(stem, pitch, first, last, velocity, drum))
+            stem = f"drum-{note.pitch}" if drum else note_name(note.pitch)
+        notes.append(Note(stem, note.pitch, clock.seconds(note.begin), last, note.velocity, drum))
     if max(note.end for note in notes) > LONGEST:
         raise UsageError("lasts more than a day", "cut it", path)
     return sorted(notes, key=lambda note: (note.begin, note.pitch, note.stem))
@@ -94,18 +104,62 @@ def _open(path: str) -> Any:
         with open(os.fsencode(path), "rb") as stream:
             if os.fstat(stream.fileno()).st_size > LARGEST:
                 raise UsageError(f"is larger than {LARGEST >> 20} MB, which no score is", "give a MIDI file", path)
-            file = mido.MidiFile(file=io.BytesIO(stream.read()), clip=True)
-    except OSError as error:  # mido raises one without a number, too
-        if error.errno:
-            hint = "check the name" if error.errno == 2 else None
-            raise UsageError((error.strerror or str(error)).lower(), hint, path) from error
-        raise UsageError("is not a MIDI file", "give a standard MIDI file (.mid)", path) from error
-    except (EOFError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, LookupError) as error:
-        raise UsageError("is not a MIDI file, or is damaged", "give a standard MIDI file (.mid)", path) from error
+            data = stream.read()
+    except OSError as error:
+        hint = "check the name" if error.errno == 2 else None
+        raise UsageError((error.strerror or str(error)).lower(), hint, path) from error
+
+    try:
+        try:
+            file = mido.MidiFile(file=io.BytesIO(data), clip=True)
+            odd = any(message.type == "unknown_meta" for track in file.tracks for message in track)
+        except Exception:
+            odd = True
+        if odd:
+            file = mido.MidiFile(file=io.BytesIO(_plain(data)), clip=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # mido lets errors of any kind through
+        damaged = ", or is damaged" if data.startswith(b"MThd") else ""
+        raise UsageError(f"is not a MIDI file{damaged}", "give a standard MIDI file (.mid)", path) from error
     if file.type == 2 or not 1 <= file.ticks_per_beat < 1 << 15:
         kind = "is a MIDI file of type 2" if file.type == 2 else "counts time in frames of film, not in beats"
         raise UsageError(f"{kind}, which is not known", "export it as type 1", path)
     return file
+
+
+def _plain(data: bytes) -> bytes:
+    """Return a file in which meta events that say nothing of notes are of a kind whose contents mean nothing.
+
+    mido stops at some that make no sense, such as a key of eight sharps, and loses the time before those that it does
+    not know.
+    """
+    plain, at = bytearray(data), 8 + int.from_bytes(data[4:8], "big")
+    while at + 8 <= len(data):
+        at, end, running = at + 8, at + 8 + int.from_bytes(data[at + 4 : at + 8], "big"), 0
+        while at < end:
+            _, at = _varying(data, at)
+            status = data[at] if data[at] & 0x80 else running
+            at += data[at] >> 7
+            if status == META:
+                if data[at] not in (NAME, END, TEMPO):
+                    plain[at] = OWN
+                at += 1
+            if status == META or status in SYSEX:
+                length, at = _varying(data, at)
+            else:
+                length, running = (1 if status >> 4 in (0xC, 0xD) else 2), status
+            at += length
+    return bytes(plain)
+
+
+def _varying(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number of as many bytes as it takes, and where the next begins."""
+    number = data[at] & 0x7F
+    while data[at] & 0x80:
+        at += 1
+        number = number << 7 | data[at] & 0x7F
+    return number, at + 1
 
 
 class _Clock:
@@ -130,35 +184,124 @@ class _Clock:
         return float(self.times[i] + (tick - self.ticks[i]) * self.rates[i])
 
 
-_Raw = tuple[int, int, int, int, int, int | None]
+_Key = tuple[int, int]
 
 
-def _notes(number: int, track: Any, path: str) -> list[_Raw]:
-    """Return track, channel, pitch, velocity, first and last tick of each note; None for one that never ends."""
+@dataclass(slots=True, eq=False)
+class _Raw:
+    """A note in ticks; one that never ends has no end."""
+
+    track: int
+    channel: int
+    pitch: int
+    velocity: int
+    begin: int
+    end: int | None = None
+
+    @property
+    def key(self) -> _Key:
+        return self.track, self.pitch
+
+
+@dataclass(slots=True)
+class _Channel:
+    """The keys that are pressed in a channel, those that a pedal lets ring, and the pedals."""
+
+    pressed: dict[_Key, deque[_Raw]] = field(default_factory=lambda: defaultdict(deque))
+    ringing: dict[_Key, _Raw] = field(default_factory=dict)
+    sustain: bool = False
+    sostenuto: int | None = None  # since when it is down; it holds what was there then
+
+    def strike(self, note: _Raw) -> None:
+        """Begin a note; one of that key that rings ends."""
+        self._end(note.key, note.begin)
+        self.pressed[note.key].append(note)
+
+    def release(self, key: _Key, tick: int) -> None:
+        """Let a key go, which may not be pressed at all."""
+        if self.pressed[key]:
+            self._end(key, tick)
+            self.ringing[key] = self.pressed[key].popleft()
+            self.damp(tick)
+
+    def damp(self, tick: int) -> None:
+        """End what rings and no pedal holds."""
+        if not self.sustain:
+            for key, note in list(self.ringing.items()):
+                if self.sostenuto is None or note.begin > self.sostenuto:
+                    self._end(key, tick)
+
+    def control(self, number: int, value: int, tick: int) -> None:
+        """Heed a controller."""
+        down = value >= DOWN and number != RESET
+        if number in (SUSTAIN, RESET):
+            self.sustain = down
+        if number in (SOSTENUTO, RESET) and down != (self.sostenuto is not None):
+            self.sostenuto = tick if down else None
+        if number == SOUND_OFF or number in NOTES_OFF:
+            for key in [key for key, notes in self.pressed.items() for _ in notes]:
+                self.release(key, tick)
+        self.damp(tick)
+        if number == SOUND_OFF:
+            for key in list(self.ringing):
+                self._end(key, tick)
+
+    def _end(self, key: _Key, tick: int) -> None:
+        if key in self.ringing:
+            self.ringing.pop(key).end = tick
+
+
+def _notes(file: Any, path: str) -> list[_Raw]:
+    """Return the notes of all tracks; a pedal in any track counts for all notes of its channel."""
     found: list[_Raw] = []
-    sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    channels = [_Channel() for _ in range(16)]
     tick = 0
-    for message in track:
-        if message.time < 0:
-            raise UsageError("is not a MIDI file, or is damaged", "give a standard MIDI file (.mid)", path)
-        tick += message.time
-        if message.type not in ("note_on", "note_off"):
-            continue
-        key = (message.channel, message.note)
-        if message.type == "note_on" and message.velocity:
-            sounding.setdefault(key, []).append((tick, message.velocity))
-        elif sounding.get(key):
-            begin, velocity = sounding[key].pop(0)
-            found.append((number, *key, velocity, begin, tick))
-    for key, open_notes in sounding.items():
-        found += [(number, *key, velocity, begin, None) for begin, velocity in open_notes]
+    for tick, track, message in _messages(file, path):
+        if message.type == "control_change":
+            channels[message.channel].control(message.control, message.value, tick)
+        elif message.type == "note_on" and message.velocity:
+            found.append(_Raw(track, message.channel, message.note, message.velocity, tick))
+            channels[message.channel].strike(found[-1])
+        elif message.type in ("note_on", "note_off"):
+            channels[message.channel].release((track, message.note), tick)
+    for channel in channels:  # a pedal that never goes up holds notes until the end
+        for note in channel.ringing.values():
+            note.end = tick
     return found
+
+
+def _messages(file: Any, path: str) -> Iterator[tuple[int, int, Any]]:
+    """Yield tick, track and message, in order of time."""
+    messages = []
+    for number, track in enumerate(file.tracks):
+        tick = 0
+        for message in track:
+            if message.time < 0:
+                raise UsageError("is not a MIDI file, or is damaged", "give a standard MIDI file (.mid)", path)
+            tick += message.time
+            messages.append((tick, number, message))
+    yield from sorted(messages, key=lambda entry: entry[0])
+
+
+def _ends(notes: list[_Raw], clock: _Clock) -> Iterator[float]:
+    """Yield when each note ends, in seconds; notes are in order of time."""
+    struck: dict[tuple[int, _Key], list[int]] = defaultdict(list)
+    for note in notes:
+        struck[note.channel, note.key].append(note.begin)
+    for note in notes:
+        begin = clock.seconds(note.begin)
+        if note.end is None or clock.seconds(note.end) - begin < SHORTEST:
+            times = struck[note.channel, note.key]
+            after = bisect.bisect_right(times, note.begin)
+            yield min([begin + RINGING, *map(clock.seconds, times[after : after + 1])])
+        else:
+            yield clock.seconds(note.end)
 
 
 def _names(file: Any, path: str, raw: list[_Raw]) -> dict[tuple[int, int | None], str]:
     """Return what the stems of tracks are called, or of channels where there is but one track with notes."""
-    tracks = sorted({note[0] for note in raw})
-    channels = sorted({note[1] for note in raw})
+    tracks = sorted({note.track for note in raw})
+    channels = sorted({note.channel for note in raw})
     if len(tracks) == 1 and len(channels) > 1:
         keys: list[tuple[int, int | None]] = [(tracks[0], channel) for channel in channels]
         called = ["drums" if channel == DRUMS else f"channel-{channel + 1}" for channel in channels]
