@@ -35,6 +35,7 @@ from .signal.quantise import Integers, to_integers
 from .signal.read import Source
 from .signal.write import StemWriter
 
+CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -83,14 +84,18 @@ class Track:
             selected=job.selected, merged=merged,
         )  # fmt: skip
         with writer:
-            position = 0
+            position, energies = 0, np.zeros(2)
             for stems in self.separation.render(audio):
                 mixture = audio.samples[:, position : position + stems.shape[-1]]
                 writer.write(stems, mixture, self._integers(mixture, position))
                 position += stems.shape[-1]
+                energies += [np.vdot(mixture, mixture) / len(mixture), np.sum(mixture.mean(axis=0) ** 2)]
                 self.energy += np.einsum("jcn,jcn->j", stems, stems)
                 self.peak = np.maximum(self.peak, np.abs(stems).max(axis=(1, 2), initial=0))
         self.sum_error = writer.sum_error
+        if self.separation.settings.channels == "mid" and energies[1] < CANCELLED * energies[0]:
+            left = f"holds {energies[1] / energies[0]:.1%} of their energy" if energies[1] else "is silence"
+            self.warnings.append(f"the channels cancel out: their mean {left}; use --channels joint or independent")
         if writer.moved:
             self._overshoot(writer.moved)
         if writer.clipped:

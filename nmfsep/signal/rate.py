@@ -1,4 +1,4 @@
-"""Sounds of several rates and numbers of channels brought to one rate and one channel."""
+"""Sounds of several rates brought to one rate."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def common_rate(rates: Iterable[int]) -> int:
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
-def mono_at(audio: Audio, sample_rate: int) -> Samples:
-    """Return a sound mixed down to one channel, at a rate in hertz; shape (samples,).
+def at_rate(audio: Audio, sample_rate: int) -> Samples:
+    """Return a sound at a rate in hertz; shape (channels, samples).
 
     Raises
     ------
     InputError
         It is so short that nothing is left of it.
     """
-    mono: Samples = audio.samples[0] if audio.channels == 1 else audio.samples.mean(axis=0, dtype=np.float32)
     if audio.sample_rate == sample_rate:
-        return mono
+        return audio.samples
     import soxr
 
-    converted: Samples = np.asarray(soxr.resample(mono, audio.sample_rate, sample_rate), np.float32)
-    if not len(converted):
+    channels = [soxr.resample(channel, audio.sample_rate, sample_rate) for channel in audio.samples]
+    converted: Samples = np.asarray(channels, np.float32)
+    if not converted.size:
         raise InputError(f"is too short to be converted to {sample_rate} Hz")
     return converted
