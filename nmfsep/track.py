@@ -19,9 +19,11 @@ from .errors import InputError
 from .job import Job, titled
 from .manifest import SCHEMA, Manifest, file_sha256, versions
 from .plan import files_of, require_room
+from .registry import EXPORTS
 from .resume import promised
 from .separation import saved_file
 from .separation.diagnosis import diagnose
+from .separation.exports.activity import missing
 from .separation.modelling import resolved
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
@@ -155,6 +157,16 @@ class Track:
         mixture = mixture_of(self.job.path, self.audio, first, to_end)
         saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
 
+    def export(self, name: str, begin: float) -> bytes:
+        """Return what the activations say as a file of a kind; a sound that is sought and not there is told."""
+        audio, depths = self.audio, [_bits(self.source.subtype), self.form.bits]
+        last_bit = max((2.0 ** (1 - bits - audio.exponent) for bits in depths if bits), default=0.0)
+        for lost in missing(self.separation, audio.sample_rate, last_bit):
+            self.warnings.append(f"{lost!r} was not found in the sound, so that no label or note says it is there")
+        encode = EXPORTS.load(name).encode
+        seconds = audio.length / audio.sample_rate
+        return bytes(encode(self.separation, audio.sample_rate, begin, seconds=seconds, last_bit=last_bit))
+
     def _guidance(self) -> list[dict[str, Any]]:
         frames = [layer.stft.n_fft for layer in self.separation.layers]
         return self.known.about(frames) if self.known else []
@@ -238,6 +250,11 @@ class Track:
 def _entry(file: Output, folder: Path) -> dict[str, Any]:
     """Return what a manifest in a folder says of a file."""
     return {"file": os.path.relpath(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+
+
+def _bits(subtype: str) -> int:
+    """Return the bits of a sample of a subtype of integers, else 0."""
+    return int(subtype.lstrip("PCM_SU")) if subtype.startswith("PCM_") else 0
 
 
 def _decibels(power: float) -> float | None:
