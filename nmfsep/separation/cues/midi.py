@@ -1,9 +1,4 @@
-"""Notes of MIDI files, read with mido, as long as they sound; whatever is wrong with a file is told in a line.
-
-A note sounds until its key goes up; under a pedal, until that goes up or the key is struck again. One that has no
-length, as trackers and drum machines write them, or never ends, rings until its key is struck again, and no longer than
-RINGING.
-"""
+"""Notes of MIDI files, read with mido, as long as they sound; whatever is wrong with a file is told in a line."""
 
 from __future__ import annotations
 
@@ -11,22 +6,18 @@ import bisect
 import contextlib
 import io
 import os
-from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import UsageError
 from ..pitch import note_name
+from .pedals import Played, ends, played
 
 LARGEST = 1 << 24  # bytes of a file
 NOTES = 200_000  # of a file
 LONGEST = 86_400.0  # seconds of a score
 DRUMS = 9  # the channel of General MIDI drums, counted from 0
-SHORTEST = 0.015  # seconds up to which a note has no length
-RINGING = 2.0  # seconds that a note without a length, or without an end, rings at the most
-SUSTAIN, SOSTENUTO, SOUND_OFF, RESET, NOTES_OFF = 64, 66, 120, 121, range(123, 128)  # controllers
-DOWN = 64  # value from which on a pedal is down
 META, SYSEX = 0xFF, (0xF0, 0xF7)
 NAME, END, TEMPO, OWN = 0x03, 0x2F, 0x51, 0x7F  # meta events that are heeded, and the one that means anything
 
@@ -74,14 +65,14 @@ def read_notes(path: str, name: str | None, by: str) -> list[Note]:
     """
     file = _open(path)
     clock = _Clock(file)
-    raw = _notes(file, path)
+    raw = played(_messages(file, path))
     if not raw:
         raise UsageError("has no notes", "give a MIDI file with notes", path)
     if len(raw) > NOTES:
         raise UsageError(f"has more than {NOTES} notes", "cut it", path)
     names = _names(file, path, raw) if name is None and by == "track" else {}
     notes = []
-    for note, last in zip(raw, _ends(raw, clock), strict=True):
+    for note, last in zip(raw, ends(raw, clock.seconds), strict=True):
         drum = note.channel == DRUMS
         if name is not None:
             stem = name
@@ -184,92 +175,6 @@ class _Clock:
         return float(self.times[i] + (tick - self.ticks[i]) * self.rates[i])
 
 
-_Key = tuple[int, int]
-
-
-@dataclass(slots=True, eq=False)
-class _Raw:
-    """A note in ticks; one that never ends has no end."""
-
-    track: int
-    channel: int
-    pitch: int
-    velocity: int
-    begin: int
-    end: int | None = None
-
-    @property
-    def key(self) -> _Key:
-        return self.track, self.pitch
-
-
-@dataclass(slots=True)
-class _Channel:
-    """The keys that are pressed in a channel, those that a pedal lets ring, and the pedals."""
-
-    pressed: dict[_Key, deque[_Raw]] = field(default_factory=lambda: defaultdict(deque))
-    ringing: dict[_Key, _Raw] = field(default_factory=dict)
-    sustain: bool = False
-    sostenuto: int | None = None  # since when it is down; it holds what was there then
-
-    def strike(self, note: _Raw) -> None:
-        """Begin a note; one of that key that rings ends."""
-        self._end(note.key, note.begin)
-        self.pressed[note.key].append(note)
-
-    def release(self, key: _Key, tick: int) -> None:
-        """Let a key go, which may not be pressed at all."""
-        if self.pressed[key]:
-            self._end(key, tick)
-            self.ringing[key] = self.pressed[key].popleft()
-            self.damp(tick)
-
-    def damp(self, tick: int) -> None:
-        """End what rings and no pedal holds."""
-        if not self.sustain:
-            for key, note in list(self.ringing.items()):
-                if self.sostenuto is None or note.begin > self.sostenuto:
-                    self._end(key, tick)
-
-    def control(self, number: int, value: int, tick: int) -> None:
-        """Heed a controller."""
-        down = value >= DOWN and number != RESET
-        if number in (SUSTAIN, RESET):
-            self.sustain = down
-        if number in (SOSTENUTO, RESET) and down != (self.sostenuto is not None):
-            self.sostenuto = tick if down else None
-        if number == SOUND_OFF or number in NOTES_OFF:
-            for key in [key for key, notes in self.pressed.items() for _ in notes]:
-                self.release(key, tick)
-        self.damp(tick)
-        if number == SOUND_OFF:
-            for key in list(self.ringing):
-                self._end(key, tick)
-
-    def _end(self, key: _Key, tick: int) -> None:
-        if key in self.ringing:
-            self.ringing.pop(key).end = tick
-
-
-def _notes(file: Any, path: str) -> list[_Raw]:
-    """Return the notes of all tracks; a pedal in any track counts for all notes of its channel."""
-    found: list[_Raw] = []
-    channels = [_Channel() for _ in range(16)]
-    tick = 0
-    for tick, track, message in _messages(file, path):
-        if message.type == "control_change":
-            channels[message.channel].control(message.control, message.value, tick)
-        elif message.type == "note_on" and message.velocity:
-            found.append(_Raw(track, message.channel, message.note, message.velocity, tick))
-            channels[message.channel].strike(found[-1])
-        elif message.type in ("note_on", "note_off"):
-            channels[message.channel].release((track, message.note), tick)
-    for channel in channels:  # a pedal that never goes up holds notes until the end
-        for note in channel.ringing.values():
-            note.end = tick
-    return found
-
-
 def _messages(file: Any, path: str) -> Iterator[tuple[int, int, Any]]:
     """Yield tick, track and message, in order of time."""
     messages = []
@@ -283,22 +188,7 @@ def _messages(file: Any, path: str) -> Iterator[tuple[int, int, Any]]:
     yield from sorted(messages, key=lambda entry: entry[0])
 
 
-def _ends(notes: list[_Raw], clock: _Clock) -> Iterator[float]:
-    """Yield when each note ends, in seconds; notes are in order of time."""
-    struck: dict[tuple[int, _Key], list[int]] = defaultdict(list)
-    for note in notes:
-        struck[note.channel, note.key].append(note.begin)
-    for note in notes:
-        begin = clock.seconds(note.begin)
-        if note.end is None or clock.seconds(note.end) - begin < SHORTEST:
-            times = struck[note.channel, note.key]
-            after = bisect.bisect_right(times, note.begin)
-            yield min([begin + RINGING, *map(clock.seconds, times[after : after + 1])])
-        else:
-            yield clock.seconds(note.end)
-
-
-def _names(file: Any, path: str, raw: list[_Raw]) -> dict[tuple[int, int | None], str]:
+def _names(file: Any, path: str, raw: list[Played]) -> dict[tuple[int, int | None], str]:
     """Return what the stems of tracks are called, or of channels where there is but one track with notes."""
     tracks = sorted({note.track for note in raw})
     channels = sorted({note.channel for note in raw})

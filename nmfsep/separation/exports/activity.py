@@ -89,10 +89,10 @@ class Stem:
     def voices(self) -> list[Voice]:
         """Return what has a pitch of its own, the loudest first."""
         parts: dict[int | None, list[Voice]] = {}
+        channels = self.layer.model.factors  # which have templates of their own, or activations
         for column in self.columns:
-            # of all channels, which have templates of their own, or activations
-            W = np.asarray(sum(factors.W[:, column].astype(np.float64) for factors in self.layer.model.factors))
-            Z = np.asarray(sum(factors.Z[column].astype(np.float64) for factors in self.layer.model.factors))
+            W = np.asarray(sum(factors.W[:, column].astype(np.float64) for factors in channels))
+            Z = np.asarray(sum(factors.Z[column].astype(np.float64) for factors in channels))
             found = find_pitch(W, self.frequencies) if W.any() and Z.any() else None
             pitch = None if found is None else found.note
             parts.setdefault(pitch, []).append(Voice(pitch, Z * W.sum(), W * Z.sum()))
