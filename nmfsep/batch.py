@@ -15,7 +15,6 @@ from .errors import InputError, UsageError
 from .job import Job
 from .manifest import Manifest, Origin, encode, vouched_files
 from .plan import files_of, inspect, own, require_room
-from .registry import EXPORTS
 from .separation.choose import mixture, separation_of
 from .separation.result import Separation
 from .separation.saved import Known, Saved
@@ -99,7 +98,7 @@ def run(
                 clock.lap("save")
             exports = [stack.enter_context(Output(path)) for _, path in job.exports]
             for (name, _), file in zip(job.exports, exports, strict=True):
-                file.write(EXPORTS.load(name).encode(track.separation, audio.sample_rate, begin))
+                file.write(track.export(name, begin))
             manifest = track.manifest(settings, files, clock, exports)
             note, vouch = (stack.enter_context(Output(vouching, role)) for role in ("note", "file"))
             note.write(encode(manifest | {"complete": False, "former": vouched_files(vouching)}))

@@ -20,9 +20,11 @@ from .errors import InputError
 from .job import Job, titled
 from .manifest import SCHEMA, Manifest, Origin, versions
 from .plan import files_of, require_room
+from .registry import EXPORTS
 from .resume import promised
 from .separation import saved_file
 from .separation.diagnosis import diagnose
+from .separation.exports.activity import missing
 from .separation.modelling import resolved
 from .separation.result import Separation
 from .separation.saved import Known, Saved, describe_fit, mixture_of
@@ -37,6 +39,7 @@ from .signal.read import Source
 from .signal.write import StemWriter
 from .system import relative
 
+CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -85,14 +88,18 @@ class Track:
             selected=job.selected, merged=merged,
         )  # fmt: skip
         with writer:
-            position = 0
+            position, energies = 0, np.zeros(2)
             for stems in self.separation.render(audio):
                 mixture = audio.samples[:, position : position + stems.shape[-1]]
                 writer.write(stems, mixture, self._integers(mixture, position))
                 position += stems.shape[-1]
+                energies += [np.vdot(mixture, mixture) / len(mixture), np.sum(mixture.mean(axis=0) ** 2)]
                 self.energy += np.einsum("jcn,jcn->j", stems, stems)
                 self.peak = np.maximum(self.peak, np.abs(stems).max(axis=(1, 2), initial=0))
         self.sum_error = writer.sum_error
+        if self.separation.settings.channels == "mid" and energies[1] < CANCELLED * energies[0]:
+            left = f"holds {energies[1] / energies[0]:.1%} of their energy" if energies[1] else "is silence"
+            self.warnings.append(f"the channels cancel out: their mean {left}; use --channels joint or independent")
         if writer.moved:
             self._overshoot(writer.moved)
         if writer.clipped:
@@ -149,6 +156,16 @@ class Track:
         first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
         mixture = mixture_of(self.job.path, self.audio, first, to_end)
         saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
+
+    def export(self, name: str, begin: float) -> bytes:
+        """Return what the activations say as a file of a kind; a sound that is sought and not there is told."""
+        audio, depths = self.audio, [_bits(self.source.subtype), self.form.bits]
+        last_bit = max((2.0 ** (1 - bits - audio.exponent) for bits in depths if bits), default=0.0)
+        for lost in missing(self.separation, audio.sample_rate, last_bit):
+            self.warnings.append(f"{lost!r} was not found in the sound, so that no label or note says it is there")
+        encode = EXPORTS.load(name).encode
+        seconds = audio.length / audio.sample_rate
+        return bytes(encode(self.separation, audio.sample_rate, begin, seconds=seconds, last_bit=last_bit))
 
     def _guidance(self) -> list[dict[str, Any]]:
         frames = [layer.stft.n_fft for layer in self.separation.layers]
@@ -230,6 +247,11 @@ class Track:
 def _entry(file: Output, folder: Path) -> dict[str, Any]:
     """Return what a manifest in a folder says of a file."""
     return {"file": relative(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+
+
+def _bits(subtype: str) -> int:
+    """Return the bits of a sample of a subtype of integers, else 0."""
+    return int(subtype.lstrip("PCM_SU")) if subtype.startswith("PCM_") else 0
 
 
 def _decibels(power: float) -> float | None:

@@ -16,7 +16,7 @@ from .inputs import look
 from .separation.executor import Executor
 from .separation.sounding import Sound
 from .signal.audio import Samples
-from .signal.rate import mono_at
+from .signal.rate import at_rate
 from .signal.read import Source
 
 PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
@@ -67,11 +67,11 @@ class Recording:
             return cls(path, source.sample_rate, source.channels, seconds, source.sha256(), tuple(source.warnings))
 
     def load(self, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> Samples:
-        """Read the sound, or a stretch of it in seconds, as one channel at a rate in hertz; shape (samples,)."""
+        """Read the sound, or a stretch of it in seconds, at a rate in hertz; shape (channels, samples)."""
         with Source(self.path) as source:
             audio = source.read(offset, duration)
         try:
-            return mono_at(audio, sample_rate)
+            return at_rate(audio, sample_rate)
         except InputError as error:
             raise InputError(error.message, error.hint, self.path) from error
 
@@ -197,7 +197,7 @@ def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None
     other = sum(recording.sample_rate != sample_rate for recording in recordings)
     many = sum(recording.channels > 1 for recording in recordings)
     parts = [f"{other} of {len(recordings)} files converted to {sample_rate} Hz"] if other else []
-    parts += [f"{many} of {len(recordings)} files mixed down to one channel"] if many else []
+    parts += [f"{many} of {len(recordings)} files averaged over their channels"] if many else []
     return ", ".join(parts) or None
 
 

@@ -170,19 +170,20 @@ def test_a_sound_is_converted_to_another_rate(rate, other):
     make("a.wav", samples=tone(440, 0.5, rate), rate=rate)
     samples = Recording.of("a.wav").load(other)
     assert samples.dtype == np.float32
-    assert len(samples) == pytest.approx(other / 2, abs=2)
+    assert samples.shape == (1, pytest.approx(other / 2, abs=2))
     middle = slice(other // 8, other * 3 // 8)
-    np.testing.assert_allclose(samples[middle], tone(440, 0.5, other)[middle], atol=2e-3)
+    np.testing.assert_allclose(samples[0, middle], tone(440, 0.5, other)[middle], atol=2e-3)
 
 
 def test_a_sound_of_that_rate_is_left_as_it_is():
     make("a.wav")
-    np.testing.assert_array_equal(Recording.of("a.wav").load(RATE), sf.read("a.wav", dtype="float32")[0])
+    np.testing.assert_array_equal(Recording.of("a.wav").load(RATE), [sf.read("a.wav", dtype="float32")[0]])
 
 
-def test_channels_are_mixed_down():
-    make("a.wav", samples=np.c_[tone(), np.zeros(2000), tone()])
-    np.testing.assert_allclose(Recording.of("a.wav").load(RATE), 2 / 3 * tone(), atol=1e-4)
+def test_channels_are_kept_apart():
+    channels = np.c_[tone(), np.zeros(2000), -tone()]
+    make("a.wav", samples=channels)
+    np.testing.assert_allclose(Recording.of("a.wav").load(RATE), channels.T, atol=1e-4)
 
 
 def test_a_sound_too_short_for_another_rate_is_refused():
@@ -201,8 +202,11 @@ def recordings(*forms):
     [
         ([(8000, 1), (8000, 1)], None),
         ([(8000, 1), (44100, 1)], "1 of 2 files converted to 8000 Hz"),
-        ([(8000, 2), (8000, 6)], "2 of 2 files mixed down to one channel"),
-        ([(44100, 2), (8000, 1)], "1 of 2 files converted to 8000 Hz, 1 of 2 files mixed down to one channel"),
+        ([(8000, 2), (8000, 6)], "2 of 2 files averaged over their channels"),
+        (
+            [(44100, 2), (8000, 1)],
+            "1 of 2 files converted to 8000 Hz, 1 of 2 files averaged over their channels",
+        ),
     ],
 )
 def test_what_is_done_to_the_files_is_said(forms, said):
@@ -227,11 +231,11 @@ def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
     recording = Recording.of(make("a.wav"))
     pieces = sounds([recording], RATE)
     assert len(pieces) == len({piece.key for piece in pieces}) == 2
-    np.testing.assert_array_equal(np.concatenate([piece.load() for piece in pieces]), recording.load(RATE))
+    np.testing.assert_array_equal(np.concatenate([piece.load() for piece in pieces], axis=1), recording.load(RATE))
     cut = Path("a.wav").read_bytes()[:-2000]
     Path("a.wav").write_bytes(cut)
     (piece,) = sounds([Recording.of("a.wav")], RATE)
-    assert len(piece.load()) == len(recording.load(RATE)) == 1000
+    assert piece.load().shape == recording.load(RATE).shape == (1, 1000)
 
 
 def test_where_templates_came_from_does_not_depend_on_the_order_or_the_folder():

@@ -46,7 +46,7 @@ class Ranking:
 def rank_sound(
     path: str, settings: Settings, stretch: OutputSettings, counts: Sequence[int] = COUNTS, limit: int | None = None
 ) -> Ranking:
-    """Return the evidence for numbers of components, found on a mel spectrogram of the mean of the channels.
+    """Return the evidence for numbers of components, found on a mel spectrogram, the mean of those of the channels.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def rank_sound(
     if frames <= max(counts):
         message = f"has {frames} frames, too few to tell up to {max(counts)} components apart"
         raise UsageError(message, "use a shorter --n-fft", path)
-    X = magnitudes(audio.samples.mean(axis=0, keepdims=True), stft, settings.threads)[0]
-    seen = X[:, np.linspace(0, frames - 1, min(frames, FRAMES)).astype(int)]
+    X = magnitudes(audio.samples, stft, settings.threads)[0].reshape(audio.channels, stft.bins, frames)
+    seen = X.mean(axis=0)[:, np.linspace(0, frames - 1, min(frames, FRAMES)).astype(int)]
     mel = mel_filters(stft.frequencies(audio.sample_rate), BANDS, np.inf).astype(np.float32) @ seen
     if not mel.any():
         raise UsageError("is silent, so there is nothing to count", path=path)

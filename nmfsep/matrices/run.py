@@ -7,7 +7,7 @@ import functools
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..nmf.deep_fit import DeepFit
 from ..nmf.kernels.choose import slower
 from ..nmf.models import AnyFit, defaults_of, fit_model
 from ..registry import SIGNED_MODELS
-from ..settings import FactorizeSettings
+from ..settings import FactorizeSettings, Settings
 from ..signal.publish import Output, publish
 from ..system import relative
 from .images import read_images
@@ -32,16 +32,6 @@ from .read import Found, read_matrix, require_positive
 from .task import KIND, Task, require_memory, require_rank, require_room
 from .text import lines_of
 
-INTERNAL = {
-    "callback",
-    "threads",
-    "W",
-    "Z",
-    "fixed",
-    "loss_every",
-    "compiled_from",
-    "anchor",
-}  # of no interest afterwards
 ROWS = 4096  # of an array, written at a time
 
 
@@ -172,14 +162,17 @@ def _manifest(
     source: dict[str, Any] = Origin(task.path, found.sha256).entry(folder) | {"shape": list(found.X.shape)}
     if found.size is not None:
         source |= {"height": found.size[0], "width": found.size[1], "images": list(found.names)}
-    used = {name: value for name, value in defaults_of(settings.model).items() if name not in INTERNAL}
+    options = {**defaults_of(settings.model), **task.options}
+    # those that can be asked for, without threads, which change nothing
+    askable = {field.name for field in (*fields(FactorizeSettings), *fields(Settings))} - {"threads"}
+    used = {name: value for name, value in options.items() if name in askable}
     about: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": KIND,
         "complete": True,
         "versions": versions(sound=False),
         "input": source,
-        "settings": asdict(settings) | used | {n: v for n, v in task.options.items() if n not in INTERNAL},
+        "settings": asdict(settings) | used,
         "files": [
             {
                 "name": what,

@@ -1,4 +1,8 @@
-"""Tables of numbers as text: comma, semicolon, tab or space between cells, with or without a line of names."""
+"""Tables of numbers as text: comma, semicolon, tab or space between cells, with or without a line of names.
+
+The first line holds names if no cell of it is a number and some cell is a word. An empty cell or one such as NA is a
+missing number, no name: a first line with one is a line of the matrix, and the cell is told like any other.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 HEAD = 1 << 16  # bytes from which the kind of table is told
+MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "missing", "-", "--", "?", ".", "<na>"}  # in lower case
 
 
 class Table:
@@ -42,15 +47,20 @@ class Table:
         self._encoding = "utf-16" if wide else "utf-8-sig"
         if not wide and b"\0" in head:
             raise InputError("is no matrix: neither .npy or .npz nor a table of numbers in text")
-        text = head.decode(self._encoding, "replace")
-        first = next((line for line in io.StringIO(text) if _counts(line)), "")
+        with self._lines() as lines:
+            first = next((line for line in lines if _counts(line)), "")
         if not first:
             raise InputError("is empty", "a matrix needs at least one line of numbers")
-        self.delimiter = next((mark for mark in "\t;," if mark in first), None)
-        self._named = not all(_is_number(cell) for cell in self._cells(first))
-        sample = list(itertools.islice(io.StringIO(text), 1000))
-        lines = size * len(sample) / sum(len(line) * (2 if wide else 1) for line in sample)
-        self.shape = (round(lines) + 1, len(self._cells(first)))  # about
+        self.delimiter = next(  # a mark in quotes divides nothing
+            (mark for mark in "\t;," if mark in first and len(self._cells(first, mark)) > 1), None
+        )
+        cells = self._cells(first, self.delimiter)
+        kinds = {_kind(cell) for cell in cells}
+        self._named = "name" in kinds and "number" not in kinds
+        text = io.StringIO(head.decode(self._encoding, "replace"), newline=None)
+        sample = list(itertools.islice(text, 1000))
+        count = size * len(sample) / sum(len(line) * (2 if wide else 1) for line in sample)
+        self.shape = (round(count) + 1, len(cells))  # about
 
     def read(self) -> NDArray[np.float64]:
         """Return the numbers, (lines, columns).
@@ -79,11 +89,14 @@ class Table:
         raw = io.BufferedReader(_Kept(self._file))
         return io.TextIOWrapper(raw, self._encoding, "replace", newline=None)
 
-    def _cells(self, line: str) -> list[str]:
+    def _cells(self, line: str, delimiter: str | None) -> list[str]:
         line = line.split("#")[0].strip("\r\n")
-        if self.delimiter is None:
+        if delimiter is None:
             return line.split()
-        return next(csv.reader([line], delimiter=self.delimiter), [])
+        try:
+            return next(csv.reader([line], delimiter=delimiter), [])
+        except csv.Error as error:  # the cell is longer than any number
+            raise InputError(f"holds a cell of more than {csv.field_size_limit()} characters") from error
 
     def _fault(self) -> InputError:
         """Return what is wrong with the first line that cannot be read."""
@@ -92,16 +105,15 @@ class Table:
             for number, line in enumerate(lines, 1):
                 if not _counts(line):
                     continue
-                cells = self._cells(line)
-                if width is None and self._named:
-                    width = len(cells)
-                    continue
+                cells = self._cells(line, self.delimiter)
                 if width is not None and len(cells) != width:
                     return InputError(f"line {number} has {_count(len(cells))} where the first has {width}")
-                width = len(cells)
+                first, width = width is None, len(cells)
+                if first and self._named:
+                    continue
                 for column, cell in enumerate(cells, 1):
                     if not _is_number(cell):
-                        return _no_number(number, column, cell)
+                        return _no_number(number, column, cell, first)
         return InputError("holds a cell that is no number")
 
 
@@ -134,14 +146,29 @@ def _is_number(cell: str) -> bool:
     return "_" not in cell
 
 
-def _no_number(line: int, column: int, cell: str) -> InputError:
-    where = f"line {line}, column {column}"
-    if not cell.strip():
-        return InputError(f"{where} is empty", "every cell must hold a number")
-    hint = "only the first line may hold names"
-    if _is_number(cell.strip().replace(",", ".", 1)):
+def _kind(cell: str) -> str:
+    """Return whether a cell is "missing", a "number", though it may be written with a comma, or a "name"."""
+    cell = cell.strip()
+    if cell.lower() in MISSING:
+        return "missing"
+    return "number" if _is_number(cell) or _is_number(cell.replace(",", ".", 1)) else "name"
+
+
+def _no_number(line: int, column: int, cell: str, first: bool) -> InputError:
+    where, cell = f"line {line}, column {column}", cell.strip()
+    kind = _kind(cell)
+    if kind == "missing":
+        what = f"is {cell!r}, a missing number" if cell else "is empty"
+        return InputError(f"{where} {what}", "every cell must hold a number: fill it in, or leave out its line")
+    if kind == "number":
         hint = "write numbers with a point"
-    return InputError(f"{where}: {cell.strip()[:40]!r} is no number", hint)
+    elif first:
+        hint = "a line of names holds no numbers; put # before it, and it is left out"
+    elif column == 1:
+        hint = "only the first line may hold names; leave out a column of names"
+    else:
+        hint = "only the first line may hold names"
+    return InputError(f"{where}: {cell[:40]!r} is no number", hint)
 
 
 def _count(cells: int) -> str:

@@ -73,7 +73,7 @@ class Dictionary:
     divergence : str or float
         What was minimised in learning them.
     channels : int, default 1
-        Channels of a template: 1, since sounds are mixed down before.
+        Channels of a template: 1, since the mean of the channels' magnitudes is learned.
     provenance : tuple of dict
         One for each label: what it was learned from.
 

@@ -13,7 +13,7 @@ from ..nmf import statistics as sums
 from ..nmf.divergences import as_divergence
 from ..nmf.factors import Matrix
 from ..nmf.problem import Problem
-from ..signal.rate import mono_at
+from ..signal.rate import at_rate
 from ..signal.read import read
 from ..signal.stft import STFT
 from .learning import sums_of
@@ -36,7 +36,7 @@ def statistics(
     Parameters
     ----------
     path : path-like
-        Of any rate and number of channels; converted and mixed down.
+        Of any rate and number of channels; converted; of several channels the mean magnitudes count.
     W : array_like, shape (bins, components)
         Non-negative templates; frames have n_fft = 2 (bins - 1) samples.
     sample_rate : int
@@ -64,7 +64,7 @@ def statistics(
     Wt = _templates(W)
     stft = STFT(2 * (Wt.shape[1] - 1), hop_length or 0, window)
     problem = Problem(as_divergence(divergence), sparsity=sparsity)
-    sound = Sound(os.fspath(path), lambda: mono_at(read(path), sample_rate))
+    sound = Sound(os.fspath(path), lambda: at_rate(read(path), sample_rate))
     return sums_of((sound, None), (Wt, stft, problem, threads, True))
 
 

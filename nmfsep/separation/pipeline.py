@@ -18,7 +18,7 @@ from ..registry import CUES, PRESETS
 from ..settings import LearnSettings, Settings
 from ..settings.presets import suited
 from ..signal.audio import Audio, Samples
-from ..signal.rate import common_rate, mono_at
+from ..signal.rate import at_rate, common_rate
 from ..signal.stft import STFT
 from . import learning
 from .atoms import Grouped, find, may_group, unheeded
@@ -126,8 +126,8 @@ def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dic
     Parameters
     ----------
     sounds : mapping of str to Audio or sequence of Audio
-        By label. Of several rates the most frequent is taken, if `sample_rate` does not say another; channels are mixed
-        down.
+        By label. Of several rates the most frequent is taken, if `sample_rate` does not say another; of several
+        channels the mean magnitudes count.
     **settings
         Fields of LearnSettings.
 
@@ -142,7 +142,7 @@ def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dic
     rate = chosen.sample_rate or common_rate(audio.sample_rate for group in groups.values() for audio in group)
 
     def sound(audio: Audio) -> Sound:
-        return Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: mono_at(audio, rate))
+        return Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: at_rate(audio, rate))
 
     return learning.learn({label: [sound(audio) for audio in group] for label, group in groups.items()}, rate, chosen)
 

@@ -11,20 +11,21 @@ from ..nmf.factors import Matrix
 from ..nmf.kernels.workers import Workers
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT
+from .spectra import mean_magnitudes
 
 QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One isolated sound, in one channel, read when it is needed.
+    """One isolated sound, read when it is needed.
 
     Parameters
     ----------
     key : str
         Hash of its contents: decides its place, so that names and order of files do not.
     load : callable
-        Returns its samples at the common rate, shape (samples,), float32.
+        Returns its samples at the common rate, shape (channels, samples) or (samples,), float32.
     seconds : float, optional
         About how long it is, if that is known.
     """
@@ -53,11 +54,12 @@ class Loudness:
 class Sounding:
     """The magnitudes of the frames that sound, scaled to unit mean, block by block.
 
-    A sound's level says nothing of what it is, so that quiet files count as much as loud ones.
+    They are the means over channels. A sound's level says nothing of what it is, so that quiet files count as much as
+    loud ones.
 
     Parameters
     ----------
-    samples : ndarray, shape (samples,)
+    samples : ndarray, shape (channels, samples) or (samples,)
     stft : STFT
     workers : Workers
         An entered context.
@@ -72,8 +74,8 @@ class Sounding:
     """
 
     def __init__(self, samples: Samples, stft: STFT, workers: Workers, loudness: Loudness | None = None) -> None:
-        self._samples, self._stft, self._workers = samples[None], stft, workers
-        self._frames = stft.n_frames(len(samples))
+        self._samples, self._stft, self._workers = np.atleast_2d(samples), stft, workers
+        self._frames = stft.n_frames(self._samples.shape[1])
         self.starts = range(0, self._frames, BLOCK)
         self._single: Matrix | None = None
         self.loudness = loudness or self._measured()
@@ -108,5 +110,4 @@ class Sounding:
         return Loudness(quiet, np.float32(1 / loud.mean(dtype=np.float64) if len(loud) else 0))
 
     def _magnitudes(self, start: int) -> Matrix:
-        X: Matrix = np.abs(self._stft.forward_block(self._samples, start, min(self._frames, start + BLOCK))[0])
-        return X
+        return mean_magnitudes(self._samples, self._stft, start, min(self._frames, start + BLOCK))

@@ -38,6 +38,16 @@ def magnitudes(samples: Samples, stft: STFT, threads: int | None = None) -> tupl
     return Xt.reshape(frames, -1).T, scale
 
 
+def mean_magnitudes(samples: Samples, stft: STFT, start: int, stop: int) -> Matrix:
+    """Return the magnitudes of frames start to stop, the mean over channels, (frames, bins).
+
+    The mean is taken of magnitudes, not of samples, in which channels out of phase would cancel.
+    """
+    each: Matrix = np.abs(stft.forward_block(samples, start, stop))
+    means: Matrix = each[0] if len(each) == 1 else each.mean(axis=0)
+    return means
+
+
 def views(samples: Channels, mode: str) -> list[Channels]:
     """Return what is factorized on its own: all channels together, their mean, or each channel.
 

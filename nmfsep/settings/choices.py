@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CHANNEL_MODES = {
     "joint": "one Z for all channels, a part of W for each",
-    "mid": "one W and Z from the sum of the channels",
+    "mid": "one W and Z from the sum of the channels, in which what is out of phase cancels",
     "independent": "a W and Z of its own for every channel",
 }
 WINDOWS = {

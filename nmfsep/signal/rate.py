@@ -1,4 +1,4 @@
-"""Sounds of several rates and numbers of channels brought to one rate and one channel."""
+"""Sounds of several rates brought to one rate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def common_rate(rates: Iterable[int]) -> int:
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
-def mono_at(audio: Audio, sample_rate: int) -> Samples:
-    """Return a sound mixed down to one channel, at a rate in hertz; shape (samples,).
+def at_rate(audio: Audio, sample_rate: int) -> Samples:
+    """Return a sound at a rate in hertz; shape (channels, samples).
 
     Raises
     ------
@@ -28,9 +28,8 @@ def mono_at(audio: Audio, sample_rate: int) -> Samples:
         It is so short that nothing is left of it, its rate so low that what it lacks is nearly all there is, or soxr,
         which converts it, is not installed.
     """
-    mono: Samples = audio.samples[0] if audio.channels == 1 else audio.samples.mean(axis=0, dtype=np.float32)
     if audio.sample_rate == sample_rate:
-        return mono
+        return audio.samples
     if sample_rate > FINER * audio.sample_rate:
         raise InputError(f"has {audio.sample_rate} Hz, too few to be converted to {sample_rate} Hz", "leave it out")
     try:
@@ -38,7 +37,8 @@ def mono_at(audio: Audio, sample_rate: int) -> Samples:
     except ImportError as error:  # there is none for Windows on ARM
         message = f"has {audio.sample_rate} Hz, and converting it to {sample_rate} Hz needs soxr"
         raise InputError(message, "install it: pip install soxr; or convert the file first") from error
-    converted: Samples = np.asarray(soxr.resample(mono, audio.sample_rate, sample_rate), np.float32)
-    if not len(converted):
+    channels = [soxr.resample(channel, audio.sample_rate, sample_rate) for channel in audio.samples]
+    converted: Samples = np.asarray(channels, np.float32)
+    if not converted.size:
         raise InputError(f"is too short to be converted to {sample_rate} Hz")
     return converted

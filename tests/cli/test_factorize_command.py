@@ -115,6 +115,17 @@ def test_every_model_can_be_asked_for(cli: Cli, model: str) -> None:
     assert cli("check", "factors").code == 0
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_manifest_tells_the_settings_of_a_model_that_can_be_asked_for_and_no_others(cli: Cli, model: str) -> None:
+    parts = ["--levels", "6,3"] if has_levels(model) else ["-k", "3"]
+    document, _, _ = found(cli, "x.npy", "--model", model, *parts, "--max-iter", "2", "--threads", "1")
+    flags = cli("factorize", "--help").out.decode()
+    assert [name for name in document["settings"] if f"--{name.replace('_', '-')}" not in flags] == []
+    asked = {name for name in options_of(model) if f"--{name.replace('_', '-')}" in flags} - {"threads"}
+    assert asked <= set(document["settings"])
+    assert "threads" not in document["settings"]
+
+
 def test_templates_of_several_columns_are_found_where_they_begin(cli: Cli) -> None:
     rng = np.random.default_rng(4)
     strokes = rng.random((20, 2, 1)) ** 4 * rng.random((20, 2, 1)) ** np.arange(5)  # each row fades at its own rate
@@ -236,6 +247,8 @@ BAD = [
     (2, ["x.npy", "-k", "2", "--model", "nmfd", "--template-frames", "31"], "templates of 31 frames are longer"),
     (1, ["ragged.csv", "-k", "1"], "ragged.csv: line 2 has 1 cell where the first has 2"),
     (1, ["nan.csv", "-k", "1"], "nan.csv: an entry is NaN or infinite, the first in row 1, column 2"),
+    (1, ["na.csv", "-k", "1"], "na.csv: line 1, column 2 is 'NA', a missing number; every cell must hold a number"),
+    (1, ["long.csv", "-k", "1"], "long.csv: holds a cell of more than 131072 characters"),
     (1, ["empty.csv", "-k", "1"], "empty.csv: is empty"),
     (1, ["huge.npy", "-k", "1"], "huge.npy: promises 8000000000000 bytes of numbers"),
     (1, ["pickled.npy", "-k", "1"], "pickled.npy: holds pickled Python objects, which are never loaded"),
@@ -289,6 +302,8 @@ def test_bad_input_is_answered_with_one_clear_line(cli: Cli, code: int, args: li
     (cli.folder / "folder").mkdir()
     (cli.folder / "ragged.csv").write_text("1,2\n3\n")
     (cli.folder / "nan.csv").write_text("1,nan\n3,4\n")
+    (cli.folder / "na.csv").write_text("1,NA,3\n4,5,6\n")
+    (cli.folder / "long.csv").write_text("1,2\n3," + "x" * 200_000)
     (cli.folder / "empty.csv").touch()
     np.save(cli.folder / "pickled.npy", np.array([[None]], dtype=object), allow_pickle=True)
     with open(cli.folder / "huge.npy", "wb") as file:

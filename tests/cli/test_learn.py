@@ -93,7 +93,7 @@ def test_other_rates_and_channels_are_converted_and_said(cli: Cli, workshop: Pat
     sf.write(workshop / "fast.wav", np.c_[samples, samples], 2 * RATE, "PCM_24")
     learn = ("learn", "kick=kick.wav", "fast.wav", "snare=snares", "-k", "2", "--n-fft", "256", "-o", "k.npz", "--json")
     plain, quiet, faster = cli.many(learn, [*learn, "-q"], [*learn, "--sample-rate", "16000"])
-    said = "1 of 4 files converted to 8000 Hz, 1 of 4 files mixed down to one channel"
+    said = "1 of 4 files converted to 8000 Hz, 1 of 4 files averaged over their channels"
     assert (plain.code, plain.err, quiet.err) == (0, f"nmfsep: {said}\n", "")
     document = json.loads(plain.out)
     assert document["sample_rate"] == RATE

@@ -146,6 +146,17 @@ def test_silence_gives_silent_stems_and_a_warning(cli: Cli, sounds: Path) -> Non
     assert not any(whole(cli.folder / path).any() for path in result.paths)
 
 
+@pytest.mark.parametrize(("right", "said"), [(-1.0, "is silence"), (-0.9, "holds 0.3% of their energy"), (-0.3, "")])
+def test_channels_that_cancel_in_their_mean_are_told(cli: Cli, right: float, said: str) -> None:
+    left = 0.5 * np.sin(np.arange(4000) ** 1.2)
+    sf.write(cli.folder / "x.wav", np.c_[left, right * left], 8000, "FLOAT")
+    result = cli("split", "x.wav", "-k", "2", "--channels", "mid", "--max-iter", "5")
+    assert result.code == 0
+    assert ("cancel out" in result.err) == bool(said)
+    assert said in result.err
+    assert "cancel" not in cli("split", "x.wav", "-k", "2", "--channels", "joint", "--max-iter", "5").err
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_an_error_that_tells_when(cli: Cli, bad: float) -> None:
     samples = np.zeros(LENGTH, np.float32)

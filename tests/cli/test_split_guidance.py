@@ -6,7 +6,9 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 from cli_harness import Cli, assert_add_up, digests, files
 from test_split_dictionary import refused
 
@@ -129,6 +131,21 @@ def test_what_cannot_be_is_refused_in_one_line_before_any_work(cli: Cli, worksho
 def test_a_dry_run_checks_the_stretches(cli: Cli, workshop: Path) -> None:
     assert cli(*LEARN, "--dry-run").code == 0
     assert "there is no" in refused(cli("split", "beat.wav", "--learn", "kick=5-6", "--dry-run"))
+
+
+def test_a_sound_that_is_sought_and_not_there_is_told_where_its_labels_would_be(cli: Cli, workshop: Path) -> None:
+    t = np.arange(8000) / 8000
+    for name, hertz in (("low", 300), ("high", 2500)):
+        sf.write(workshop / f"{name}.wav", 0.2 * np.sin(2 * np.pi * hertz * t), 8000)
+    cli("learn", "low=low.wav", "high=high.wav", "-o", "two.npz")
+    plain = cli("split", "low.wav", "-m", "two.npz")
+    told = cli("split", "low.wav", "-m", "two.npz", "--export-labels", "-o", "a")
+    said = "'high' was not found in the sound, so that no label or note says it is there"
+    assert (plain.code, plain.err, told.code) == (0, "", 0)
+    assert told.err == f"nmfsep: low.wav: warning: {said}\n"
+    assert json.loads((workshop / "a/low/low.nmfsep.json").read_text())["warnings"] == [said]
+    (times, _) = (workshop / "a/low/low.labels.txt").read_text().splitlines()
+    assert times.split("\t")[1:] == ["1.000000", "low"]  # where the file ends
 
 
 def test_exports_lie_beside_the_stems_and_are_vouched_for(cli: Cli, workshop: Path) -> None:

@@ -150,7 +150,118 @@ def test_tempo_changes_in_any_track_count(tmp_path):
     second.append(mido.Message("note_on", note=62))
     file.save(tmp_path / "m.mid")
     found = read_notes(str(tmp_path / "m.mid"), None, "track")
-    assert [(note.begin, note.end) for note in found] == [(1.5, 2.5), (2.5, 3.0)]
+    assert [(note.begin, note.end) for note in found] == [(1.5, 2.5), (2.5, 4.5)]
+
+
+def played(tmp_path, *tracks, tempo=500_000):
+    """Return pitch, begin and end of notes of tracks of (tick, kind, values), a tick being a hundredth of a beat."""
+    file = mido.MidiFile(ticks_per_beat=100)
+    for number, events in enumerate(tracks):
+        track, tick = file.add_track(f"t{number}"), 0
+        for when, kind, *values in events:
+            channel = 1 if kind.endswith("'") else 0
+            names = {
+                "on": ("note_on", "note"),
+                "off": ("note_off", "note"),
+                "cc": ("control_change", "control", "value"),
+                "tempo": ("set_tempo", "tempo"),
+            }[kind.rstrip("'")]
+            build = mido.MetaMessage if kind == "tempo" else mido.Message
+            where = {} if kind == "tempo" else {"channel": channel}
+            track.append(build(names[0], **dict(zip(names[1:], values, strict=True)), **where, time=when - tick))
+            tick = when
+    file.save(tmp_path / "m.mid")
+    return [(n.pitch, n.begin, n.end) for n in read_notes(str(tmp_path / "m.mid"), None, "track")]
+
+
+NOTE = [(0, "on", 60), (100, "off", 60)]  # half a second
+
+
+@pytest.mark.parametrize(
+    ("tracks", "end"),
+    [
+        ([NOTE], 0.5),
+        ([[(0, "cc", 64, 127), *NOTE, (300, "cc", 64, 0)]], 1.5),
+        ([[(0, "cc", 64, 64), *NOTE, (300, "cc", 64, 63)]], 1.5),  # half way
+        ([[(0, "cc", 64, 63), *NOTE, (300, "cc", 64, 0)]], 0.5),
+        ([[*NOTE, (101, "cc", 64, 127), (300, "cc", 64, 0)]], 0.5),  # too late
+        ([[NOTE[0], (50, "cc", 64, 127), NOTE[1], (200, "cc", 64, 90), (300, "cc", 64, 0)]], 1.5),  # and down again
+        ([[(0, "cc", 64, 127), NOTE[0], (50, "cc", 64, 0), NOTE[1]]], 0.5),  # the key holds it
+        ([[(0, "cc", 64, 127), *NOTE, (200, "on", 60), (210, "off", 60), (400, "cc", 64, 0)]], 1.0),  # struck again
+        ([[(0, "cc", 64, 127), *NOTE, (200, "on", 62), (210, "off", 62), (400, "cc", 64, 0)]], 2.0),  # another key is
+        ([[(0, "cc", 64, 127), *NOTE, (500, "cc", 7, 100)]], 2.5),  # never up: to the end
+        ([NOTE, [(0, "cc", 64, 127), (300, "cc", 64, 0)]], 1.5),  # of the channel, in another track
+        ([NOTE, [(0, "cc'", 64, 127), (300, "cc'", 64, 0)]], 0.5),  # of another channel
+        ([[(0, "cc", 64, 127), *NOTE, (300, "cc", 121, 0)]], 1.5),
+        ([[(0, "cc", 64, 127), *NOTE, (300, "cc", 120, 0), (500, "cc", 64, 0)]], 1.5),
+        ([[(0, "cc", 64, 127), *NOTE, (200, "cc", 123, 0), (300, "cc", 64, 0)]], 1.5),
+        ([[NOTE[0], (60, "cc", 123, 0), NOTE[1]]], 0.3),
+        ([[NOTE[0], (50, "cc", 66, 127), NOTE[1], (300, "cc", 66, 0)]], 1.5),
+        ([[(0, "cc", 66, 127), (1, "on", 60), (101, "off", 60), (300, "cc", 66, 0)]], 0.505),  # began after it was down
+        ([[(0, "cc", 64, 127), *NOTE, (200, "tempo", 1_000_000), (300, "cc", 64, 0)]], 2.0),
+        ([[(0, "on", 60), (0, "off", 60)]], 2.0),
+        ([[(0, "on", 60), (1, "off", 60)]], 2.0),
+        ([[(0, "on", 60), (0, "off", 60), (100, "on", 62), (100, "off", 62), (300, "on", 60), (300, "off", 60)]], 1.5),
+        ([[(0, "on", 60), (0, "off", 60), (0, "on", 60), (0, "off", 60)]], 2.0),
+        ([[(0, "on", 60), (200, "on", 62)]], 2.0),
+        ([[(0, "off", 60), (0, "on", 60)]], 2.0),
+        ([[(0, "on", 60), (4, "off", 60)]], 0.02),
+    ],
+)
+def test_notes_sound_as_long_as_pedals_and_strings_let_them(tmp_path, tracks, end):
+    pitch, begin, found = played(tmp_path, *tracks)[0]
+    assert (pitch, found) == (60, pytest.approx(end))
+    assert begin in (0, 0.005)
+
+
+@pytest.mark.parametrize("kind", ["pedal", "no length"])
+def test_strings_that_ring_on_come_apart(tmp_path, kind):
+    t = np.arange(6 * RATE) / RATE
+    sources, tracks = np.zeros((2, len(t))), [[], []]
+    for source, (pitches, step) in enumerate([((66, 70, 73, 78, 70, 66), 1.0), ((45, 40, 43), 2.0)]):
+        for i, pitch in enumerate(pitches):
+            since, hertz = t - i * step, 440 * 2 ** ((pitch - 69) / 12)
+            tone = sum(np.sin(2 * np.pi * h * hertz * since) / h**2 for h in range(1, 6))
+            sources[source] += 0.1 * (since >= 0) * (since < 2) * np.exp(-1.5 * np.maximum(since, 0)) * tone
+            tick = round(200 * i * step)
+            name = "'" * source
+            tracks[source] += [(tick, "on" + name, pitch), (tick + 20 * (kind == "pedal"), "off" + name, pitch)]
+        if kind == "pedal":
+            at = range(0, 1200, round(200 * step))
+            tracks[source] += [(tick + 10, "cc" + name, 64, 127) for tick in at]
+            tracks[source] += [(tick + 400, "cc" + name, 64, 0) for tick in at[::2]]
+            tracks[source].sort(key=lambda event: event[0])
+    played(tmp_path, *tracks)
+    mixture = Audio(sources.sum(axis=0, keepdims=True).astype(np.float32), RATE)
+    stems = separate(mixture, midi=str(tmp_path / "m.mid"))
+    found = [stems.samples[stems.names.index(f"t{number}")][0] for number in range(2)]
+    gains = [sdr(s, e) - sdr(s, mixture.samples[0]) for s, e in zip(sources, found, strict=True)]
+    assert min(gains) > 12
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"\xff\x59\x02\x08\x00", b"\xff\x59\x02\x00\x07", b"\xff\x59\x00", b"\xff\x58\x01\x04",
+        b"\xff\x58\x04\x04\xff\x18\x08", b"\xff\x54\x05\xff\xff\xff\xff\xff", b"\xff\x20\x00",
+        b"\xff\x08\x02ab", b"\xff\x6a\x00",
+    ],
+)  # fmt: skip
+def test_what_says_nothing_of_notes_may_make_no_sense(tmp_path, event):
+    track = b"\x00\xff\x51\x03\x07\xa1\x20" + b"\x64" + event  # a beat, and something odd
+    track += b"\x00\x90\x3c\x50\x64\x3c\x00\x00\xff\x2f\x00"  # and a note of a beat, in running status
+    head = b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x00\x64MTrk" + len(track).to_bytes(4, "big")
+    (tmp_path / "m.mid").write_bytes(head + track)
+    (note,) = read_notes(str(tmp_path / "m.mid"), None, "track")
+    assert (note.pitch, note.begin, note.end) == (60, 0.5, 1.0)
+
+
+def test_a_tempo_without_a_value_is_refused(tmp_path):
+    (tmp_path / "m.mid").write_bytes(
+        b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x00\x64MTrk\x00\x00\x00\x04\x00\xff\x51\x00"
+    )
+    with pytest.raises(UsageError, match="is not a MIDI file, or is damaged"):
+        read_notes(str(tmp_path / "m.mid"), None, "track")
 
 
 def test_bad_files_are_refused_in_words(tmp_path, score):

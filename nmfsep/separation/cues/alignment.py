@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...signal.audio import Samples
 from ...signal.stft import BLOCK, STFT
 from ..pitch import to_hertz
+from ..spectra import mean_magnitudes
 from .midi import Note
 
 RATE = 50.0  # frames a second
@@ -155,10 +156,9 @@ def _heard(samples: Samples, sample_rate: int) -> Curve:
         if not bands[:, k].any() and hertz < frequencies[-1]:  # narrower than a bin
             bands[round(hertz / frequencies[1]), k] = 1
     frames = stft.n_frames(samples.shape[1])
-    mono = samples.mean(axis=0, keepdims=True, dtype=np.float32)
     levels = np.empty((frames, bands.shape[1]), np.float32)
     for start in range(0, frames, BLOCK):
-        X = np.abs(stft.forward_block(mono, start, min(frames, start + BLOCK))[0])
+        X = mean_magnitudes(samples, stft, start, min(frames, start + BLOCK))
         levels[start : start + len(X)] = X @ bands
     levels = np.log1p(1000 * levels / max(float(levels.max(initial=0)), 1e-12))
     step = stft.hop_length / sample_rate * RATE

@@ -16,6 +16,7 @@ from ...nmf.factors import Matrix
 from ...settings import Settings
 from ...signal.audio import Audio
 from ...signal.stft import BLOCK, STFT
+from ..spectra import mean_magnitudes
 
 AS_ASKED = np.nan  # the leash of templates that --adapt decides for
 Costs = dict[str, Matrix]
@@ -100,15 +101,14 @@ class Heard:
         return self.begin + self.audio.length / self.audio.sample_rate
 
     def frames(self, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
-        """Return the magnitudes of some frames of the mean of all channels, (frames, bins); indices rise."""
-        mono = self.audio.samples.mean(axis=0, keepdims=True, dtype=np.float32)
+        """Return the magnitudes of some frames, the means over channels, (frames, bins); indices rise."""
         count = stft.n_frames(self.audio.length)
         found: Matrix = np.empty((len(indices), stft.bins), np.float32)
         for start in range(0, count, BLOCK):  # never all of the sound at once
             here = np.flatnonzero((indices >= start) & (indices < start + BLOCK))
             if len(here):
-                block = stft.forward_block(mono, start, min(count, start + BLOCK))[0]
-                found[here] = np.abs(block[indices[here] - start])
+                block = mean_magnitudes(self.audio.samples, stft, start, min(count, start + BLOCK))
+                found[here] = block[indices[here] - start]
         return found
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ...errors import InputError, UsageError
 from ...settings import LearnSettings
 from ...signal.audio import Audio
-from ...signal.rate import mono_at
+from ...signal.rate import at_rate
 from ...signal.stft import STFT
 from ..dictionary import check_label
 from ..learning import learn
@@ -103,7 +103,7 @@ class Stretches(Cue):
                     message = f"--learn {label}: {first:g} s to {last:g} s is silent, so nothing can be learned there"
                     raise InputError(message, "name a stretch in which it sounds")
                 cuts.append(Audio(samples, rate))
-            sounds[label] = [Sound(f"{n:06}", partial(mono_at, cut, rate)) for n, cut in enumerate(cuts)]
+            sounds[label] = [Sound(f"{n:06}", partial(at_rate, cut, rate)) for n, cut in enumerate(cuts)]
         learning = LearnSettings(
             components=str(TEMPLATES), divergence=settings.divergence, seed=settings.seed, threads=settings.threads
         )

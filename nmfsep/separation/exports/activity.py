@@ -1,13 +1,19 @@
-"""When stems sound, and at which pitches, by their templates and activations."""
+"""When stems sound, and at which pitches, by their templates and activations.
+
+An activation has a largest value even where its sound is not there at all. So what counts as sounding is judged against
+the mixture, too: it must be heard beside its loudest frame, be more than the noise of the last bit, and be a fair part
+of what the mixture has where its own spectrum lies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...signal.stft import STFT, window_samples
 from ..describe import find_onsets
 from ..pitch import find_pitch
 from ..result import Layer, Separation
@@ -16,7 +22,11 @@ HEARD = 0.1  # of the largest activation, from which on something sounds
 QUIETEST = 0.03  # of a stem's energy that a pitch must have
 SHORTEST = 0.05  # seconds of what sounds, and of a gap in it
 APART = 0.12  # seconds between two onsets of a pitch
+FAINTEST = 1e-6  # of the energy of the mixture's loudest frame, up to which nothing is there
+OWN = 0.25  # of what the mixture has where a stem's spectrum lies, from which on it is there
+RISE, STRIDE = 0.15, 0.05  # of the largest rise that a stroke must have, and the seconds in which it rises
 Curve = NDArray[np.float64]
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +48,116 @@ class Voice:
     spectrum: Curve
 
 
-def voices(separation: Separation, sample_rate: int) -> Iterator[tuple[str, Layer, list[Voice]]]:
-    """Yield each stem that has components with the layer of the longest frames and its voices, the loudest first."""
-    layer, grouping = separation.layers[-1], separation.grouping
-    frequencies = layer.stft.frequencies(sample_rate)
-    for name, members in zip(separation.names, grouping.members, strict=False):
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """The activity of a stem at one length of frames.
+
+    Attributes
+    ----------
+    name : str
+    layer : Layer
+    columns : list of int
+        Its templates.
+    sample_rate : int
+        Hertz.
+    energy : ndarray, shape (frames,)
+        Of its model in each frame.
+    place : ndarray, shape (frames,)
+        The product of its model and that of the whole mixture.
+    floor : float
+        Energy of a frame in which nothing is there.
+    """
+
+    name: str
+    layer: Layer
+    columns: list[int]
+    sample_rate: int
+    energy: Curve
+    place: Curve
+    floor: float
+
+    @property
+    def step(self) -> float:
+        """Seconds from frame to frame."""
+        return self.layer.stft.hop_length / self.sample_rate
+
+    @property
+    def frequencies(self) -> Curve:
+        """Hertz of the bins."""
+        return self.layer.stft.frequencies(self.sample_rate)
+
+    def voices(self) -> list[Voice]:
+        """Return what has a pitch of its own, the loudest first."""
         parts: dict[int | None, list[Voice]] = {}
-        for column in (column for member in members for column in layer.model.groups[member]):
-            # of all channels, which have templates of their own, or activations
-            W = np.asarray(sum(factors.W[:, column].astype(np.float64) for factors in layer.model.factors))
-            Z = np.asarray(sum(factors.Z[column].astype(np.float64) for factors in layer.model.factors))
-            found = find_pitch(W, frequencies) if W.any() and Z.any() else None
+        channels = self.layer.model.factors  # which have templates of their own, or activations
+        for column in self.columns:
+            W = np.asarray(sum(factors.W[:, column].astype(np.float64) for factors in channels))
+            Z = np.asarray(sum(factors.Z[column].astype(np.float64) for factors in channels))
+            found = find_pitch(W, self.frequencies) if W.any() and Z.any() else None
             pitch = None if found is None else found.note
             parts.setdefault(pitch, []).append(Voice(pitch, Z * W.sum(), W * Z.sum()))
-        whole = [
-            Voice(pitch, np.sum([v.level for v in same], axis=0), np.sum([v.spectrum for v in same], axis=0))
-            for pitch, same in parts.items()
-        ]
+        whole = [together(same) for same in parts.values()]
         energies = [float(voice.level @ voice.level) for voice in whole]
         order = np.argsort(energies, kind="stable")[::-1]
-        loud = [whole[k] for k in order if energies[k] > QUIETEST * sum(energies)]
-        yield name, layer, loud
+        return [whole[k] for k in order if energies[k] > QUIETEST * sum(energies)]
+
+    def there(self, span: Span) -> bool:
+        """Return whether what sounds from one second to another is there, beside the mixture."""
+        first = round(span[0] / self.step)
+        frames = slice(first, max(first + 1, round(span[1] / self.step)))
+        energy = self.energy[frames]
+        return bool(energy.max(initial=0) > self.floor and energy.sum() >= OWN * self.place[frames].sum())
+
+    def spans(self, voices: Sequence[Voice]) -> list[Span]:
+        """Return when voices sound together, begin and end in seconds, where they are there."""
+        level = together(voices).level if voices else np.zeros(1)
+        return [span for span in sounding(level, self.step) if self.there(span)]
 
 
-def sounding(level: Curve, step: float) -> list[tuple[float, float]]:
+def stems(separation: Separation, sample_rate: int, last_bit: float = 0.0, layer: int = -1) -> Iterator[Stem]:
+    """Yield each stem that has components, at the longest frames if no other are asked for.
+
+    Parameters
+    ----------
+    separation : Separation
+    sample_rate : int
+        Hertz.
+    last_bit : float, default 0
+        The step of the mixture's samples; 0 where they have none.
+    layer : int, default -1
+    """
+    chosen, members = separation.layers[layer], separation.grouping.members
+    factors = [(part.W.T @ part.W, part.Z) for part in chosen.model.factors]
+    loudest = sum(np.einsum("kt,kt->t", Z, gram @ Z) for gram, Z in factors)
+    floor = max(FAINTEST * float(np.max(loudest, initial=0)), 2 * _noise(chosen.stft, last_bit) * len(factors))
+    for name, group in zip(separation.names, members, strict=False):
+        columns = [column for member in group for column in chosen.model.groups[member]]
+        own = [(gram[columns], Z[columns], Z) for gram, Z in factors]
+        energy = np.asarray(sum(np.einsum("kt,kt->t", mine, gram[:, columns] @ mine) for gram, mine, _ in own))
+        place = np.asarray(sum(np.einsum("kt,kt->t", mine, gram @ Z) for gram, mine, Z in own))
+        yield Stem(name, chosen, columns, sample_rate, energy.astype(np.float64), place.astype(np.float64), floor)
+
+
+def missing(separation: Separation, sample_rate: int, last_bit: float = 0.0) -> list[str]:
+    """Return the stems that are called after a sound which is nowhere in the mixture."""
+    called = separation.names if separation.settings.preset else separation.labels
+    found = [stem for stem in stems(separation, sample_rate, last_bit) if stem.name in called]
+    return [stem.name for stem in found if not stem.spans(stem.voices())]
+
+
+def together(voices: Sequence[Voice]) -> Voice:
+    """Return voices as one, of the pitch of the first."""
+    level, spectrum = (np.sum([getattr(voice, of) for voice in voices], axis=0) for of in ("level", "spectrum"))
+    return Voice(voices[0].pitch, level, spectrum)
+
+
+def sounding(level: Curve, step: float) -> list[Span]:
     """Return when something sounds, begin and end in seconds, for frames so many seconds apart."""
     top = float(level.max(initial=0))
     if top <= 0:
         return []
     edges = np.diff(np.concatenate([[0], level > HEARD * top, [0]]).astype(int))
-    spans: list[tuple[float, float]] = []
+    spans: list[Span] = []
     for begin, end in zip(np.flatnonzero(edges > 0) * step, np.flatnonzero(edges < 0) * step, strict=True):
         if spans and begin - spans[-1][1] < SHORTEST:
             spans[-1] = (spans[-1][0], float(end))
@@ -87,3 +177,19 @@ def notes(level: Curve, step: float) -> list[tuple[float, float, float]]:
             peak = float(level[round(first / step) : max(round(first / step) + 1, round(last / step))].max())
             found.append((first, last, peak / top))
     return found
+
+
+def strokes(level: Curve, step: float) -> list[tuple[float, float, float]]:
+    """Return the same of what is struck: one each, however soon the next follows, as long as its rise."""
+    width = max(1, round(STRIDE / step))
+    rise = np.maximum(level - np.pad(level, (width, 0))[:-width], 0)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(rise, width), 2 * width + 1).max(axis=1)
+    struck = np.flatnonzero((rise == around) & (rise > 0) & (rise >= RISE * rise.max(initial=0)))
+    top = max(float(level.max(initial=0)), 1e-300)
+    return [(frame * step, (frame + width) * step, float(level[frame : frame + width].max()) / top) for frame in struck]
+
+
+def _noise(stft: STFT, last_bit: float) -> float:
+    """Return the energy of a frame of a channel of which nothing but rounding is there."""
+    window = window_samples(stft.window, stft.n_fft)
+    return last_bit**2 / 12 * float(np.sum(np.square(window, dtype=np.float64))) * stft.bins

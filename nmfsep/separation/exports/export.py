@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Protocol
 
 from ..result import Separation
@@ -23,7 +24,9 @@ class Export(Protocol):
         """Raise UsageError where something that it needs is not installed."""
 
     @staticmethod
-    def encode(separation: Separation, sample_rate: int, begin: float) -> bytes:
+    def encode(
+        separation: Separation, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
+    ) -> bytes:
         """Return the file.
 
         Parameters
@@ -33,4 +36,8 @@ class Export(Protocol):
             Hertz.
         begin : float
             Seconds of the sound's file before what was separated, from which times count.
+        seconds : float, optional
+            Of what was separated, beyond which nothing sounds.
+        last_bit : float, default 0
+            The step of the mixture's samples; what is no more than its noise is not there. 0 where they have none.
         """
