@@ -17,7 +17,16 @@ from .dependencies import Rules
 from .gathering import absolute, gathered, lists, named
 from .guidance import cue_texts, cues
 from .many import Telling, batch, files_bar, outcomes, processes, survey
-from .options import knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .options import (
+    conditional_defaults,
+    given,
+    knobs,
+    max_memory,
+    of_model,
+    one_thread_of_blas,
+    progressing,
+    reporting,
+)
 from .writing import Writing, dry, dry_run, formats, output_settings
 
 if TYPE_CHECKING:
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
     },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
+    **conditional_defaults(Settings),
 )
 @cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
@@ -107,6 +117,11 @@ def command(
         from ..plan import plan
 
         jobs = plan(entries, settings, output, guide, skip_existing)
+        if guide is None and not quiet:
+            from ..separation.atoms import method_note
+
+            if (note := method_note(settings)) is not None:
+                console.say(note)
         if counting:
             jobs = counted(jobs, entries, settings, output, limit, quiet)
         if print_outputs:
@@ -164,15 +179,15 @@ def _require_sense(
 
 
 def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Settings]:
-    own = {name: values[name] for name in Settings.__dataclass_fields__}
+    own = {name: values[name] for name in given(ctx, Settings)}
     texts = cue_texts(values)
     if not any(texts.values()):
-        return None, Settings(**of_model(ctx, own, "give -k, --preset, or a dictionary with -m"))
+        if values["atoms"] == 1:  # by --fast or -k auto
+            own["atoms"] = 1
+        return None, of_model(ctx, own, "give -k, --preset, or a dictionary with -m")
     from ..separation.guide import Guide
 
-    default = click.core.ParameterSource.DEFAULT
-    given = {name: value for name, value in own.items() if ctx.get_parameter_source(name) is not default}
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
-        del given["components"]  # meant for runs without guidance
-    guide = Guide.read(texts, given)
+        del own["components"]  # meant for runs without guidance
+    guide = Guide.read(texts, own)
     return guide, guide.settings()

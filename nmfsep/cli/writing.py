@@ -29,6 +29,9 @@ class Writing(Command):
         """Give a bare --residual its default name."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
+        short = list(dict.fromkeys(arg for arg in args[:end] if arg[2:] in SUBTYPES))
+        if len(short) > 1:
+            raise UsageError(f"{short[0]} and {short[1]} contradict each other", "leave out one")
         return super().parse_args(ctx, args)
 
 
