@@ -11,17 +11,16 @@ from click.core import ParameterSource
 from ..errors import InputError
 from ..settings import FactorizeSettings, Settings
 from . import console
-from .options import RACE, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .options import CLUSTERED, RACES, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
 SHARED = ("divergence", "restarts", "max_iter", "tol", "time_limit", "sparsity", "smoothness", "seed", "threads")
 OWN = ("solver", "start", "free", "template_frames")  # of the model, too, though their choices are wider here
-CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
 
 
 @click.command("factorize", cls=Command, epilog="Example: nmfsep factorize table.csv -k 3 -o factors")
 @click.argument("path", metavar="INPUT", type=click.Path())
 @knobs(FactorizeSettings)
-@knobs(Settings, SHARED, restarts={"show_default": "1; 10 for kmeans and orthogonal", "help": RACE}, tol=CLUSTERED)
+@knobs(Settings, SHARED, restarts=RACES, tol=CLUSTERED)
 @max_memory
 @progressing
 @reporting

@@ -17,8 +17,9 @@ from . import console
 from .findings import Finding, KnownTemplates, SoundFinding
 from .inspect_model import SavedModel
 from .options import (
+    CLUSTERED,
     GROUPS,
-    RACE,
+    RACES,
     Command,
     given,
     knobs,
@@ -134,7 +135,8 @@ KINDS: dict[str, Kind] = {
     Settings,
     ANALYSIS,
     components={"default": None, "show_default": False, "help": "Components to look for."},
-    restarts={"help": RACE},
+    restarts=RACES,
+    tol=CLUSTERED,
 )
 @knobs(OutputSettings, STRETCH)
 @click.option(

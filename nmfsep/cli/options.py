@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
@@ -72,8 +72,8 @@ FLAGS = {
 }
 
 
-def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
-    about, kind = knob.metadata, str(knob.type)
+def _type(knob: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
+    kind = str(knob.type)
     names: Registry | dict[str, str] | None = about["names"]
     if names is not None:
         extra = ("auto",) if knob.default == "auto" else ()
@@ -92,13 +92,18 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
 
 
 def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes: dict[str, Any]) -> Callable[[F], F]:
-    """Return a decorator that adds an option for every field, or some; `changes` go to the option of that name."""
+    """Return a decorator that adds an option for every field, or some.
+
+    `changes` go to the option of that name; `names` among them are what it lists and takes in place of all.
+    """
 
     def decorate(function: F) -> F:
         for knob in reversed(fields(settings)):
             if not knob.metadata["group"] or (some is not None and knob.name not in some):
                 continue
-            about, names = knob.metadata, FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
+            own = dict(changes.get(knob.name, {}))
+            about = {**knob.metadata, "names": own.pop("names", knob.metadata["names"])}
+            names = FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
             text = about["summary"]
             if isinstance(about["names"], (Registry, dict)):
                 text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
@@ -107,7 +112,7 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
             default = None if knob.default is MISSING else knob.default
             extra: dict[str, Any] = {
                 "default": default,
-                "type": _type(knob),
+                "type": _type(knob, about),
                 "help": text,
                 "show_default": default is not None and default is not False and default != (),
                 "envvar": f"NMFSEP_{knob.name.upper()}",
@@ -118,7 +123,7 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
                 extra |= {"is_flag": True}
             if default == ():
                 extra |= {"multiple": True, "metavar": "NAME"}
-            extra |= changes.get(knob.name, {})
+            extra |= own
             if isinstance(extra["show_default"], str):  # which click would put into parentheses
                 extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
             if extra.get("required"):  # a default would answer for the user
@@ -142,7 +147,12 @@ def given(ctx: click.Context, settings: type[Any]) -> dict[str, Any]:
     return {name: ctx.params[name] for name in names}
 
 
-RACE = "Starts that run a short race, the best going on; all but the first are random."  # where atoms are not grouped
+# Of the models, where atoms are not grouped.
+CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
+RACES = {
+    "show_default": "1; 10 for kmeans and orthogonal",
+    "help": "Starts that run a short race, the best going on; all but the first are random.",
+}
 
 
 def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
@@ -197,10 +207,18 @@ def progressing(function: F) -> F:
     return without_bar(verbose(function))
 
 
-def max_memory(function: F) -> F:
-    """Add --max-memory."""
-    text = (
-        "Take no more, such as 400M or 2G; what does not fit is done a part at a time. If not given: 1 GB, or three "
-        "quarters of what is free where it cannot be done in parts."
-    )
+IN_PARTS = (
+    "what does not fit is done a part at a time. If not given: 1 GB, or three quarters of what is free where it cannot "
+    "be done in parts."
+)
+
+
+def max_memory(function: F, otherwise: str = "three quarters of what is free if not given.") -> F:
+    """Add --max-memory; `otherwise` says what happens where it does not suffice or is not given."""
+    text = f"Take no more, such as 400M or 2G; {otherwise}"
     return click.option("--max-memory", "limit", type=Size(), envvar="NMFSEP_MAX_MEMORY", help=text)(function)
+
+
+def in_parts(function: F) -> F:
+    """Add --max-memory where what does not fit can be done a part at a time."""
+    return max_memory(function, IN_PARTS)

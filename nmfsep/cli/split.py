@@ -18,10 +18,11 @@ from .gathering import absolute, gathered, lists, named
 from .guidance import cue_texts, cues
 from .many import Telling, batch, files_bar, outcomes, processes, survey
 from .options import (
+    GROUPS,
     conditional_defaults,
     given,
+    in_parts,
     knobs,
-    max_memory,
     of_model,
     one_thread_of_blas,
     progressing,
@@ -31,6 +32,10 @@ from .writing import Writing, dry, dry_run, formats, output_settings
 
 if TYPE_CHECKING:
     from ..separation.guide import Guide
+
+
+GROUPS |= {"fast": "Model"}
+LIMIT = "Stop iterating after this long, in seconds, not counting the look at which method suits."
 
 
 @click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
+    time_limit={"help": LIMIT},
     **conditional_defaults(Settings),
 )
 @cues
@@ -54,7 +60,7 @@ if TYPE_CHECKING:
 @formats
 @click.option("--fast", is_flag=True, envvar="NMFSEP_FAST", help="One template for each stem: --atoms 1.")
 @dry
-@max_memory
+@in_parts
 @progressing
 @reporting
 @click.pass_context

@@ -119,6 +119,8 @@ class Guide:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
         if "midi_by" in given and not any(isinstance(cue, CUES.load("midi")) for cue in self.cues):
             raise UsageError("--midi-by means something with --midi only")
+        if given.get("solver", "auto") != "auto" and self.lasting:
+            raise UsageError("templates of several frames have one solver only", "leave out --solver")
         if given.get("smoothness"):
             raise UsageError(f"smoothness means nothing with {what}", "leave out --smoothness, or try --sparsity")
         if given.get("hop_length") is not None and given.get("n_fft") is None:

@@ -32,7 +32,7 @@ class FactorizeSettings:
     )
     start: str = knob(
         "auto",
-        "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals, svd for semi and deep-semi.",
+        "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
     )
     array: str | None = knob(None, "Which array of an .npz file.", group="Input")

@@ -65,16 +65,14 @@ class Settings:
     )
     start: str = knob(
         "auto",
-        "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals, svd for semi and deep-semi.",
+        "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS | SOUND_STARTS,
     )
     max_iter: int = knob(200, "Iterations at the most.", low=0, high=10_000_000)
     tol: float = knob(
         1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
     )
-    time_limit: float | None = knob(
-        None, "Stop iterating after this long, not counting the look at which method suits.", low=0, unit="seconds"
-    )
+    time_limit: float | None = knob(None, "Stop iterating after this long.", low=0, unit="seconds")
     restarts: int | None = knob(
         None,
         "Starts that run a short race, the best going on, all but the first random: 1 if not given, 10 for models "
@@ -111,7 +109,9 @@ class Settings:
     consistency: int = knob(
         0, "Times that masks are made again from what the stems sound like.", low=0, high=100, group="Mask"
     )
-    residual: str | None = knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    residual: str | None = knob(
+        None, "Put what the model does not explain into a stem of this name; residual if it has none.", group="Mask"
+    )
     group: tuple[str, ...] = knob(
         (),
         "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay, or "
@@ -191,6 +191,10 @@ class Settings:
             if own.name in names and (given or value != own.default):
                 found[own.name] = value
         return found
+
+    def at_most(self, iterations: int) -> int:
+        """Return so many iterations for a fit that goes before that of the mixture, or fewer where fewer are given."""
+        return min(iterations, self.max_iter) if "max_iter" in self.given else iterations
 
     def values(self) -> dict[str, Any]:
         """Return all settings by name, without which of them were given."""

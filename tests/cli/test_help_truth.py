@@ -19,7 +19,7 @@ from nmfsep.cli.options import CONTRADICTIONS, Command, Knob
 from nmfsep.cli.params import Name, Real, Whole
 from nmfsep.errors import UsageError
 from nmfsep.nmf.models import options_of, rehearse
-from nmfsep.registry import MODELS, PRESETS, Registry
+from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
 from nmfsep.separation.atoms import method_note
 from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.cues.stretches import Stretches
@@ -173,6 +173,26 @@ def test_every_start_and_solver_of_factorize_is_taken_or_refused_with_the_models
                     refusals.append(str(error))
         assert refusals.count("") >= 2
         assert not [text for text in refusals if "unknown" in text]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_start_that_help_tells_for_a_solver_is_taken(solver: str) -> None:
+    (option,) = (option for command, option in OPTIONS if command == "factorize" and option.name == "start")
+    filling = re.search(r"nndsvd for (.*?), svd for", shown("factorize", option))
+    assert filling is not None
+    assert (solver in re.split(", | and ", filling[1])) == SOLVERS.load(solver).fills
+
+
+def test_every_mask_that_evaluate_lists_can_be_one_of_true_stems() -> None:
+    (option,) = (option for command, option in OPTIONS if command == "evaluate" and option.name == "mask")
+    assert isinstance(option.type, Name)
+    assert list(option.type.names) == list(MASKS)
+
+
+def test_only_what_can_be_done_in_parts_is_told_to_be() -> None:
+    for command, option in OPTIONS:
+        if option.opts == ["--max-memory"]:
+            assert ("a part at a time" in shown(command, option)) == (command in ("split", "render"))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

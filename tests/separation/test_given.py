@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from nmfsep import Audio, separate
+from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
 from nmfsep.separation.atoms import find, method_note, most_atoms
+from nmfsep.separation.cues.cue import Heard
+from nmfsep.separation.cues.dictionaries import Dictionaries
+from nmfsep.separation.cues.labels import Labels, Region
+from nmfsep.separation.cues.stretches import Stretches
+from nmfsep.separation.guide import Guide
 from nmfsep.separation.modelling import may_group, resolved
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.spectra import magnitudes
@@ -129,3 +134,21 @@ def test_how_a_fit_of_atoms_ended_is_told(sound):
     fit = analyse(sound, Settings(grouping="timbre", atoms=2, max_iter=500, tol=0.01, threads=1)).fits[0]
     assert fit.converged
     assert 10 <= fit.n_iter < 500
+
+
+def test_fits_that_go_before_that_of_the_mixture_take_no_more_iterations_than_are_given(sound):
+    regions = (Region("a", 0.0, 1.0, 0.0, np.inf),)
+    for cue in (Stretches({"a": [(0.0, 1.0)]}), Labels(regions)):
+        found = []
+        for given in ({}, {"max_iter": 1}, {"max_iter": 5000}):
+            heard = Heard(sound, 0.0, Settings(threads=1, given=given, **given))
+            found.append(cue.tell(heard, [STFT(256)], ("a",))[0][0].W)
+        assert not np.allclose(found[0], found[1])
+        np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_a_solver_is_refused_where_strokes_have_one_of_their_own(sound):
+    kit = Dictionaries((learn({"a": sound}, components="2", template_frames=3, n_fft=256, max_iter=2),))
+    with pytest.raises(UsageError, match="leave out --solver"):
+        Guide((kit,), {"solver": "mu", "free": 2}).settings()
+    assert Guide((kit,), {"solver": "auto", "free": 2}).settings().free == 2
