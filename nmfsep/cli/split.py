@@ -48,7 +48,8 @@ LIMIT = "Stop iterating after this long, in seconds, not counting the look at wh
         "default": None,
         "show_default": False,
         "type": Count(1, 1_000_000),
-        "help": "Stems wanted, or auto: as many as rank recommends. Needed where no guidance or --preset names them.",
+        "help": "Stems wanted, or auto: as many as rank recommends, of one template each. Needed where no guidance or "
+        "--preset names them.",
     },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
@@ -98,6 +99,10 @@ def command(
     how they sound (with --fast never). With a dictionary or other guidance, W is known or begun, and the stems are
     what it names. With -r, -j, --files-from or --skip-existing, --json prints a document in a line for each INPUT, as
     it is done.
+
+    --max-iter, --tol, --time-limit, --sparsity, --smoothness, --seed and --restarts apply to whichever method is
+    chosen and never choose another. --model, --solver, --start, a --divergence other than kl, --channels independent
+    and more than 12 stems have one template a stem, as --fast does, and a line on stderr says so.
     """
     one_thread_of_blas()
     if fast:

@@ -88,7 +88,8 @@ def separate(
         Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
         nothing stops, iterations are shares of max_iter.
     **settings
-        Fields of Settings.
+        Fields of Settings. What is given counts as given, also at its default: `max_iter=200` holds where atoms are
+        grouped, too, for which 60 is the default.
 
     Returns
     -------

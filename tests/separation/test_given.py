@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
@@ -11,10 +12,13 @@ from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.cues.labels import Labels, Region
 from nmfsep.separation.cues.stretches import Stretches
 from nmfsep.separation.guide import Guide
+from nmfsep.separation.long_fit import analyse_stream, obstacle
 from nmfsep.separation.modelling import may_group, resolved
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.spectra import magnitudes
 from nmfsep.settings import Settings
+from nmfsep.signal.disk import Stream
+from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
 
 RATE = 8000
@@ -152,3 +156,21 @@ def test_a_solver_is_refused_where_strokes_have_one_of_their_own(sound):
     with pytest.raises(UsageError, match="leave out --solver"):
         Guide((kit,), {"solver": "mu", "free": 2}).settings()
     assert Guide((kit,), {"solver": "auto", "free": 2}).settings().free == 2
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_reaches_groups_of_atoms_of_a_sound_that_stays_on_disk(sound, tmp_path, option):
+    path, own = tmp_path / "sound.wav", {"n_fft": 256, "threads": 1, **METHODS["timbre"]}
+    sf.write(path, sound.samples.T, RATE, "FLOAT")
+    if option == "smoothness":
+        assert obstacle(Settings(smoothness=1.0)) == "smoothness couples all frames"
+        return
+    with Source(path) as source:
+        found = []
+        for more in ({}, {option: OPTIONS[option]}, {"time_limit": 600.0}):
+            stream = Stream(source, 0.0, None)
+            separation = analyse_stream(stream, Settings(**own, **more))
+            assert separation.choice.grouping == "timbre"
+            found.append(np.concatenate(list(separation.render(stream)), axis=-1))
+    assert not np.array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
