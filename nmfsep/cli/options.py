@@ -173,9 +173,9 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
         raise UsageError("how many stems is not said", hint)
     if preset is None:
         require_parts(model, own.get("components"), levels)
-        lacking = [name for name in OWN if name in own and name not in options_of(model)]
-        require_options(model, [name for name in lacking if name in told])
-        own = {name: value for name, value in own.items() if name not in lacking}
+        known = {*options_of(model), *told}
+        own = {name: value for name, value in own.items() if name not in OWN or name in known}
+        require_options(model, [name for name in OWN if name in own])
     return Settings(**suited(own), given=own)
 
 

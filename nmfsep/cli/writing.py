@@ -77,6 +77,7 @@ def dry_run(
     from .. import memory
     from ..budget import budget, stretch_of
     from ..plan import inspect, own
+    from ..resume import same_input
     from ..separation.guide import Guide
     from ..signal.read import Source
 
@@ -96,7 +97,10 @@ def dry_run(
         if way.streamed:
             what += ", read a part at a time"
             what += f", learned from {way.frames} frames at the most" if way.frames else ""
-        console.say(f"{console.quote(job.path)}: would write {what}")
+        done = job.promised and job.manifest is not None and same_input(job.path, job.manifest)
+        console.say(
+            f"{console.quote(job.path)}: {'was done before, would be skipped' if done else f'would write {what}'}"
+        )
         if job.untitled:
             notes = [*notes, "the names of the stems will be known when it is known how they sound"]
         for note in notes:

@@ -279,4 +279,11 @@ def test_a_run_with_other_limits_is_not_the_one_that_is_there(cli: Cli, song: Pa
     same = ["--seed", "0", "--solver", "auto"]
     other = ["--max-iter", "200"]  # a default, but not of atoms
     runs = cli.many(begin, begin, [*begin, *same], [*begin, *other], [*begin, *other])
-    assert ["is there" in run.err or "skipped" in run.err for run in runs] == [False, True, True, False, True]
+    assert ["skipped" in run.err for run in runs] == [False, True, True, False, True]
+
+
+def test_a_dry_run_tells_what_would_be_skipped(cli: Cli, song: Path) -> None:
+    begin = ["split", "song.wav", "-k", "2", "--skip-existing"]
+    runs = cli.many([*begin, "-n"], begin, [*begin, "-n"], [*begin, "-n", "--seed", "1"])
+    assert ["would be skipped" in run.err for run in runs] == [False, False, True, False]
+    assert ["would write" in run.err for run in runs] == [True, False, False, True]
