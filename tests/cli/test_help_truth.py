@@ -5,9 +5,12 @@ The tests go over all commands and all their options, so that a new one is held 
 
 from __future__ import annotations
 
+import ast
+import inspect
 import itertools
 import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +28,7 @@ from nmfsep.separation.cues.dictionaries import Dictionaries
 from nmfsep.separation.cues.stretches import Stretches
 from nmfsep.separation.guide import Guide
 from nmfsep.separation.modelling import require_model, resolved
-from nmfsep.settings import FactorizeSettings, Settings
+from nmfsep.settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
 from nmfsep.settings.defaults import ALONE, CLUSTERS, CONDITIONS, DICTIONARY, GROUPED, GUIDED
 from nmfsep.settings.presets import suited
 
@@ -269,3 +272,19 @@ def test_two_sample_formats_are_refused(command: str) -> None:
 def test_a_note_names_an_option_as_it_is_typed() -> None:
     note = method_note(Settings(divergence=2.0, solver="hals"))
     assert note == "--solver hals: one component a stem, not groups of atoms"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_takes_an_option_that_it_does_not_look_at(command: str) -> None:
+    callback = COMMAND[command].callback
+    tree = ast.parse(Path(inspect.getfile(inspect.unwrap(callback))).read_text())
+    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "command")
+    names = {node.id for line in function.body for node in ast.walk(line) if isinstance(node, ast.Name)}
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    kinds = (Settings, OutputSettings, LearnSettings, EvaluationSettings, FactorizeSettings)
+    knobs = {knob.name for kind in kinds for knob in fields(kind)}
+    arguments = set(inspect.signature(inspect.unwrap(callback)).parameters)
+    for option in (option for name, option in OPTIONS if name == command):
+        if option.name != "debug":  # of main
+            known = names if option.name in arguments else texts | knobs
+            assert option.name in known or option.name.startswith("cue_"), option.name
