@@ -92,11 +92,10 @@ def require_names(model: str, options: Mapping[str, Any]) -> None:
     for kind in mine.keys() & options.keys():
         name = options[kind]
         if name != "auto" and name in others[kind] and name not in mine[kind]:
-            able = [repr(other) for other in MODELS if kind in options_of(other) and "free" in options_of(other)]
-            if mine is signed:
-                able = [repr(other) for other in MODELS if kind in options_of(other) and repr(other) not in able]
-            known = ", ".join(mine[kind])
-            raise UsageError(f"{kind} {name!r} is for model {' and '.join(able)}", f"model {model!r} has {known}")
+            takers = [other for other in MODELS if kind in options_of(other)]
+            able = [repr(other) for other in takers if ("free" in options_of(other)) == (mine is plain)]
+            message = f"{kind} {name!r} is for model{'s' if len(able) > 1 else ''} {_listed(able)}"
+            raise UsageError(message, f"model {model!r} has {', '.join(mine[kind])}")
 
 
 def rehearse(model: str, options: Mapping[str, Any]) -> None:
