@@ -189,11 +189,11 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
     """Refuse what no input could make possible."""
     if isinstance(known, Saved):
         return  # it was made
-    if known is None and (settings.free or settings.adapt):
+    if known is None and settings.asked(("free", "adapt")):
         raise UsageError(
             "--free and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
         )
-    if known is None and settings.midi_by != "track":
+    if known is None and settings.asked(("midi_by",)):
         raise UsageError("--midi-by means something with --midi only")
     STFT(settings.n_fft, settings.hop, settings.window)
     require_model(settings)

@@ -80,7 +80,7 @@ SOLVERS = Registry(
         "mu": ("nmf.solvers.mu:MU", "multiplicative updates by majorisation, any beta; the loss never rises"),
         "mue": ("nmf.solvers.mue:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
         "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only"),
-        "ehals": ("nmf.solvers.ehals:EHALS", "the same with extrapolation and restarts: faster"),
+        "ehals": ("nmf.solvers.ehals:EHALS", "hals with extrapolation and restarts: faster"),
         "pinv": ("nmf.solvers.pinv:Pinv", "pseudo-inverse cut at zero, beta 2 only: a heuristic, its best is kept"),
     },
 )
@@ -90,10 +90,10 @@ STARTS = Registry(
     {
         "random": ("nmf.starts.random:random", "absolute normal noise at the level of X; depends on the seed"),
         "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so not for mu and mue"),
-        "nndsvda": ("nmf.starts.nndsvd:nndsvda", "the same, zeros filled at the level of X"),
+        "nndsvda": ("nmf.starts.nndsvd:nndsvda", "nndsvd with its zeros filled at the level of X"),
+        "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "nndsvd with its zeros filled with small noise"),
         "spa": ("nmf.starts.spa:spa", "the frames that differ most, by successive projection; deterministic"),
         "kmeans": ("nmf.starts.kmeans:spherical_kmeans", "centres of frames that point the same way"),
-        "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "the same, zeros filled with small noise"),
     },
 )
 
@@ -105,7 +105,7 @@ MODELS = Registry(
         "semi": ("nmf.semi:semi_nmf", "one factor non-negative, the other free: for signed matrices"),
         "nmfd": ("nmf.convolutive:convolutive_nmf", "templates of several frames: for strokes that fade and change"),
         "deep": ("nmf.deep:deep_nmf", "parts made of parts, all non-negative: X ≈ W1 W2 … Z"),
-        "deep-semi": ("nmf.deep:deep_semi_nmf", "the same for signed matrices"),
+        "deep-semi": ("nmf.deep:deep_semi_nmf", "deep for signed matrices"),
         "kmeans": ("nmf.kmeans:k_means", "every column has one template: k-means clustering"),
         "orthogonal": ("nmf.kmeans:orthogonal_nmf", "every column has one template, scaled: orthogonal NMF"),
     },
@@ -127,7 +127,10 @@ SIGNED_SOLVERS = Registry(
 SIGNED_STARTS = Registry(
     "start",
     {
-        "svd": ("nmf.starts.signed:svd", "no worse than the best approximation of one rank less; deterministic"),
+        "svd": (
+            "nmf.starts.signed:svd",
+            "models semi and deep-semi only: no worse than the best approximation of one rank less; deterministic",
+        ),
         "random": ("nmf.starts.signed:random", "absolute normal noise; depends on the seed"),
     },
 )

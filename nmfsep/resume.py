@@ -69,7 +69,7 @@ def promises(settings: Settings, output: OutputSettings, known: Known | None = N
     """Return what a manifest must say for a run with these options to have nothing left to do."""
     said = {
         "versions": versions(),
-        "settings": {**resolved(settings), "threads": None},
+        "settings": {**resolved(settings, known is not None), "threads": None},
         "output": promised(output),
     }
     guidance = (_told(known.about(())) if isinstance(known, Guide) else None) or []

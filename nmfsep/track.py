@@ -221,7 +221,7 @@ class Track:
                 "length": audio.length,
                 "subtype": source.subtype,
             },
-            "settings": resolved(settings),
+            "settings": resolved(settings, self.known is not None),
             "choice": self.separation.choice and self.separation.choice.document(),
             "output": promised(self.output),
             "guidance": self._guidance(),

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError, UsageError
+from ..registry import MASKS
 from ..settings import EvaluationSettings, Settings
 from . import console
 from .options import GROUPS, Command, knobs, max_memory, reporting
@@ -46,7 +47,7 @@ SHOWN = {
     help="Tell what is gained over this file, and let --oracle take from it; the sum of the true stems if not given.",
 )
 @knobs(EvaluationSettings)
-@knobs(Settings, ORACLE)
+@knobs(Settings, ORACLE, mask={"names": MASKS})
 @click.option("--csv", "as_csv", is_flag=True, envvar="NMFSEP_CSV", help="Print one CSV table instead.")
 @max_memory
 @reporting

@@ -11,17 +11,16 @@ from click.core import ParameterSource
 from ..errors import InputError
 from ..settings import FactorizeSettings, Settings
 from . import console
-from .options import RACE, Command, knobs, max_memory, one_thread_of_blas, progressing, reporting
+from .options import CLUSTERED, RACES, Command, given, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
 SHARED = ("divergence", "restarts", "max_iter", "tol", "time_limit", "sparsity", "smoothness", "seed", "threads")
 OWN = ("solver", "start", "free", "template_frames")  # of the model, too, though their choices are wider here
-CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
 
 
 @click.command("factorize", cls=Command, epilog="Example: nmfsep factorize table.csv -k 3 -o factors")
 @click.argument("path", metavar="INPUT", type=click.Path())
 @knobs(FactorizeSettings)
-@knobs(Settings, SHARED, restarts={"show_default": "1; 10 for kmeans and orthogonal", "help": RACE}, tol=CLUSTERED)
+@knobs(Settings, SHARED, restarts=RACES, tol=CLUSTERED)
 @max_memory
 @progressing
 @reporting
@@ -46,7 +45,7 @@ def command(
     """
     one_thread_of_blas()
     settings = FactorizeSettings(**{name: values[name] for name in FactorizeSettings.__dataclass_fields__})
-    options = _options(settings.model, values)
+    options = _options(settings.model)
     from ..matrices.run import run_factorization
     from ..matrices.task import plan_factorization
 
@@ -65,19 +64,19 @@ def command(
     return 0
 
 
-def _options(model: str, values: dict[str, Any]) -> dict[str, Any]:
+def _options(model: str) -> dict[str, Any]:
     """Return what was asked of the model; what a variable says counts only where the model has it."""
     from ..nmf.models import options_of
 
-    context, asked = click.get_current_context(), {}
-    for name in (*OWN, *SHARED):
-        source = context.get_parameter_source(name)
-        told = source is ParameterSource.COMMANDLINE or (
-            source is ParameterSource.ENVIRONMENT and name in options_of(model)
-        )
-        if told and values[name] != "auto":  # which is what a model does by itself
-            asked[name] = values[name]
-    return asked
+    context = click.get_current_context()
+    own, known = given(context, FactorizeSettings) | given(context, Settings), options_of(model)
+    return {
+        name: value
+        for name, value in own.items()
+        if name in (*OWN, *SHARED)
+        and value != "auto"  # which is what a model does by itself
+        and (name in known or context.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    }
 
 
 def _report(path: str, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:

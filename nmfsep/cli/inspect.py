@@ -16,7 +16,19 @@ from ..settings import OutputSettings, Settings
 from . import console
 from .findings import Finding, KnownTemplates, SoundFinding
 from .inspect_model import SavedModel
-from .options import GROUPS, RACE, Command, knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .options import (
+    CLUSTERED,
+    GROUPS,
+    RACES,
+    Command,
+    given,
+    knobs,
+    max_memory,
+    of_model,
+    one_thread_of_blas,
+    reporting,
+    without_bar,
+)
 
 GROUPS |= {"plot": "Output", "audition": "Output"}
 ANALYSIS = (
@@ -94,9 +106,9 @@ def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
 
 
 def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
-    own = {name: values[name] for name in ANALYSIS}
+    context = click.get_current_context()
     try:
-        settings = Settings(**of_model(click.get_current_context(), own, "give -k"), atoms=1)
+        settings = of_model(context, given(context, Settings) | {"atoms": 1}, "give -k")
     except UsageError as error:
         error.path = path
         raise
@@ -123,7 +135,8 @@ KINDS: dict[str, Kind] = {
     Settings,
     ANALYSIS,
     components={"default": None, "show_default": False, "help": "Components to look for."},
-    restarts={"help": RACE},
+    restarts=RACES,
+    tol=CLUSTERED,
 )
 @knobs(OutputSettings, STRETCH)
 @click.option(
@@ -134,7 +147,7 @@ KINDS: dict[str, Kind] = {
 )
 @click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace files that another program wrote.")
 @max_memory
-@progressing
+@without_bar
 @reporting
 def command(path: str, force: bool, **values: Any) -> int:
     """Tell of every component its pitch, onsets, energy and centroid, or what a file of nmfsep holds.

@@ -28,7 +28,7 @@ class SavedModel:
         stems = arrange(saved.settings, saved.labels)
         owner = {member: name for name, members in zip(stems.names, stems.members, strict=False) for member in members}
         shares = saved.energy_shares()
-        settings = asdict(saved.settings)
+        settings = saved.settings.values()
         del settings["threads"]
         return {
             "path": self.path,

@@ -74,6 +74,11 @@ def command(
     """
     one_thread_of_blas()
     settings = LearnSettings(**values)
+    if settings.exemplars:
+        for name in ("sparsity", "max_iter", "tol"):
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"--exemplars fits nothing, so {option} means nothing", "leave out one")
     from ..cluster import Cluster
     from ..nmf.kernels.choose import slower
     from ..separation import dictionary, learning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import click
 from ..errors import UsageError
 from ..registry import DIVERGENCES, Registry
 from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
+from ..settings.defaults import shown_default
 from ..settings.presets import suited
 from ..system import BLAS_VARIABLES
 from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
@@ -20,21 +21,47 @@ KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, Eva
 GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
 
 
+CONTRADICTIONS = (("quiet", "verbose"), ("append", "force"))
+
+
+class Knob(click.Option):
+    """An option that knows the section of the help that it belongs to."""
+
+    def __init__(self, *args: Any, section: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.section = section
+
+
 class Command(click.Command):
-    """A command whose help lists the options by what they are about."""
+    """A command whose help lists the options by what they are about, and that refuses what contradicts itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; where two that contradict each other are given, the command line beats variables."""
+        rest = super().parse_args(ctx, args)
+        for pair in CONTRADICTIONS:
+            if all(ctx.params.get(name) for name in pair):
+                weaker = [n for n in pair if ctx.get_parameter_source(n) is click.core.ParameterSource.ENVIRONMENT]
+                if len(weaker) != 1:
+                    first, second = (f"--{name}" for name in pair)
+                    raise UsageError(f"{first} and {second} contradict each other", "leave out one")
+                ctx.params[weaker[0]] = False
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each group of options."""
         sections: dict[str, list[tuple[str, str]]] = {}
         params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        for param in sorted(params, key=lambda param: GROUPS.get(param.name or "", "Run") == "Run"):
+        for param in sorted(params, key=lambda param: _section(param) == "Run"):
             record = param.get_help_record(ctx)
             if record is not None:
-                group = GROUPS.get(param.name or "", "Run")
-                sections.setdefault(f"{group} options", []).append(record)
+                sections.setdefault(f"{_section(param)} options", []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def _section(param: click.Option) -> str:
+    return param.section if isinstance(param, Knob) else GROUPS.get(param.name or "", "Run")
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,8 +73,8 @@ FLAGS = {
 }
 
 
-def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
-    about, kind = knob.metadata, str(knob.type)
+def _type(knob: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
+    kind = str(knob.type)
     names: Registry | dict[str, str] | None = about["names"]
     if names is not None:
         extra = ("auto",) if knob.default == "auto" else ()
@@ -66,13 +93,18 @@ def _type(knob: Field[Any]) -> click.ParamType[Any] | None:
 
 
 def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes: dict[str, Any]) -> Callable[[F], F]:
-    """Return a decorator that adds an option for every field, or some; `changes` go to the option of that name."""
+    """Return a decorator that adds an option for every field, or some.
+
+    `changes` go to the option of that name; `names` among them are what it lists and takes in place of all.
+    """
 
     def decorate(function: F) -> F:
         for knob in reversed(fields(settings)):
-            if some is not None and knob.name not in some:
+            if not knob.metadata["group"] or (some is not None and knob.name not in some):
                 continue
-            about, names = knob.metadata, FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
+            own = dict(changes.get(knob.name, {}))
+            about = {**knob.metadata, "names": own.pop("names", knob.metadata["names"])}
+            names = FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
             text = about["summary"]
             if isinstance(about["names"], (Registry, dict)):
                 text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
@@ -81,7 +113,7 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
             default = None if knob.default is MISSING else knob.default
             extra: dict[str, Any] = {
                 "default": default,
-                "type": _type(knob),
+                "type": _type(knob, about),
                 "help": text,
                 "show_default": default is not None and default is not False and default != (),
                 "envvar": f"NMFSEP_{knob.name.upper()}",
@@ -92,37 +124,60 @@ def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes
                 extra |= {"is_flag": True}
             if default == ():
                 extra |= {"multiple": True, "metavar": "NAME"}
-            extra |= changes.get(knob.name, {})
+            extra |= own
+            if isinstance(extra["show_default"], str):  # which click would put into parentheses
+                extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
             if extra.get("required"):  # a default would answer for the user
                 del extra["default"], extra["show_default"]
-            function = click.option(*names, knob.name, **extra)(function)
+            function = click.option(*names, knob.name, cls=Knob, section=about["group"], **extra)(function)
         return function
 
     return decorate
 
 
-RACE = "Starts that run a short race, the best going on; all but the first are random."  # where atoms are not grouped
+def conditional_defaults(settings: type[Any]) -> dict[str, dict[str, Any]]:
+    """Return changes for `knobs` by which help shows the defaults of all conditions, not only the usual ones."""
+    shown = {knob.name: shown_default(knob.name, knob.default) for knob in fields(settings)}
+    return {name: {"show_default": text} for name, text in shown.items() if text is not None}
 
 
-def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> dict[str, Any]:
-    """Return values for Settings, once the model has all that was asked for; `hint` says how to give -k."""
-    from ..nmf.models import has_levels, require_options, require_parts
+def given(ctx: click.Context, settings: type[Any]) -> dict[str, Any]:
+    """Return the fields that the user gave, on the command line or by a variable, with their values."""
+    told = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+    names = [knob.name for knob in fields(settings) if ctx.get_parameter_source(knob.name) in told]
+    return {name: ctx.params[name] for name in names}
+
+
+# Of the models, where atoms are not grouped.
+CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
+RACES = {
+    "show_default": "1; 10 for kmeans and orthogonal",
+    "help": "Starts that run a short race, the best going on; all but the first are random.",
+}
+
+
+def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
+    """Return the settings of fields that the user gave, once the model has all of them; `hint` says how to give -k.
+
+    A variable is meant for the models that have what it says.
+    """
+    from ..nmf.models import has_levels, options_of, require_options, require_parts
     from ..separation.modelling import OWN
 
-    told = click.core.ParameterSource.COMMANDLINE
-    if own.get("preset") is not None:
-        if ctx.get_parameter_source("components") is told or own["levels"]:
-            raise UsageError(f"--preset {own['preset']} says which stems there are", "leave out -k and --levels")
-        plain = click.core.ParameterSource.DEFAULT
-        given = {name: own[name] for name in own if ctx.get_parameter_source(name) is not plain}
-        return suited({name: value for name, value in given.items() if name != "components"})
-    if own["components"] is None and not has_levels(own["model"]) and own["levels"] is None:
+    told = {name for name in own if ctx.get_parameter_source(name) is not click.core.ParameterSource.ENVIRONMENT}
+    model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
+    if preset is not None or has_levels(model):
+        if preset is not None and ("components" in own.keys() & told or levels):
+            raise UsageError(f"--preset {preset} says which stems there are", "leave out -k and --levels")
+        own = {name: value for name, value in own.items() if name != "components" or name in told}
+    elif own.get("components") is None and levels is None:
         raise UsageError("how many stems is not said", hint)
-    if has_levels(own["model"]) and ctx.get_parameter_source("components") is not told:
-        own["components"] = None  # a variable's number is meant for the other models
-    require_parts(own["model"], own["components"], own["levels"])
-    require_options(own["model"], [name for name in OWN if ctx.get_parameter_source(name) is told])
-    return {name: value for name, value in own.items() if name != "components" or value is not None}
+    if preset is None:
+        require_parts(model, own.get("components"), levels)
+        known = {*options_of(model), *told}
+        own = {name: value for name, value in own.items() if name not in OWN or name in known}
+        require_options(model, [name for name in OWN if name in own])
+    return Settings(**suited(own), given=own)
 
 
 def one_thread_of_blas() -> None:
@@ -142,20 +197,29 @@ def reporting(function: F) -> F:
     return function
 
 
+def without_bar(function: F) -> F:
+    """Add --no-progress."""
+    return click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar.")(function)
+
+
 def progressing(function: F) -> F:
     """Add the options that decide how much of the work is told."""
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went."),
-        click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar."),
-    ):
-        function = option(function)
-    return function
+    verbose = click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went.")
+    return without_bar(verbose(function))
 
 
-def max_memory(function: F) -> F:
-    """Add --max-memory."""
-    text = (
-        "Take no more, such as 400M or 2G; what does not fit is done a part at a time. If not given: 1 GB, or three "
-        "quarters of what is free where it cannot be done in parts."
-    )
+IN_PARTS = (
+    "what does not fit is done a part at a time. If not given: 1 GB, or three quarters of what is free where it cannot "
+    "be done in parts."
+)
+
+
+def max_memory(function: F, otherwise: str = "three quarters of what is free if not given.") -> F:
+    """Add --max-memory; `otherwise` says what happens where it does not suffice or is not given."""
+    text = f"Take no more, such as 400M or 2G; {otherwise}"
     return click.option("--max-memory", "limit", type=Size(), envvar="NMFSEP_MAX_MEMORY", help=text)(function)
+
+
+def in_parts(function: F) -> F:
+    """Add --max-memory where what does not fit can be done a part at a time."""
+    return max_memory(function, IN_PARTS)

@@ -33,6 +33,10 @@ class Whole(ParamType[int]):
     def __init__(self, low: float | None = None, high: float | None = None) -> None:
         self.low, self.high = low, high
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows, in the case in which it is typed."""
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
         if isinstance(value, int):
@@ -173,5 +177,6 @@ def _within(
     ctx: click.Context | None,
 ) -> None:
     if (low is not None and number < low) or (high is not None and number > high):
-        upper = "" if high is None else f" and at most {high:g}"
-        kind.fail(f"{number:g} must be at least {low:g}{upper}", param, ctx)
+        shown, least, most = (str(n) if isinstance(n, int) else f"{n:g}" for n in (number, low or 0, high or 0))
+        upper = "" if high is None else f" and at most {most}"
+        kind.fail(f"{shown} must be at least {least}{upper}", param, ctx)

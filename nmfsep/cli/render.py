@@ -10,7 +10,7 @@ import click
 from ..errors import InputError, NmfsepError, UsageError
 from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, knobs, max_memory, one_thread_of_blas, reporting
+from .options import GROUPS, in_parts, knobs, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
 
 CHANGES = ("group", "two_stems", "mask", "mask_power", "consistency", "residual", "threads")
@@ -37,7 +37,7 @@ GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
 @knobs(OutputSettings, OUTPUT, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
 @dry
-@max_memory
+@in_parts
 @click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went.")
 @reporting
 @click.pass_context

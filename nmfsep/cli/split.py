@@ -11,16 +11,31 @@ import click
 
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
+from . import console
 from .counting import Count, begin, counted
 from .dependencies import Rules
 from .gathering import absolute, gathered, lists, named
 from .guidance import cue_texts, cues
 from .many import Telling, batch, files_bar, nothing_left, outcomes, processes, survey
-from .options import knobs, max_memory, of_model, one_thread_of_blas, progressing, reporting
+from .options import (
+    GROUPS,
+    conditional_defaults,
+    given,
+    in_parts,
+    knobs,
+    of_model,
+    one_thread_of_blas,
+    progressing,
+    reporting,
+)
 from .writing import Writing, dry, dry_run, formats, list_outputs, output_settings
 
 if TYPE_CHECKING:
     from ..separation.guide import Guide
+
+
+GROUPS |= {"fast": "Model"}
+LIMIT = "Stop iterating after this long, in seconds, not counting the look at which method suits."
 
 
 @click.command("split", cls=Writing, epilog="Example: nmfsep split song.wav -k 4 -o stems")
@@ -33,17 +48,20 @@ if TYPE_CHECKING:
         "default": None,
         "show_default": False,
         "type": Count(1, 1_000_000),
-        "help": "Stems wanted, or auto: as many as rank recommends. Needed where no guidance or --preset names them.",
+        "help": "Stems wanted, or auto: as many as rank recommends, of one template each. Needed where no guidance or "
+        "--preset names them.",
     },
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
+    time_limit={"help": LIMIT},
+    **conditional_defaults(Settings),
 )
 @cues
 @knobs(OutputSettings, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
 @formats
 @click.option("--fast", is_flag=True, envvar="NMFSEP_FAST", help="One template for each stem: --atoms 1.")
 @dry
-@max_memory
+@in_parts
 @progressing
 @reporting
 @click.pass_context
@@ -81,6 +99,10 @@ def command(
     how they sound (with --fast never). With a dictionary or other guidance, W is known or begun, and the stems are
     what it names. With -r, -j, --files-from or --skip-existing, --json prints a document in a line for each INPUT, as
     it is done.
+
+    --max-iter, --tol, --time-limit, --sparsity, --smoothness, --seed and --restarts apply to whichever method is
+    chosen and never choose another. --model, --solver, --start, a --divergence other than kl, --channels independent
+    and more than 12 stems have one template a stem, as --fast does, and a line on stderr says so.
     """
     one_thread_of_blas()
     if fast:
@@ -106,6 +128,11 @@ def command(
         from ..plan import plan
 
         jobs = plan(entries, settings, output, guide, skip_existing)
+        if guide is None and not quiet:
+            from ..separation.atoms import method_note
+
+            if (note := method_note(settings)) is not None:
+                console.say(note)
         if counting:
             jobs = counted(jobs, entries, settings, output, limit, quiet)
         if nothing_left(jobs):
@@ -163,15 +190,15 @@ def _require_sense(
 
 
 def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Settings]:
-    own = {name: values[name] for name in Settings.__dataclass_fields__}
+    own = {name: values[name] for name in given(ctx, Settings)}
     texts = cue_texts(values)
     if not any(texts.values()):
-        return None, Settings(**of_model(ctx, own, "give -k, --preset, or a dictionary with -m"))
+        if values["atoms"] == 1:  # by --fast or -k auto
+            own["atoms"] = 1
+        return None, of_model(ctx, own, "give -k, --preset, or a dictionary with -m")
     from ..separation.guide import Guide
 
-    default = click.core.ParameterSource.DEFAULT
-    given = {name: value for name, value in own.items() if ctx.get_parameter_source(name) is not default}
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
-        del given["components"]  # meant for runs without guidance
-    guide = Guide.read(texts, given)
+        del own["components"]  # meant for runs without guidance
+    guide = Guide.read(texts, own)
     return guide, guide.settings()

@@ -30,6 +30,9 @@ class Writing(Command):
         """Give a bare --residual its default name."""
         end = args.index("--") if "--" in args else len(args)
         args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
+        short = list(dict.fromkeys(arg for arg in args[:end] if arg[2:] in SUBTYPES))
+        if len(short) > 1:
+            raise UsageError(f"{short[0]} and {short[1]} contradict each other", "leave out one")
         return super().parse_args(ctx, args)
 
 
@@ -75,6 +78,7 @@ def dry_run(
     from .. import memory
     from ..budget import budget, stretch_of
     from ..plan import inspect, own
+    from ..resume import same_input
     from ..separation.guide import Guide
     from ..signal.read import Source
 
@@ -103,7 +107,10 @@ def dry_run(
         if way.streamed:
             what += ", read a part at a time"
             what += f", learned from {way.frames} frames at the most" if way.frames else ""
-        console.say(f"{console.quote(job.path)}: would write {what}")
+        done = job.promised and job.manifest is not None and same_input(job.path, job.manifest)
+        console.say(
+            f"{console.quote(job.path)}: {'was done before, would be skipped' if done else f'would write {what}'}"
+        )
         if job.untitled:
             notes = [*notes, "the names of the stems will be known when it is known how they sound"]
         for note in notes:

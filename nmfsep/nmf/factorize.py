@@ -172,7 +172,8 @@ def factorize(
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1:
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, compiled_from)
-        if smoothness:
+        templates = begin.W
+        if smoothness:  # which is reckoned with templates of unit sum
             begin = begin.normalize()
         told = told_in_units(callback, unit, measure.beta)
         every = loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
@@ -182,6 +183,9 @@ def factorize(
             result = replace(result, factors=result.factors.transpose())
         else:
             result = fit(Xt, begin, problem, method, stop, workers, told, compiled_from)
+    if smoothness and "W" in fixed:  # back to the templates as they were given
+        sums = templates.sum(axis=0)
+        result = replace(result, factors=Factors(templates, result.factors.Z / np.where(sums > 0, sums, 1)[:, None]))
     result = result.in_units(unit, measure.beta)
     return replace(
         result,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import UsageError
-from ..registry import MODELS, suggestion
+from ..registry import MODELS, SIGNED_SOLVERS, SIGNED_STARTS, SOLVERS, STARTS, suggestion
 from .convolutive import ConvolutiveFit
 from .deep_fit import DeepFit
 from .fit import Fit
@@ -85,8 +85,22 @@ def require_options(model: str, options: Collection[str]) -> None:
             raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {_have(able)}")
 
 
+def require_names(model: str, options: Mapping[str, Any]) -> None:
+    """Raise UsageError if a solver or start is one of other models, though not of this one."""
+    signed, plain = {"start": SIGNED_STARTS, "solver": SIGNED_SOLVERS}, {"start": STARTS, "solver": SOLVERS}
+    mine, others = (signed, plain) if "free" in options_of(model) else (plain, signed)
+    for kind in mine.keys() & options.keys():
+        name = options[kind]
+        if name != "auto" and name in others[kind] and name not in mine[kind]:
+            takers = [other for other in MODELS if kind in options_of(other)]
+            able = [repr(other) for other in takers if ("free" in options_of(other)) == (mine is plain)]
+            message = f"{kind} {name!r} is for model{'s' if len(able) > 1 else ''} {_listed(able)}"
+            raise UsageError(message, f"model {model!r} has {', '.join(mine[kind])}")
+
+
 def rehearse(model: str, options: Mapping[str, Any]) -> None:
     """Fit next to nothing, so that options that contradict each other are found before anything is read."""
+    require_names(model, options)
     columns = options.get("template_frames", defaults_of(model).get("template_frames", 2))
     X = np.ones((2, max(2, columns)))
     fit_model(model, X, (2, 1) if has_levels(model) else 1, **{**options, "max_iter": 0})

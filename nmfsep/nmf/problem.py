@@ -100,10 +100,8 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
-        if self.smoothness and (self.fixed or self.anchor or self.held or self.costs):
-            raise UsageError(
-                "smoothness scales both factors, so neither can be held fixed or cost anything", "choose one"
-            )
+        if self.smoothness and ("Z" in self.fixed or self.anchor or self.held or self.costs):
+            raise UsageError("smoothness scales both factors, so no entry can be held or cost anything", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")
 

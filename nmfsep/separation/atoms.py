@@ -16,10 +16,10 @@ from ..registry import GROUPINGS
 from ..settings import Settings
 from ..signal.stft import STFT
 from .bands import Bands, bands_of
-from .choice import MOST, RULER, SHORTEST, STRETCH, Choice, choose
-from .groupings import FOLLOWING, ROUNDS, Atoms, Scene
+from .choice import MOST, ROUNDS, RULER, SHORTEST, STRETCH, Choice, choose
+from .groupings import FOLLOWING, Atoms, Scene
 from .lift import lift
-from .modelling import FITTING
+from .modelling import atoms_options, may_group, one_component_option
 from .stages import Stages
 
 ATOMS = 12  # for each stem
@@ -51,24 +51,32 @@ class Grouped:
     runs: int = 1
 
 
-def may_group(settings: Settings) -> bool:
-    """Whether atoms may be grouped: not where it is said how the fit is done, which is a fit of one atom a stem."""
-    return (
-        settings.atoms != 1
-        and settings.components > 1
-        and not settings.asked(FITTING)
-        and (settings.channels != "independent")
-    )
-
-
 def most_atoms(settings: Settings) -> int:
     """Return how many templates there may be in all, where stems may be groups of them; else 0."""
     if settings.preset:
         return max(2 * ATOMS, settings.templates)
-    told = settings.atoms is not None or settings.grouping != "auto"
-    if not may_group(settings) or (settings.components > MOST and not told):
+    if not may_group(settings) or _too_many(settings):
         return 0
     return (settings.restarts or JOINED) * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
+
+
+def _too_many(settings: Settings) -> bool:
+    """Whether there are so many stems that atoms are grouped only where that is asked for."""
+    return settings.components > MOST and settings.atoms is None and settings.grouping == "auto"
+
+
+def method_note(settings: Settings) -> str | None:
+    """Return which option has each stem be one component, and not a group of atoms; None where none has.
+
+    --fast and --atoms 1 ask for just that, so that nothing need be said.
+    """
+    if settings.preset is not None or settings.atoms == 1 or settings.components == 1:
+        return None
+    if (option := one_component_option(settings)) is not None:
+        return f"{option}: one component a stem, not groups of atoms"
+    if _too_many(settings):
+        return f"-k {settings.components}: with more than {MOST} stems, one component a stem, not groups of atoms"
+    return None
 
 
 def find(
@@ -92,9 +100,7 @@ def find(
     told = settings.atoms is not None or settings.grouping != "auto"
     frames = X.shape[1]
     step = stft.hop_length / sample_rate
-    if not may_group(settings) or frames * step < SHORTEST or frames <= 4 * stems:
-        return plain, None
-    if not told and stems > MOST:
+    if not may_group(settings) or _too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
         return plain, None
     scene = scene_of(X, stft, sample_rate, settings)
     if not scene.Y.any():
@@ -117,28 +123,25 @@ def find(
     return choice, found
 
 
-def unheeded(choice: Choice | None, settings: Settings) -> tuple[str, ...]:
-    """Return what the user should know of how atoms were found."""
-    if choice is not None and choice.grouping == "foreground" and settings.restarts is not None:
-        return ("what moves fast is told from what stays, of which --restarts changes nothing",)
-    return ()
-
-
 def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, float, float]:
     """Return about what choosing, grouping and lifting take, in any unit: products of matrices of these sizes."""
     frames, bands = scene.Y.shape
     sample, looked = len(scene.sample), min(frames, round(STRETCH / scene.step))
     joined = scene.runs * stems * atoms
     choosing = looked * ROUNDS * stems * (6 * bands + RULER * len(X) / 2)
-    return choosing, joined * bands * (ROUNDS * sample + FOLLOWING * frames), 6 * joined * len(X) * sample
+    most = scene.options["max_iter"]
+    joining = joined * bands * (most * sample + min(most, FOLLOWING) * frames)
+    return choosing, joining, 6 * joined * len(X) * sample
 
 
 def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
     """Return a mixture as groupings see it."""
     bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
     frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
-    runs = settings.restarts or JOINED
-    return Scene(merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads, runs)
+    return Scene(
+        merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads,
+        settings.restarts or JOINED, settings.restarts or 1, atoms_options(settings),
+    )  # fmt: skip
 
 
 def merged(X: Matrix, bands: Bands) -> Matrix:
@@ -171,7 +174,7 @@ def grouped(
     order = np.argsort(-energies, kind="stable") if ordered else np.arange(stems)
     groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
     losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
-    fit = Fit(Factors(stacked, atoms.Z), losses, (0, ROUNDS), ROUNDS, False, "mue")
+    fit = Fit(Factors(stacked, atoms.Z), losses, (0, atoms.n_iter), atoms.n_iter, atoms.converged, "mue")
     return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit, atoms.runs)
 
 

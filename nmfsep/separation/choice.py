@@ -70,7 +70,7 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     mono = X[:bins, stretch].copy()
     for channel in range(1, len(X) // bins):
         mono += X[channel * bins : (channel + 1) * bins, stretch]
-    novelty = scene.fit(mono.T, RULER * stems, rounds=ROUNDS // 2).losses[-1] / max(
+    novelty = scene.fit(mono.T, RULER * stems, max_iter=ROUNDS // 2).losses[-1] / max(
         float(mono.sum(dtype=np.float64)), 1e-30
     )
     return Choice(atoms, "foreground" if novelty > FREE else "timbre", simplicity, novelty)
@@ -78,9 +78,9 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
 
 def simplicity_of(scene: Scene, Y: Matrix, stems: int) -> float:
     """Return r = (D_J - D_4J) / (D_1 - D_4J) of frames (frames, bands); 0 where more components explain no more."""
-    one = scene.fit(Y, 1, rounds=10).losses[-1]
-    few = min(scene.fit(Y, stems, start, rounds=ROUNDS).losses[-1] for start in STARTS)
-    many = scene.fit(Y, RICHER * stems, rounds=ROUNDS).losses[-1]
+    one = scene.fit(Y, 1, max_iter=10).losses[-1]
+    few = min(scene.fit(Y, stems, start, max_iter=ROUNDS).losses[-1] for start in STARTS)
+    many = scene.fit(Y, RICHER * stems, max_iter=ROUNDS).losses[-1]
     return max(0.0, few - many) / (one - many) if one > many else 0.0
 
 

@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..nmf.divergences import as_divergence
 from ..registry import CUES
 from ..settings import LearnSettings, Settings
+from ..settings.defaults import ALONE, DICTIONARY, GUIDED
 from ..signal.audio import Audio
 from ..signal.stft import STFT
 from .cues.cue import Costs, Cue, Evidence, Heard, added, combined
@@ -17,9 +18,9 @@ from .cues.dictionaries import Dictionaries
 from .dictionary import Dictionary, check_labels
 from .learning import frames_for
 
-# Where stems are named beforehand, other defaults are better: measured on mixtures of drums, notes, music and speech.
-MASK_POWER, SPARSITY, ADAPT, ITERATIONS = 2.0, 1.0, 0.1, 40
-FREE = 10  # templates for the rest, where one label is all that is told of
+# As `settings.defaults` has them.
+MASK_POWER, ADAPT, ITERATIONS = GUIDED["mask_power"], GUIDED["adapt"], GUIDED["max_iter"]
+SPARSITY, FREE = DICTIONARY["sparsity"], ALONE["free"]
 RESIDUAL = "residual"
 
 
@@ -101,7 +102,7 @@ class Guide:
                 del chosen[name]
         if free and chosen.get("residual") is None:
             chosen["residual"] = RESIDUAL
-        return Settings(**chosen)
+        return Settings(**chosen, given=[name for name, value in self.given.items() if value is not None])
 
     def _refuse(self, given: Mapping[str, Any]) -> None:
         """Refuse settings that mean nothing where the stems are named beforehand."""
@@ -116,10 +117,10 @@ class Guide:
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
         if set(given) & {"preset", "atoms", "grouping"}:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
-        if given.get("midi_by", "track") != "track" and not any(
-            isinstance(cue, CUES.load("midi")) for cue in self.cues
-        ):
+        if "midi_by" in given and not any(isinstance(cue, CUES.load("midi")) for cue in self.cues):
             raise UsageError("--midi-by means something with --midi only")
+        if given.get("solver", "auto") != "auto" and self.lasting:
+            raise UsageError("templates of several frames have one solver only", "leave out --solver")
         if given.get("smoothness"):
             raise UsageError(f"smoothness means nothing with {what}", "leave out --smoothness, or try --sparsity")
         if given.get("hop_length") is not None and given.get("n_fft") is None:

@@ -154,7 +154,7 @@ class Fitting:
             templates, Z = W.reshape(bins, k, delays), found.Z
             if settings.free:
                 left = np.maximum(Xt.T - found.factors.reconstruct(), 0)
-                first = chosen | {"max_iter": FREE_FIRST}
+                first = chosen | {"max_iter": min(FREE_FIRST, settings.max_iter)}
                 begun = convolutive_nmf(left, settings.free, template_frames=delays, seed=settings.seed, **first)
                 norms = np.sqrt(np.einsum("fkd,fkd->k", begun.templates, begun.templates, dtype=np.float64))
                 free = unit(begun.templates.reshape(bins, -1), delays).reshape(bins, -1, delays)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -30,7 +31,7 @@ from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
 from ..settings import Settings
 from ..signal.disk import Stream
 from ..signal.stft import STFT
-from .atoms import RUN, RUNS, Grouped, find, may_group, most_atoms, unheeded
+from .atoms import RUN, RUNS, Grouped, find, most_atoms
 from .bands import bands_of
 from .choice import Choice
 from .cues.dictionaries import evidence_of
@@ -39,7 +40,7 @@ from .drawing import draw, stretches
 from .grouping import without_auto
 from .guide import Guide
 from .guided import Fitting, passes, template_groups, whole_templates
-from .modelling import options
+from .modelling import may_group, options
 from .result import Layer
 from .solving import Solving, Templates
 from .stages import ITERATIONS, Stages, Told, drawing, expected, finishing, grouping
@@ -130,7 +131,8 @@ def analyse_stream(
     layers: list[Layer] = []
     fits: list[Fit] = []
     sizes: list[tuple[int, int]] = []
-    for index, view in enumerate(dictionary.views if dictionary else (None,)):
+    kinds = dictionary.views if dictionary else (None,)
+    for index, view in enumerate(kinds):
         stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
         cost = partial(drawing, rows=_rows(stream, settings, stft), hop=stft.hop_length, channels=stream.channels)
@@ -139,10 +141,12 @@ def analyse_stream(
         fitted = stages.iterations(2 * index + 1, settings.tol)
         sizes.append((len(samples[0]), stft.n_frames(stream.length)))
         if view is None:
-            found = [_learned(sample, stft.frequencies(stream.sample_rate), settings, fitted) for sample in samples]
+            frequencies = stft.frequencies(stream.sample_rate)
+            found = [_learned(sample, frequencies, settings, fitted, len(samples)) for sample in samples]
             groups: Sequence[Sequence[int]] = [[k] for k in range(settings.components)]
         else:
-            found = [_guided(sample, view, settings, fitted) for sample in samples]
+            parts = len(kinds) * len(samples)
+            found = [_guided(sample, view, settings, fitted, parts) for sample in samples]
             groups = template_groups(evidence_of(view), len(guide.labels if guide else ()), settings.free)
         del samples
         fits += [fit for fit, _ in found]
@@ -204,10 +208,7 @@ def _atoms(
     model = _solving([templates], grouped.groups, stream, stft, settings, False, keep)
     stages.at(1, 1.0, grouped.fit.losses[-1])
     told, sizes = stages.share(2, stream.length), (len(rows), stft.n_frames(stream.length))
-    said = unheeded(choice, settings)
-    return choice, Streamed(
-        settings, stft, (grouped.fit,), model, notes=said, learned_from=sizes, choice=choice, told=told
-    )
+    return choice, Streamed(settings, stft, (grouped.fit,), model, learned_from=sizes, choice=choice, told=told)
 
 
 def _stages(
@@ -237,21 +238,23 @@ def _stages(
 
 
 def _learned(
-    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback
+    rows: Matrix, frequencies: NDArray[np.float64], settings: Settings, callback: Callback, fits: int
 ) -> tuple[Fit, Templates]:
     """Return the fit to a sample of frames (frames, rows), which is scaled in place, and what it found."""
     scale, floor = _settle(rows, rows.shape[1], as_divergence(settings.divergence).beta)
-    told = options(settings, rows.T, frequencies)
+    told = options(settings, rows.T, frequencies, fits)
     fit = factorize(rows.T, settings.components, callback=callback, **told).ordered()
     return fit, Templates(np.ascontiguousarray(fit.factors.W.T), scale, floor, rows.shape[1])
 
 
-def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback) -> tuple[Fit, Templates]:
-    """Return the same with a dictionary's templates, which the channels share."""
+def _guided(sample: Matrix, view: View, settings: Settings, callback: Callback, parts: int) -> tuple[Fit, Templates]:
+    """Return the same with a dictionary's templates, which the channels share; one of several parts of the work."""
     rows = sample.reshape(-1, view.stft.bins)
     scale, floor = _settle(rows, view.known, as_divergence(settings.divergence).beta)
     known = evidence_of(view)
     moves = bool(settings.free or settings.adapt)
+    if settings.time_limit is not None:
+        settings = replace(settings, time_limit=settings.time_limit / (parts * (2 if moves else 1)))
     fit = Fitting(known, {}, settings, moves).fit(rows, 1, lambda phase: callback)
     W = whole_templates(fit.factors.W, known)
     return fit, Templates(np.ascontiguousarray(W.T), scale, floor, view.known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,12 @@ from ..nmf.models import defaults_of, has_levels, options_of, rehearse, require_
 from ..nmf.problem import Problem
 from ..registry import SOUND_STARTS
 from ..settings import Settings
+from ..settings.defaults import GROUPED
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
 COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
-# How a fit of one atom a stem is done, and nothing else.
-FITTING = ("model", "levels", *(name for name in OWN if name != "restarts"), "max_iter", "tol", "time_limit")
+PLAIN = ("model", "levels", "template_frames", "solver", "start")  # of fits with one component a stem only
+ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits of atoms, too
 
 
 def require_model(settings: Settings) -> None:
@@ -59,30 +59,50 @@ def require_groupable(settings: Settings) -> None:
     UsageError
         Several atoms, or a grouping, are asked for together with an option that they leave no room for.
     """
+    other = one_component_option(settings)
     if settings.preset is not None:
-        for name in ("atoms", "grouping", "restarts", *FITTING):
-            if settings.asked((name,)) and not (name == "template_frames" and settings.convolutive):
-                raise UsageError(f"--preset {settings.preset} decides about --{name.replace('_', '-')}", "leave it out")
+        taken = ("sparsity", "smoothness", "restarts") if settings.convolutive else ()
+        decided = [f"--{name.replace('_', '-')}" for name in settings.asked(("atoms", "grouping", *taken))]
         if settings.channels == "independent":
             raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
+        for option in filter(None, (*decided, other)):
+            raise UsageError(f"--preset {settings.preset} decides about {option.split()[0]}", "leave it out")
     if settings.atoms in (None, 1) and settings.grouping == "auto":
         return
     if settings.atoms == 1 and settings.grouping != "auto":
         raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
     if settings.atoms == 1:
         return
-    if settings.grouping == "foreground" and settings.restarts is not None:
-        raise UsageError("--grouping foreground finds its atoms once", "leave out --restarts")
     if settings.channels == "independent":
         raise UsageError("--channels independent would group the atoms of each channel apart", "use joint or mid")
     if settings.components < 2:
         raise UsageError("one stem is the mixture, so there is nothing to group", "give -k 2 or more")
-    if other := [name for name in FITTING if name in settings.asked(FITTING)]:
-        flag = "--" + other[0].replace("_", "-")
-        raise UsageError(f"{flag} is for one atom a stem", "leave it out, or --atoms and --grouping")
+    if other is not None:
+        raise UsageError(f"{other} is for one atom a stem", "leave it out, or --atoms and --grouping")
 
 
-def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any]:
+def one_component_option(settings: Settings) -> str | None:
+    """Return the option that asks for what groups of atoms cannot do, as one types it; None if there is none."""
+    for name, value in settings.asked(PLAIN).items():
+        if not (name == "template_frames" and settings.preset and settings.convolutive):
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            return f"--{name.replace('_', '-')} {shown}"
+    if as_divergence(settings.divergence).beta != 1:
+        return f"--divergence {settings.divergence}"
+    return "--channels independent" if settings.channels == "independent" else None
+
+
+def may_group(settings: Settings) -> bool:
+    """Whether stems may be groups of atoms: whatever can be asked of atoms, too, does not matter."""
+    return settings.atoms != 1 and settings.components > 1 and one_component_option(settings) is None
+
+
+def atoms_options(settings: Settings) -> dict[str, Any]:
+    """Return what the fits of atoms are given: what was asked for, else as many iterations as suit them."""
+    return {**GROUPED, **settings.asked(ATOMS)}
+
+
+def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -> dict[str, Any]:
     """Return what a model is given beside X and the number of components; what was not asked for is left to it.
 
     Parameters
@@ -91,8 +111,12 @@ def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any
     X : ndarray, shape (channels * bins, frames)
     frequencies : ndarray, shape (bins,)
         Hertz, for the starts that need it.
+    fits : int, default 1
+        Among how many fits the time limit is shared out.
     """
     chosen = settings.asked((*OWN, *COMMON))
+    if settings.time_limit is not None:
+        chosen["time_limit"] = settings.time_limit / fits
     if settings.start in SOUND_STARTS:
         rng = np.random.default_rng(settings.seed)
         begin = SOUND_STARTS.load(chosen.pop("start"))(X.T, settings.components, rng, frequencies)
@@ -102,9 +126,14 @@ def options(settings: Settings, X: Matrix, frequencies: Matrix) -> dict[str, Any
     return chosen
 
 
-def resolved(settings: Settings) -> dict[str, Any]:
-    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such."""
+def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
+    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such.
+
+    `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
+    """
     asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
     if settings.convolutive:
         own["template_frames"] = settings.template_frames
-    return asdict(settings) | {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
+    used = {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
+    atoms = not guided and (settings.preset is not None or may_group(settings))
+    return settings.values() | used | {"atoms_fit": atoms_options(settings) if atoms else None}

@@ -21,14 +21,14 @@ from ..signal.audio import Audio, Samples
 from ..signal.rate import at_rate, common_rate
 from ..signal.stft import STFT
 from . import learning
-from .atoms import Grouped, find, may_group, unheeded
+from .atoms import Grouped, find
 from .cues.cue import Cue
 from .cues.dictionaries import Dictionaries
 from .cues.stretches import Span, Stretches
 from .dictionary import Dictionary
 from .guide import Guide
 from .guided import analyse_guided
-from .modelling import options, require_model
+from .modelling import may_group, options, require_model
 from .regroup import regrouped
 from .result import Separation
 from .sounding import Sound
@@ -88,7 +88,8 @@ def separate(
         Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
         nothing stops, iterations are shares of max_iter.
     **settings
-        Fields of Settings.
+        Fields of Settings. What is given counts as given, also at its default: `max_iter=200` holds where atoms are
+        grouped, too, for which 60 is the default.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def separate(
         texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
         cues.append(CUES.load("labels").read(texts, settings))
     if not cues:
-        chosen = Settings(components=2 if components is None else components, **suited(settings))
+        chosen = Settings(components=2 if components is None else components, given=settings, **suited(settings))
         require_model(chosen)
         separation = analyse(audio, chosen, callback)
     else:
@@ -172,7 +173,8 @@ def _analysed(audio: Audio, settings: Settings, callback: Callback | None) -> Se
     factors: list[Factors] = []
     groups: list[list[int]] = []
     choice = None
-    for samples in views(audio.samples, settings.channels):
+    parts = views(audio.samples, settings.channels)
+    for samples in parts:
         X, scale = magnitudes(samples, stft, settings.threads)
         if settings.preset or may_group(settings):
             grouped: Grouped | None
@@ -183,10 +185,8 @@ def _analysed(audio: Audio, settings: Settings, callback: Callback | None) -> Se
             if grouped is not None:
                 Z = grouped.fit.factors.Z * scale
                 model = Model([Factors(each.W, Z) for each in grouped.factors], grouped.groups)
-                return Separation(
-                    settings, stft, (grouped.fit,), model, notes=unheeded(choice, settings), choice=choice
-                )
-        told = options(settings, X, frequencies)
+                return Separation(settings, stft, (grouped.fit,), model, choice=choice)
+        told = options(settings, X, frequencies, fits=len(parts))
         fit = fit_model(settings.model, X, settings.parts, callback=callback, **told).ordered()
         fits.append(fit)
         whole, groups = fit.parts(settings.level)

@@ -32,7 +32,7 @@ LARGEST = 1 << 36  # bytes of the factors: activations of many templates over ho
 LAYERS = 8
 CHANNELS = 1024
 LONGEST = 1 << 40  # samples of a mixture that is believed
-UNSAVED = "threads"  # the setting that never changes a result, so that it must not change the file
+UNSAVED = ("threads", "given")  # settings that never change a result, so that they must not change the file
 KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "None": type(None), "bool": bool}
 
 
@@ -79,7 +79,7 @@ def write(
     about = {
         "versions": dict(versions or {}),
         "mixture": asdict(mixture),
-        "settings": {name: value for name, value in asdict(settings).items() if name != UNSAVED},
+        "settings": {name: value for name, value in asdict(settings).items() if name not in UNSAVED},
         "labels": separation.labels,
         "layers": [
             {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
@@ -202,7 +202,7 @@ def _mixture(about: Any) -> Mixture | None:
 
 def _settings(values: Any) -> Settings:
     """Return settings whose values all have the kind and range they should."""
-    types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name != UNSAVED}
+    types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name not in UNSAVED}
     if not isinstance(values, dict):
         raise UsageError("has settings that are no JSON object")
     for name, value in values.items():

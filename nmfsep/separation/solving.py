@@ -53,7 +53,11 @@ class Templates:
         if self.bands is None:
             alone = Workers(1)  # blocks run side by side already
             return solve(Xt, Wt, problem, kernels, alone) * self.scale
-        Z = solve_each(Xt, Wt.reshape(self.runs, -1, Wt.shape[1]))
+        sets = Wt.reshape(self.runs, -1, Wt.shape[1])
+        if problem.sparsity:
+            Z = np.stack([solve(Xt, own, problem, kernels, Workers(1)) for own in sets])
+        else:
+            Z = solve_each(Xt, sets)
         return Z.swapaxes(0, 1).reshape(len(Xt), -1) * (self.scale / np.float32(self.runs))
 
     def seen(self, rows: Matrix) -> Matrix:

@@ -24,9 +24,17 @@ class FactorizeSettings:
     components: int | None = knob(None, "Components wanted; deep models take --levels.", low=1, high=1_000_000)
     levels: tuple[int, ...] | None = knob(None, "Parts at each level, the finest first, such as 40,12,4.", unit="list")
     template_frames: int = knob(8, "Columns that a template spans, model nmfd.", low=1, high=1000)
-    free: str = knob("W", "What may be negative in the semi models.", names=FREE)
-    solver: str = knob("auto", "How the loss is minimised; auto picks by divergence.", names=SOLVERS)
-    start: str = knob("auto", "Where the fit starts; auto picks by model and solver.", names=SIGNED_STARTS | STARTS)
+    free: str = knob("W", "What may be negative, models semi and deep-semi.", names=FREE)
+    solver: str = knob(
+        "auto",
+        "How the loss is minimised; auto picks by divergence. Models semi and deep-semi have hals and mu only.",
+        names=SOLVERS,
+    )
+    start: str = knob(
+        "auto",
+        "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
+        names=SIGNED_STARTS | STARTS,
+    )
     array: str | None = knob(None, "Which array of an .npz file.", group="Input")
     transpose: bool = knob(False, "Factorize the transpose, as where samples are in rows.", group="Input")
     images: bool = knob(

@@ -22,7 +22,9 @@ class LearnSettings:
     """
 
     components: str = knob(
-        "auto", "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 300, by how varied it is."
+        "auto",
+        "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 300, by how varied it is, or 4 of "
+        "several frames.",
     )
     template_frames: int = knob(
         1, "Frames that a template lasts; several follow strokes that change while they fade.", low=1, high=1000

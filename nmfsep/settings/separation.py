@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import UsageError
@@ -31,6 +31,8 @@ from .knob import check_all, knob
 class Settings:
     """What a separation does; checked on construction.
 
+    It remembers in `given` which fields the user gave: a default that is given counts as much as any other value.
+
     Raises
     ------
     UsageError
@@ -56,10 +58,14 @@ class Settings:
     )
     template_frames: int = knob(8, "Frames that a template spans, model nmfd and preset drums.", low=1, high=1000)
     divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
-    solver: str = knob("auto", "How it is minimised; auto picks by divergence.", names=SOLVERS)
+    solver: str = knob(
+        "auto",
+        "How it is minimised; auto picks by divergence. Models semi and deep-semi have hals and mu only.",
+        names=SOLVERS,
+    )
     start: str = knob(
         "auto",
-        "Where the fit starts; auto is nndsvda, nndsvd for hals and ehals.",
+        "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS | SOUND_STARTS,
     )
     max_iter: int = knob(200, "Iterations at the most.", low=0, high=10_000_000)
@@ -69,8 +75,8 @@ class Settings:
     time_limit: float | None = knob(None, "Stop iterating after this long.", low=0, unit="seconds")
     restarts: int | None = knob(
         None,
-        "Starts that run a short race, the best going on, all but the first random: 1 if not given. Where atoms are "
-        "grouped by several runs, so many of them: 4.",
+        "Starts that run a short race, the best going on, all but the first random: 1 if not given, 10 for models "
+        "kmeans and orthogonal. Where atoms are grouped by several runs, so many of them: 4.",
         low=1,
         high=1000,
     )
@@ -103,7 +109,9 @@ class Settings:
     consistency: int = knob(
         0, "Times that masks are made again from what the stems sound like.", low=0, high=100, group="Mask"
     )
-    residual: str | None = knob(None, "Put what the model does not explain into a stem of this name.", group="Mask")
+    residual: str | None = knob(
+        None, "Put what the model does not explain into a stem of this name; residual if it has none.", group="Mask"
+    )
     group: tuple[str, ...] = knob(
         (),
         "Make one stem of several, given by number, range or name; rest is all that no group has. Others stay, or "
@@ -128,9 +136,11 @@ class Settings:
     threads: int | None = knob(
         None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
     )
+    given: Collection[str] = knob((), "Names of the fields that the user gave, also at their defaults.", group="")
 
     def __post_init__(self) -> None:
         check_all(self)
+        object.__setattr__(self, "given", frozenset(self.given))
         self._settle_levels()
         if self.preset is not None:
             object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
@@ -173,9 +183,22 @@ class Settings:
         return PRESET_STEMS[self.preset] if self.preset else ()
 
     def asked(self, names: Collection[str]) -> dict[str, Any]:
-        """Return the settings of these names that are not at their defaults."""
-        found = {knob.name: (getattr(self, knob.name), knob.default) for knob in fields(self) if knob.name in names}
-        return {name: value for name, (value, default) in found.items() if value != default}
+        """Return the settings of these names that were given or are not at their defaults; auto asks for nothing."""
+        found = {}
+        for own in fields(self):
+            value = getattr(self, own.name)
+            given = own.name in self.given and value not in (None, "auto")
+            if own.name in names and (given or value != own.default):
+                found[own.name] = value
+        return found
+
+    def at_most(self, iterations: int) -> int:
+        """Return so many iterations for a fit that goes before that of the mixture, or fewer where fewer are given."""
+        return min(iterations, self.max_iter) if "max_iter" in self.given else iterations
+
+    def values(self) -> dict[str, Any]:
+        """Return all settings by name, without which of them were given."""
+        return {name: value for name, value in asdict(self).items() if name != "given"}
 
     def _settle_levels(self) -> None:
         """Take the number of stems from the level, which is the last if none is given."""

@@ -278,7 +278,11 @@ BAD = [
         "no option --divergence; 'nmf', 'nmfd' and 'deep' have it",
     ),
     (2, ["x.npy", "-k", "4", "--free", "Z"], "model 'nmf' has no option --free"),
-    (2, ["x.npy", "-k", "4", "--model", "semi", "--start", "spa"], "start 'spa' is unknown"),
+    (
+        2,
+        ["x.npy", "-k", "4", "--model", "semi", "--start", "spa"],
+        "start 'spa' is for models 'nmf' and 'deep'; model 'semi' has svd, random",
+    ),
     (2, ["x.npy", "-k", "4", "--solver", "hals"], "solver 'hals' minimises beta 2, not 1"),
     (2, ["x.npy", "-k", "4", "--smoothness", "1", "--sparsity", "1"], "cannot be asked for together"),
     (2, ["x.npy", "-k", "4", "--max-memory", "1M"], "x.npy: 'x' needs about"),

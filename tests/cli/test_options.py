@@ -205,7 +205,8 @@ def test_time_limit_ends_a_fit_that_would_go_on(cli: Cli, song: Path) -> None:
 )
 def test_models_and_masks_leave_the_sum_exact(cli: Cli, sounds: Path, options: list[str]) -> None:
     result = cli("split", sounds / "stereo.wav", "-k", "3", "--max-iter", "10", *options)
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
+    assert all(line.endswith(": one component a stem, not groups of atoms") for line in result.err.splitlines())
     assert_add_up([cli.folder / path for path in result.paths], sounds / "stereo.wav")
 
 
@@ -249,3 +250,40 @@ def test_a_flag_comes_from_a_variable_too(cli: Cli, sounds: Path, variable: str)
         "NMFSEP_FLAC": result.paths[0].endswith(".flac"),
     }
     assert effect[variable]
+
+
+def test_only_what_grouping_cannot_do_chooses_another_method_and_that_is_said(cli: Cli, song: Path) -> None:
+    limits = ["--max-iter", "400", "--tol", "1e-6", "--time-limit", "600", "--sparsity", "0.01", "--restarts", "2"]
+    quiet = [limits, ["--divergence", "kl"], ["--solver", "auto"], ["--fast"], ["--atoms", "1"], ["--preset", "voice"]]
+    said = [["--solver", "mu"], ["--start", "random"], ["--divergence", "is"], ["--channels", "independent"]]
+    begin = ["split", "song.wav", "-n"]
+    results = cli.many(*([*begin, *([] if "--preset" in more else ["-k", "2"]), *more] for more in [*quiet, *said]))
+    for more, result in zip([*quiet, *said], results, strict=True):
+        assert result.code == 0
+        told = [line for line in result.err.splitlines() if "one component a stem" in line]
+        note = f"nmfsep: {' '.join(more)}: one component a stem, not groups of atoms"
+        assert told == ([note] if more in said else [])
+    assert cli("split", "song.wav", "-k", "2", "-q", env={"NMFSEP_SOLVER": "mu"}).err == ""
+    assert "--solver mu: one" in cli("split", "song.wav", "-k", "2", env={"NMFSEP_SOLVER": "mu"}).err
+
+
+def test_a_variable_is_meant_for_the_models_that_have_it(cli: Cli, song: Path) -> None:
+    env = {"NMFSEP_SOLVER": "mu", "NMFSEP_SPARSITY": "0.5"}
+    assert cli("split", "song.wav", "-k", "2", "--model", "kmeans", "-q", env=env).code == 0
+    refused = cli("split", "song.wav", "-k", "2", "--model", "kmeans", "--sparsity", "0", env=env)
+    assert (refused.code, "model 'kmeans' has no option --sparsity" in refused.err) == (2, True)
+
+
+def test_a_run_with_other_limits_is_not_the_one_that_is_there(cli: Cli, song: Path) -> None:
+    begin = ["split", "song.wav", "-k", "2", "--skip-existing", "-v"]
+    same = ["--seed", "0", "--solver", "auto"]
+    other = ["--max-iter", "200"]  # a default, but not of atoms
+    runs = cli.many(begin, begin, [*begin, *same], [*begin, *other], [*begin, *other])
+    assert ["skipped" in run.err for run in runs] == [False, True, True, False, True]
+
+
+def test_a_dry_run_tells_what_would_be_skipped(cli: Cli, song: Path) -> None:
+    begin = ["split", "song.wav", "-k", "2", "--skip-existing"]
+    runs = cli.many([*begin, "-n"], begin, [*begin, "-n"], [*begin, "-n", "--seed", "1"])
+    assert ["would be skipped" in run.err for run in runs] == [False, False, True, False]
+    assert ["would write" in run.err for run in runs] == [True, False, False, True]

@@ -23,7 +23,7 @@ def first_run(song: Path, stems_of_song: Path, tmp_path: Path) -> None:
 
 def test_own_files_are_replaced_without_a_word(cli: Cli, song: Path) -> None:
     before = digests(files(cli.folder / "separated")[:2], cli.folder / "separated")
-    result = cli(*SPLIT, "--start", "random")
+    result = cli(*SPLIT, "--sparsity", "0.5")
     assert (result.code, result.err) == (0, "")
     assert digests(result.paths, cli.folder) != before
     assert_add_up([cli.folder / path for path in result.paths], song)

@@ -61,6 +61,19 @@ def test_the_sparsity_penalty_does_not_depend_on_how_the_scale_is_split(beta):
     assert penalties.loss(Wt * D[:, None], Zt / D, problem) == pytest.approx(penalties.loss(Wt, Zt, problem))
 
 
+def test_templates_that_are_held_get_smoother_activations_whatever_their_level():
+    X, W = matrix(), 0.1 + np.random.default_rng(3).random((40, 4))
+    options = {"fixed": {"W"}, "max_iter": 60, "tol": 0, "loss_every": 1}
+    rough, smooth = (factorize(X, 4, W=W, smoothness=s, **options) for s in (0, 10))
+    np.testing.assert_array_equal(smooth.factors.W, W)
+    assert (np.diff(smooth.losses) <= 1e-9 * smooth.losses[0]).all()
+    assert roughness(smooth.factors.Z) < 0.5 * roughness(rough.factors.Z)
+    Z, times = np.ones((4, 120)), np.array([1, 2, 3, 4])
+    one = factorize(X, 4, W=W, Z=Z, smoothness=10, **options).factors
+    other = factorize(X, 4, W=W * times, Z=Z / times[:, None], smoothness=10, **options).factors
+    np.testing.assert_allclose(other.Z * times[:, None], one.Z, rtol=1e-6)
+
+
 def test_smoothness_is_the_sum_of_squared_steps():
     Zt = np.array([[0.0, 1], [2, 1], [2, 4]])
     problem = Problem(smoothness=3.0, level=2.0)
@@ -92,7 +105,7 @@ def test_penalties_do_not_depend_on_the_level(penalty, unit):
         ({"divergence": 2, "smoothness": 1}, "kl only"),
         ({"sparsity": -1}, "negative"),
         ({"sparsity": 1, "smoothness": 1}, "together"),
-        ({"smoothness": 1, "W": np.ones((40, 4)), "fixed": {"W"}}, "neither can be held"),
+        ({"smoothness": 1, "Z": np.ones((4, 120)), "fixed": {"Z"}}, "no entry can be held"),
         ({"restarts": 2, "W": np.ones((40, 4)), "fixed": {"W"}}, "held fixed"),
     ],
 )

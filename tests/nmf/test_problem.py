@@ -178,7 +178,7 @@ def test_an_anchor_that_does_not_fit_is_refused(templates, weight, says):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"smoothness": 1}, "neither can be held"),
+        ({"smoothness": 1}, "no entry can be held"),
         ({"restarts": 2}, "held fixed"),
         ({"solver": "hals", "divergence": 2}, "knows no sparsity, smoothness, anchors"),
         ({"solver": "pinv", "divergence": 2}, "knows no sparsity, smoothness, anchors"),

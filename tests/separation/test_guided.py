@@ -383,7 +383,7 @@ def test_every_field_of_the_settings_is_heeded_or_refused(one):
     }  # fmt: skip
     refused = {name for given, _ in REFUSED for name in given} - set(other)
     assert {field.name for field in dataclasses.fields(Settings)} - set(other) - refused == {
-        "seed", "channels", "threads", "two_stems",
+        "seed", "channels", "threads", "two_stems", "given",
     }  # fmt: skip
     for name, value in other.items():
         found = separate(MIXTURE, dictionary=one, **({"max_iter": 30, "tol": 0.0} | {name: value})).samples

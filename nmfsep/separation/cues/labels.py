@@ -189,7 +189,7 @@ def _begun(X: Matrix, known: Sequence[Matrix], heard: Heard) -> Matrix:
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
     options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}
-    options |= {"max_iter": LEARNED, "tol": 0.0}
+    options |= {"max_iter": settings.at_most(LEARNED), "tol": 0.0}
     if not known:
         return unit(factorize(X, TEMPLATES, start="random", **options).factors.W)
     rng = np.random.default_rng(settings.seed)

@@ -105,8 +105,9 @@ class Stretches(Cue):
                 cuts.append(Audio(samples, rate))
             sounds[label] = [Sound(f"{n:06}", partial(at_rate, cut, rate)) for n, cut in enumerate(cuts)]
         learning = LearnSettings(
-            components=str(TEMPLATES), divergence=settings.divergence, seed=settings.seed, threads=settings.threads
-        )
+            components=str(TEMPLATES), divergence=settings.divergence, seed=settings.seed, threads=settings.threads,
+            max_iter=settings.at_most(LearnSettings().max_iter),
+        )  # fmt: skip
         dictionary = learn(sounds, rate, learning, stfts=stfts)
         return [evidence_of(view) for view in dictionary.views], []
 

@@ -6,8 +6,8 @@ A stem that changes its pitch or its sound needs several templates, its *atoms*.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ...nmf.factors import Matrix
 from ...nmf.fit import Fit
 from ...nmf.kernels.choose import ONCE
 
-ROUNDS = 60  # iterations of a short fit
+ROUNDS = 60  # iterations of a fit that only measures the sound
 FOLLOWING = 20  # updates of activations alone, templates held
 
 
@@ -42,6 +42,11 @@ class Scene:
     threads : int or None
     runs : int, default 4
         Times that atoms are learned, where a grouping has several runs agree.
+    starts : int, default 1
+        Starts of which the best goes on, where a grouping learns its atoms once.
+    options : mapping, optional
+        What the user asked of the fits of atoms, as `factorize` has it: max_iter, tol, time_limit (seconds of all fits
+        together), sparsity, smoothness.
     told : callable, optional
         Called with the share of the grouping that is done.
     """
@@ -54,6 +59,8 @@ class Scene:
     seed: int = 0
     threads: int | None = None
     runs: int = 4
+    starts: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
     told: Callable[[float], object] | None = None
 
     def tell(self, share: float) -> None:
@@ -79,18 +86,26 @@ class Scene:
         means: NDArray[np.float64] = self.merge(self.frequencies) / self.widths
         return means
 
-    def fit(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, rounds: int = ROUNDS, **given: Any) -> Fit:
-        """Fit frames of the scene, (frames, bands), for so many rounds."""
+    def fit(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
+        """Fit frames of the scene, (frames, bands), for ROUNDS iterations; options are those of `factorize`."""
         seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
-        options: dict[str, Any] = {} if given else {"start": start}
-        return factorize(
-            Yt.T, k, max_iter=rounds, tol=0, seed=seed, threads=self.threads, compiled_from=ONCE, **options, **given
-        )
+        chosen = {"max_iter": ROUNDS, "tol": 0, **({} if "W" in options else {"start": start}), **options}
+        return factorize(Yt.T, k, seed=seed, threads=self.threads, compiled_from=ONCE, **chosen)
+
+    def learn(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
+        """Fit atoms to frames as the user asked for it. Fits that only measure the sound do not depend on that."""
+        return self.fit(Yt, k, start, run, **self.options, **options)
 
     def follow(self, Yt: Matrix, W: Matrix) -> Matrix:
         """Return the activations, (k, frames), with which templates (bands, k) fit frames best."""
-        Z: Matrix = self.fit(Yt, W.shape[1], rounds=FOLLOWING, W=W, fixed={"W"}).factors.Z
+        most = min(FOLLOWING, self.options.get("max_iter", FOLLOWING))
+        Z: Matrix = self.fit(Yt, W.shape[1], W=W, fixed={"W"}, **{**self.options, "max_iter": most}).factors.Z
         return Z
+
+    def within(self, fits: int) -> Scene:
+        """Return the same scene with the time limit, if there is one, shared out among so many fits."""
+        limit = self.options.get("time_limit")
+        return self if limit is None else replace(self, options={**self.options, "time_limit": limit / fits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,15 @@ class Atoms:
         The stem of each.
     runs : int
         Equal parts of the atoms, each of which explains all of the mixture; what they make of it is averaged.
+    n_iter : int, default 0
+        Iterations of the longest fit.
+    converged : bool, default False
+        Whether all fits met `tol`.
     """
 
     W: Matrix
     Z: Matrix
     owners: NDArray[np.intp]
     runs: int = 1
+    n_iter: int = 0
+    converged: bool = False

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...nmf.factors import Factors
+from ...nmf.fit import Fit
 from ..semantic import semantic
-from . import ROUNDS, Atoms, Scene
+from . import Atoms, Scene
 
 STARTS = ("semantic", "random")  # by turns, since they err in different ways
 LOUD = 0.5  # power of an atom's level by which it counts
@@ -32,24 +33,27 @@ def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
     group : callable
         Called as group(factors, scene, stems, run); returns the stem of each atom.
     """
-    learned, Z = [], []
+    scene = scene.within(2 * scene.runs)
+    fits, learned, Z = [], [], []
     for run in range(scene.runs):
-        learned.append(_learn(scene, STARTS[run % len(STARTS)], run, stems * atoms))
+        fits.append(_learn(scene, STARTS[run % len(STARTS)], run, stems * atoms))
+        learned.append(fits[-1].factors)
         scene.tell((run + 0.7) / scene.runs)
         Z.append(scene.follow(scene.Y, learned[-1].W) / scene.runs)
         scene.tell((run + 1) / scene.runs)
     owners = agree(learned, [group(factors, scene, stems, run) for run, factors in enumerate(learned)], stems)
     W = np.concatenate([factors.W for factors in learned], axis=1)
-    return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs)
+    n_iter, converged = max(fit.n_iter for fit in fits), all(fit.converged for fit in fits)
+    return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs, n_iter, converged)
 
 
-def _learn(scene: Scene, start: str, run: int, atoms: int) -> Factors:
+def _learn(scene: Scene, start: str, run: int, atoms: int) -> Fit:
     Yt = scene.Y[scene.sample]
     if start != "semantic":
-        return scene.fit(Yt, atoms, start, run).factors
+        return scene.learn(Yt, atoms, start, run)
     rng = np.random.default_rng([scene.seed, run])
     begin = semantic(Yt, atoms, rng, scene.frequencies, scene.merge)
-    return scene.fit(Yt, atoms, rounds=ROUNDS, W=begin.W, Z=begin.Z).factors
+    return scene.learn(Yt, atoms, W=begin.W, Z=begin.Z)
 
 
 def weights_of(factors: Factors) -> NDArray[np.float64]:

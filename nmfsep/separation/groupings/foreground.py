@@ -32,18 +32,20 @@ def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: 
     still : int, optional
         Atoms for each stem of what stays; as many as for the other if not given.
     """
+    scene = scene.within(4)
     behind = background(scene.Y, scene.step, span)
     scene.tell(0.2)
-    slow = scene.fit(behind[scene.sample], (still or atoms) * (stems - 1)).factors
+    slow = scene.learn(behind[scene.sample], (still or atoms) * (stems - 1), restarts=scene.starts)
     scene.tell(0.5)
-    owners = group(slow, scene, stems - 1)
-    Zb = scene.follow(behind, slow.W)
-    rest = np.maximum(scene.Y - Zb.T @ slow.W.T, 0)
+    W, owners = slow.factors.W, group(slow.factors, scene, stems - 1)
+    Zb = scene.follow(behind, W)
+    rest = np.maximum(scene.Y - Zb.T @ W.T, 0)
     scene.tell(0.6)
-    fast = scene.fit(rest[scene.sample], atoms, run=1).factors
-    Z = np.concatenate([Zb, scene.follow(rest, fast.W)])
+    fast = scene.learn(rest[scene.sample], atoms, run=1, restarts=scene.starts)
+    Z = np.concatenate([Zb, scene.follow(rest, fast.factors.W)])
     owners = np.concatenate([owners, np.full(atoms, stems - 1)])
-    return Atoms(np.concatenate([slow.W, fast.W], axis=1), Z, owners)
+    W = np.concatenate([W, fast.factors.W], axis=1)
+    return Atoms(W, Z, owners, 1, max(slow.n_iter, fast.n_iter), slow.converged and fast.converged)
 
 
 def background(Y: Matrix, step: float, span: float = SPAN) -> Matrix:

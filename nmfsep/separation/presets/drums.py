@@ -31,8 +31,12 @@ def drums(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Groupe
     own = strokes(stft.frequencies(sample_rate), stft.hop_length / sample_rate, delays)
     W = np.tile(own, (channels, 1, 1))
     level = np.full((W.shape[1], frames), X.mean(dtype=np.float64))
-    struck = convolutive_nmf(X, W.shape[1], W=W, Z=level, fixed={"W"}, max_iter=HELD, tol=0.0, threads=settings.threads)
-    found = convolutive_nmf(X, W.shape[1], W=W, Z=struck.Z, threads=settings.threads)
+    asked = settings.asked(("max_iter", "tol", "time_limit")) | {"threads": settings.threads}
+    if settings.time_limit is not None:
+        asked["time_limit"] = settings.time_limit / 2  # of two fits
+    first = {**asked, "max_iter": min(HELD, settings.max_iter), "tol": 0.0}
+    struck = convolutive_nmf(X, W.shape[1], W=W, Z=level, fixed={"W"}, **first)
+    found = convolutive_nmf(X, W.shape[1], W=W, Z=struck.Z, **asked)
     fit = found.unrolled()
     parts = np.split(fit.factors.W, channels)
     return Grouped([Factors(part, fit.factors.Z) for part in parts], [list(group) for group in found.groups], fit)
