@@ -45,10 +45,10 @@ def inspect_separated(path: str, limit: int | None = None) -> list[Inspection]:
 def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspection:
     try:
         settings = manifest["settings"]
-        hop = settings["hop_length"] or settings["n_fft"] // 4
-        stft = STFT(settings["n_fft"], hop, settings["window"])
+        frames = manifest.get("frames", [settings])[0]  # where older manifests have them
+        stft = STFT(frames["n_fft"], frames["hop_length"] or frames["n_fft"] // 4, settings["window"])
         names = [str(stem["name"]) for stem in manifest["stems"]]
-    except (KeyError, TypeError, UsageError) as error:
+    except (IndexError, KeyError, TypeError, UsageError) as error:
         raise InputError("does not say how its stems were made", "separate again", file) from error
     if not names:
         raise InputError("lists no stems", path=file)
