@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def rank_sound(
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings = source.warnings
-    stft = STFT(*settings.frames(audio.sample_rate), settings.window)
+    stft = STFT(*replace(settings, components=max(counts)).frames(audio.sample_rate), settings.window)
     frames = stft.n_frames(audio.length)
     if frames <= max(counts):
         message = f"has {frames} frames, too few to tell up to {max(counts)} components apart"
