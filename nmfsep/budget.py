@@ -73,14 +73,15 @@ def _frames(source: Source, settings: Settings, output: OutputSettings, known: K
 def _streamed(source: Source, settings: Settings, output: OutputSettings, known: Known | None, frames: int) -> int:
     threads = settings.threads or cpu_count()
     stems = len(arrange(settings, known.labels if known else ()).names)
-    entries = (length_of(source, output) or 0) // settings.hop * source.channels * (settings.n_fft // 2 + 1)
+    n_fft, hop = settings.frames(source.sample_rate)
+    entries = (length_of(source, output) or 0) // hop * source.channels * (n_fft // 2 + 1)
     thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
     compiled = thin and entries >= ONCE
     need = memory.estimate_streamed(
         settings, source.channels, threads, _stfts(source, settings, known), stems, frames, compiled
     )
     if known is None and (atoms := most_atoms(settings)):
-        grouped = [(settings.n_fft, settings.hop, atoms)]
+        grouped = [(n_fft, hop, atoms)]
         drawn = min(frames, memory.SAMPLED)
         need = max(need, memory.estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
     if isinstance(known, Saved):
@@ -90,7 +91,7 @@ def _streamed(source: Source, settings: Settings, output: OutputSettings, known:
 
 def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames."""
-    return _views(source, settings, known) or [(settings.n_fft, settings.hop, settings.templates)]
+    return _views(source, settings, known) or [(*settings.frames(source.sample_rate), settings.templates)]
 
 
 def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
@@ -106,16 +107,16 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
     return beyond + memory.estimate(
-        settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings)
-    )
+        settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings),
+        source.sample_rate,
+    )  # fmt: skip
 
 
 def model_size(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
     """Return about how many bytes the file of the model of an input takes."""
     length = length_of(source, output) or 0
-    return memory.model_size(
-        settings, source.channels, length, _views(source, settings, known), 0 if known else most_atoms(settings)
-    )
+    atoms, views = 0 if known else most_atoms(settings), _views(source, settings, known)
+    return memory.model_size(settings, source.channels, length, views, atoms, source.sample_rate)
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:

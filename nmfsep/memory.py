@@ -33,13 +33,15 @@ def estimate(
     compiled_from: int | None = None,
     stems: int | None = None,
     atoms: int = 0,
+    sample_rate: int = 44100,
 ) -> int:
     """Return about how many bytes separating a mixture of that size takes at its peak.
 
     `atoms` is the number of templates in all where stems may be groups of them, `compiled_from` that of entries of the
     spectrogram from which compiled loops are loaded, `stems` that of stems where components are grouped.
     """
-    frames, bins = length // settings.hop + 2, settings.n_fft // 2 + 1
+    n_fft, hop = settings.frames(sample_rate)
+    frames, bins = length // hop + 2, n_fft // 2 + 1
     stacked = channels if settings.channels == "joint" else 1
     k, stems = settings.templates, settings.components if stems is None else stems
     samples = 4 * channels * length
@@ -48,7 +50,7 @@ def estimate(
         spectrogram *= 2  # a floored copy
     factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
     start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = _rendering(stems, channels, frames, settings.n_fft, settings.hop, threads)
+    render = _rendering(stems, channels, frames, n_fft, hop, threads)
     if settings.model != "nmf" or settings.convolutive:
         start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
     loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
@@ -143,10 +145,15 @@ def estimate_streamed(
 
 
 def model_size(
-    settings: Settings, channels: int, length: int, views: Sequence[tuple[int, int, int]] = (), atoms: int = 0
+    settings: Settings,
+    channels: int,
+    length: int,
+    views: Sequence[tuple[int, int, int]] = (),
+    atoms: int = 0,
+    sample_rate: int = 44100,
 ) -> int:
     """Return about how many bytes the file of a model takes; `views` and `atoms` as for the estimates, none without."""
-    size, layers = 0, views or [(settings.n_fft, settings.hop, max(atoms, settings.templates))]
+    size, layers = 0, views or [(*settings.frames(sample_rate), max(atoms, settings.templates))]
     apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
     for n_fft, hop, templates in layers:
         k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1

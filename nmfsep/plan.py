@@ -195,7 +195,8 @@ def check_model(settings: Settings, known: Known | None = None) -> None:
         )
     if known is None and settings.asked(("midi_by",)):
         raise UsageError("--midi-by means something with --midi only")
-    STFT(settings.n_fft, settings.hop, settings.window)
+    if settings.n_fft is not None:
+        STFT(*settings.frames(0), settings.window)
     require_model(settings)
     if settings.free or settings.adapt or (known and known.moves(settings)):  # which need a solver that has penalties
         choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)

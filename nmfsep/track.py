@@ -222,6 +222,9 @@ class Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(settings, self.known is not None),
+            "frames": [
+                {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length} for layer in self.separation.layers
+            ],
             "choice": self.separation.choice and self.separation.choice.document(),
             "output": promised(self.output),
             "guidance": self._guidance(),

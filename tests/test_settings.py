@@ -118,14 +118,14 @@ def test_odd_frames_are_refused(n_fft):
 
 
 def test_frames_must_overlap_by_half():
-    assert Settings(n_fft=1024, hop_length=512).hop == 512
+    assert Settings(n_fft=1024, hop_length=512).frames(44100) == (1024, 512)
     with pytest.raises(UsageError, match="hop_length 513 is more than half of n_fft 1024"):
         Settings(n_fft=1024, hop_length=513)
 
 
 @pytest.mark.parametrize("n_fft", [4, 6, 2048])
 def test_the_default_hop_is_a_quarter_of_a_frame_and_the_transforms(n_fft):
-    assert Settings(n_fft=n_fft).hop == n_fft // 4 == STFT(n_fft).hop_length
+    assert Settings(n_fft=n_fft).frames(44100) == (n_fft, n_fft // 4) == (n_fft, STFT(n_fft).hop_length)
 
 
 @pytest.mark.parametrize("window", list(WINDOWS))

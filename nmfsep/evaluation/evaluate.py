@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,11 +129,11 @@ def evaluate(
         A file cannot be read, or has samples that are not finite.
     """
     settings = settings or EvaluationSettings()
-    wanted = oracle or Settings(components=len(references))
+    wanted = replace(oracle or Settings(), components=len(references))
     stems, names = tuple(map(track_name, references)), tuple(map(track_name, estimates))
     count, lags = len(stems), settings.filter_length
     with Tracks([*references, *estimates, *([mixture] if mixture else [])]) as tracks:
-        _require_memory(count, len(names), tracks.channels, settings, wanted, limit)
+        _require_memory(count, len(names), tracks, settings, wanted, limit)
         tracks.survey(settings.trim)
         everything = tracks.blocks(range(len(tracks.paths)))
         correlations = correlate(everything if mixture else _with_sum(everything, count), count, lags)
@@ -142,7 +142,7 @@ def evaluate(
         ideal = None
         if settings.oracle:
             truth = tracks.blocks([*range(count), len(tracks.paths) - 1] if mixture else range(count))
-            stft = STFT(wanted.n_fft, wanted.hop, wanted.window)
+            stft = STFT(*wanted.frames(tracks.sample_rate), wanted.window)
             mask = with_power(MASKS.load(wanted.mask), wanted.mask_power)
             beside = beside_ideal_stems(truth if mixture else _with_sum(truth, count), tracks.length, stft, mask)
             ideal = judge.figures(correlate(beside, count, lags).of(slice(count, None)))
@@ -184,22 +184,23 @@ def rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(value, 3) + 0.0
 
 
-def memory_needed(references: int, estimates: int, channels: int, lags: int, oracle: Settings | None) -> int:
-    """Return about how many bytes an evaluation takes at its peak."""
-    signals = references + max(references if oracle else 0, estimates + 1)
+def memory_needed(references: int, estimates: int, channels: int, lags: int, n_fft: int | None = None) -> int:
+    """Return about how many bytes an evaluation takes at its peak; `n_fft` is that of an oracle, if there is one."""
+    signals = references + max(references if n_fft else 0, estimates + 1)
     matrix = 8 * (references * lags) ** 2 + 8 * references * lags**2
     spectra = 2 * 16 * references * signals * (transform_size(lags) // 2 + 1)
     filters = 8 * 8 * references * signals * lags
     sound = 3 * 8 * signals * channels * BLOCK
-    if oracle is not None:
-        sound += 8 * 8 * (references + 1) * channels * FRAMES * (oracle.n_fft // 2 + 1)
+    if n_fft:
+        sound += 8 * 8 * (references + 1) * channels * FRAMES * (n_fft // 2 + 1)
     return LIBRARIES + matrix + spectra + filters + sound
 
 
 def _require_memory(
-    references: int, estimates: int, channels: int, settings: EvaluationSettings, oracle: Settings, limit: int | None
+    references: int, estimates: int, tracks: Tracks, settings: EvaluationSettings, oracle: Settings, limit: int | None
 ) -> None:
-    need = memory_needed(references, estimates, channels, settings.filter_length, oracle if settings.oracle else None)
+    n_fft = oracle.frames(tracks.sample_rate)[0] if settings.oracle else None
+    need = memory_needed(references, estimates, tracks.channels, settings.filter_length, n_fft)
     memory.require(f"{references} true stems need", need, limit, "use a smaller --filter-length, or --max-memory")
 
 

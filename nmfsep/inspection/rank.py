@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -69,12 +69,12 @@ def rank_sound(
     """
     require_readable(path)
     track = track_name(path)
-    stft = STFT(settings.n_fft, settings.hop, settings.window)
     with Source(path) as source:
         need = memory_needed(source, settings, stretch)
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings = source.warnings
+    stft = STFT(*replace(settings, components=max(counts)).frames(audio.sample_rate), settings.window)
     frames = stft.n_frames(audio.length)
     if frames <= max(counts):
         message = f"has {frames} frames, too few to tell up to {max(counts)} components apart"

@@ -62,13 +62,14 @@ def inspect_separated(path: str, limit: int | None = None, failed: list[NmfsepEr
 def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspection:
     try:
         settings = manifest["settings"]
-        n_fft, window = settings["n_fft"], settings["window"]
-        hop = settings["hop_length"] or n_fft // 4
+        frames = manifest.get("frames", [settings])[0]  # where older manifests have them
+        n_fft, window = frames["n_fft"], settings["window"]
+        hop = frames["hop_length"] or n_fft // 4
         if type(n_fft) is not int or type(hop) is not int or n_fft > LONGEST or window not in WINDOWS:
             raise InputError("has frames that make no sense", path=file)
         stft = STFT(n_fft, hop, window)
         names = [stem["name"] for stem in manifest["stems"]]
-    except (KeyError, TypeError, UsageError) as error:
+    except (LookupError, TypeError, AttributeError, UsageError) as error:
         raise InputError("does not say how its stems were made", "separate again", file) from error
     if not names:
         raise InputError("lists no stems", path=file)

@@ -129,7 +129,7 @@ class Guide:
     def stfts(self, sample_rate: int, settings: Settings) -> list[STFT]:
         """Return the frames for mixtures of a rate: those that the user gave, else what suits the first cue."""
         if self.given.get("n_fft") is not None:
-            return [STFT(settings.n_fft, settings.hop, settings.window)]
+            return [STFT(*settings.frames(sample_rate), settings.window)]
         for cue in self.cues:
             if (own := cue.stfts(sample_rate)) is not None:
                 return own

@@ -133,7 +133,7 @@ def analyse_stream(
     sizes: list[tuple[int, int]] = []
     kinds = dictionary.views if dictionary else (None,)
     for index, view in enumerate(kinds):
-        stft = view.stft if view else STFT(settings.n_fft, settings.hop, settings.window)
+        stft = view.stft if view else STFT(*settings.frames(stream.sample_rate), settings.window)
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
         cost = partial(drawing, rows=_rows(stream, settings, stft), hop=stft.hop_length, channels=stream.channels)
         passed = _drawn(stages, 2 * index, partial(cost, drawn=most), stream.length)
@@ -175,7 +175,7 @@ def _atoms(
     stream: Stream, settings: Settings, keep: bool, callback: Told | None
 ) -> tuple[Choice | None, Streamed | None]:
     """Return what was chosen, and the separation where it is one into stems of several atoms, found on stretches."""
-    stft = STFT(settings.n_fft, settings.hop, settings.window)
+    stft = STFT(*settings.frames(stream.sample_rate), settings.window)
     costs = grouping(
         stream.length, _rows(stream, settings, stft), stft.bins, stft.hop_length, stream.channels,
         most_atoms(settings), settings.components, Workers(settings.threads).threads,
@@ -222,7 +222,7 @@ def _stages(
     """Return what tells how far the work is: two stages for each length of frames, the rendering, and what follows."""
     sizes = [(view.stft, view.W.shape[1] + settings.free) for view in dictionary.views] if dictionary else []
     costs, rendering = [], 0.0
-    for stft, k in sizes or [(STFT(settings.n_fft, settings.hop, settings.window), settings.components)]:
+    for stft, k in sizes or [(STFT(*settings.frames(stream.sample_rate), settings.window), settings.components)]:
         most = frames or frames_drawn(settings, stream.channels, stft.n_fft)
         draw, fit, render = expected(
             stream.length, _rows(stream, settings, stft), stft.bins, stft.hop_length, stream.channels, k, steps_for(k),

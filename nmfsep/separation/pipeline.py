@@ -167,7 +167,7 @@ def analyse(audio: Audio, settings: Settings, callback: Callback | None = None) 
 
 
 def _analysed(audio: Audio, settings: Settings, callback: Callback | None) -> Separation:
-    stft = STFT(settings.n_fft, settings.hop, settings.window)
+    stft = STFT(*settings.frames(audio.sample_rate), settings.window)
     frequencies = stft.frequencies(audio.sample_rate)
     fits: list[AnyFit] = []
     factors: list[Factors] = []

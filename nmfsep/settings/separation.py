@@ -24,6 +24,7 @@ from ..registry import (
 )
 from .choices import CHANNEL_MODES, MIDI_STEMS, WINDOWS
 from .choices import PRESETS as PRESET_STEMS
+from .frames import RULE, frame_length
 from .knob import check_all, knob
 
 
@@ -83,7 +84,10 @@ class Settings:
     sparsity: float = knob(0.0, "Prefer few activations; try 0.1 to 1.", low=0, high=1e6)
     smoothness: float = knob(0.0, "Prefer slow activations, kl only; try 0.1 to 10.", low=0, high=1e6)
     seed: int = knob(0, "Seed of whatever is random.", low=0, high=2**64 - 1)
-    n_fft: int = knob(2048, "Length of a frame.", low=4, high=2**20, unit="samples", group="Signal")
+    n_fft: int | None = knob(
+        None, f"Length of a frame, in samples; if not given, by the sample rate: {RULE}.", low=4, high=2**20,
+        group="Signal",
+    )  # fmt: skip
     hop_length: int | None = knob(
         None,
         "Step between frames, at most half a frame; a quarter if not given.",
@@ -148,18 +152,29 @@ class Settings:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
         if self.mask in SPATIAL_MASKS and self.consistency:
             raise UsageError(f"mask {self.mask!r} has no shares to make again", "leave out --consistency")
-        if self.n_fft % 2:
-            raise UsageError(f"n_fft must be even, not {self.n_fft}")
-        if self.hop > self.n_fft // 2:
-            raise UsageError(
-                f"hop_length {self.hop} is more than half of n_fft {self.n_fft}",
-                "frames must overlap by half or more for an exact inverse",
-            )
+        if self.n_fft is not None:
+            self.frames(0)
 
-    @property
-    def hop(self) -> int:
-        """The hop length in samples."""
-        return self.n_fft // 4 if self.hop_length is None else self.hop_length
+    def frames(self, sample_rate: int) -> tuple[int, int]:
+        """Return n_fft and hop_length for sound of a sample rate, in hertz.
+
+        Raises
+        ------
+        UsageError
+            The frames would not overlap by half or more.
+        """
+        n_fft, hop = self.n_fft, self.hop_length
+        if n_fft is None:
+            n_fft = frame_length(sample_rate, self.components, self.preset, self.convolutive)
+        if n_fft % 2:
+            raise UsageError(f"n_fft must be even, not {n_fft}")
+        hop = n_fft // 4 if hop is None else hop
+        if hop > n_fft // 2:
+            hint = "frames must overlap by half or more for an exact inverse"
+            if self.n_fft is None:
+                hint = f"that is what suits {sample_rate} Hz; give --n-fft {2 * hop} or more"
+            raise UsageError(f"hop_length {hop} is more than half of n_fft {n_fft}", hint)
+        return n_fft, hop
 
     @property
     def parts(self) -> int | tuple[int, ...]:

@@ -98,6 +98,14 @@ def test_fills_lie_at_the_levels_promised():
     assert len(np.unique(noise)) == noise.size  # noise, not a constant
 
 
+def test_bins_that_hold_nothing_change_nothing_for_the_others():
+    Xt = smooth()
+    beyond = np.full((len(Xt), 3 * Xt.shape[1]), 1e-6)  # as above the band of a sound that was recorded at a lower rate
+    alone, among = nndsvda(Xt, 4, rng()), nndsvda(np.concatenate([Xt, beyond], axis=1), 4, rng())
+    np.testing.assert_allclose(among.W[: Xt.shape[1]], alone.W, rtol=1e-3)
+    np.testing.assert_allclose(among.Z, alone.Z, rtol=1e-3)
+
+
 @pytest.mark.parametrize("start", [nndsvd, nndsvda, nndsvdar])
 @pytest.mark.parametrize(("frames", "bins"), [(3, 20), (20, 3), (1, 5), (1, 1)])
 def test_components_beyond_the_smaller_side_start_silent(start, frames, bins):

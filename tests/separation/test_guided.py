@@ -233,7 +233,7 @@ def test_layers_of_all_lengths_of_frames_are_used(kit):
 def test_frames_that_are_asked_for_are_the_only_ones(kit):
     guide = guide_of(kit)
     separation = analyse(MIXTURE, guide, {"n_fft": 512})
-    assert (separation.settings.n_fft, separation.settings.hop) == (512, 128)
+    assert separation.settings.frames(MIXTURE.sample_rate) == (512, 128)
     assert [layer.stft for layer in separation.layers] == [STFT(512, 128)]
     assert separation.notes == ("templates of 'dictionary 1' converted to n_fft 512",)
 
@@ -319,7 +319,7 @@ def test_reading_dictionaries_takes_their_hashes(one, tmp_path):
 
 def test_other_defaults_hold_with_a_dictionary(one):
     settings = guide_of(one, given={}).settings()
-    assert (settings.components, settings.divergence, settings.n_fft, settings.hop) == (2, "kl", 256, 64)
+    assert (settings.components, settings.divergence, settings.n_fft, settings.hop_length) == (2, "kl", 256, 64)
     assert (settings.max_iter, settings.sparsity, settings.mask_power) == (ITERATIONS, SPARSITY, MASK_POWER)
     assert settings.residual is None
     assert guide_of(one, given={"free": 3}).settings().residual == RESIDUAL

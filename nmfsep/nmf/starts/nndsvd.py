@@ -17,6 +17,7 @@ from ..factors import Factors, Matrix
 OVERSAMPLE = 10
 POWER_ITERATIONS = 2
 FILL = 3.0  # of the choices 0.1 to 10, the one that separated real mixtures best
+EMPTY = 1e-4  # of the mean of the fullest bin, below which a bin holds nothing
 
 
 def nndsvd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
@@ -54,7 +55,8 @@ def nndsvda(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
     """Return nndsvd with zeros filled, for solvers that cannot leave a zero.
 
     The fill is FILL times the level at which W Z has the mean of X. It takes the place of the mean of X that others
-    use, so that the result does not depend on the level of the recording.
+    use, so that the result does not depend on the level of the recording. Bins that hold nothing do not count, so that
+    it does not depend either on how far the sample rate reaches above the sound.
     """
     level = FILL * _level(Xt, components)
     return _fill(nndsvd(Xt, components, rng), lambda size: np.full(size, level), min(Xt.shape))
@@ -67,7 +69,9 @@ def nndsvdar(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
 
 
 def _level(Xt: Matrix, components: int) -> float:
-    return float(np.sqrt(Xt.mean(dtype=np.float64) / components))
+    levels = Xt.mean(axis=0, dtype=np.float64)
+    held = max(1, int(np.count_nonzero(levels > EMPTY * levels.max())))
+    return float(np.sqrt(Xt.mean(dtype=np.float64) * (len(levels) / held) / components))
 
 
 def _fill(factors: Factors, values: Callable[[int], NDArray[np.float64]], rank: int) -> Factors:
