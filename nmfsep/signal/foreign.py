@@ -136,6 +136,8 @@ class Feed(_Kept):
             raise InputError(message, "the disk, or the way to it, may be failing") from error
 
     def _read(self, count: int) -> bytes:
+        if not 0 <= self.position < self.size():  # where a header that makes no sense leads
+            return b""
         if self._fd is not None:
             return system.read_at(self._fd, count, self.position)
         self._file.seek(self.position)
