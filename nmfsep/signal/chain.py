@@ -42,10 +42,10 @@ class Chain:
                 if not self._lengths:
                     self.samplerate, self.channels, self.subtype = form
                 elif form != (self.samplerate, self.channels, self.subtype):
+                    at = self.frames / self.samplerate
                     raise InputError(
-                        f"consists of sounds that differ: {self.samplerate} Hz, {self.channels} channels, "
-                        f"{self.subtype}, and after {self.frames / self.samplerate:.3f} s {form[0]} Hz, "
-                        f"{form[1]} channels, {form[2]}",
+                        f"consists of sounds that differ: {_words(self.samplerate, self.channels, self.subtype)}, "
+                        f"and after {at:.3f} s {_words(*form)}",
                         "part it there, or convert it first",
                     )
                 self._lengths.append(sound.frames)
@@ -100,3 +100,7 @@ class Chain:
         if index != self._index:
             self._sound.close()
             self._sound, self._index = self._openers[index](), index
+
+
+def _words(rate: int, channels: int, subtype: str) -> str:
+    return f"{rate} Hz, {channels} {'channel' if channels == 1 else 'channels'}, {subtype}"
