@@ -159,12 +159,14 @@ RACES = {
 def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
     """Return the settings of fields that the user gave, once the model has all of them; `hint` says how to give -k.
 
-    A variable is meant for the models that have what it says.
+    A variable is meant for the runs that have what it says: for other models, or for guidance, it is left out.
     """
     from ..nmf.models import has_levels, options_of, require_options, require_parts
     from ..separation.modelling import OWN
 
     told = {name for name in own if ctx.get_parameter_source(name) is not click.core.ParameterSource.ENVIRONMENT}
+    guidance = {knob.name for knob in fields(Settings) if knob.metadata["group"] == "Guidance"}
+    own = {name: value for name, value in own.items() if name in told or name not in guidance}
     model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
     if preset is not None or has_levels(model):
         if preset is not None and ("components" in own.keys() & told or levels):
