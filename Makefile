@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 HOURS ?= 1
 
-.PHONY: demo test lint bench bench-scale sample-audio lecture clean
+.PHONY: demo test torture lint bench bench-scale sample-audio lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -11,6 +11,10 @@ demo: .venv/installed
 
 test: .venv/tested
 	$(BIN)/python -m pytest -n auto
+
+# Every system call of every command made to fail, with strace.
+torture: .venv/tested
+	$(BIN)/python -m pytest -n auto -m torture
 
 lint: .venv/tested
 	$(BIN)/ruff check .
