@@ -128,7 +128,7 @@ def test_no_write_can_fail_unnoticed_the_last_of_a_header_on_closing_no_more_tha
     for when in range(1, 1000):
         with monkeypatch.context() as patch:
             failing_at(patch, "pwrite", when)
-            error = told(lambda: write(tmp_path, SampleFormat(name, subtype), 1500))
+            error = told(lambda: write(tmp_path, SampleFormat(name, subtype), 500))
         if error is None:
             break
         assert error.message == "cannot be written: input/output error"
