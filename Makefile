@@ -5,7 +5,7 @@ HOURS ?= 1
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 QUICK := smoke or not (cluster or estimator or faults or lecture or long or readme or slow or torture)
 
-.PHONY: demo test test-rest test-all lint bench bench-scale sample-audio lecture clean
+.PHONY: demo test test-rest test-all torture lint bench bench-scale sample-audio lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -21,6 +21,10 @@ test-rest: .venv/tested
 
 test-all: .venv/tested
 	$(PYTEST) -m 'not torture'
+
+# Every system call of every command made to fail, with strace.
+torture: .venv/tested
+	$(BIN)/python -m pytest -n auto -m torture
 
 lint: .venv/tested
 	$(BIN)/ruff check .

@@ -301,6 +301,11 @@ class _Certain(io.FileIO):
         with self._told():
             return super().seek(offset, whence)
 
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        with self._told():
+            return super().tell()
+
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:

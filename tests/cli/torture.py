@@ -90,8 +90,7 @@ class Injector:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
     def run(self, scene: Scene, injection: str | None = None) -> tuple[int | None, Path]:
         """Return the exit code, and the folder that it ran in, which the next run takes away."""

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import hashlib
 import os
@@ -7,8 +8,9 @@ import stat
 import pytest
 
 import nmfsep.signal.publish as module
+from nmfsep import system
 from nmfsep.errors import OutputError
-from nmfsep.signal.publish import Output, folder_is_writable, publish
+from nmfsep.signal.publish import Output, folder_is_writable, publish, publish_one
 
 STEMS = ("a.wav", "b.wav", "c.wav")
 
@@ -136,14 +138,14 @@ def test_all_old_files_are_there_again_when_naming_fails(tmp_path, way):
     assert {path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == {b"old"}
 
 
-def fail_folder_sync(monkeypatch, time):
-    """Let the given call of fsync on a folder fail, as after a disk has gone."""
+def fail_folder_sync(monkeypatch, time, always=False):
+    """Let the given call of fsync on a folder fail, or all from there on, as after a disk has gone."""
     real, calls = os.fsync, []
 
     def fsync(fd):
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             calls.append(fd)
-            if len(calls) == time:
+            if len(calls) == time or (always and len(calls) > time):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(fd)
 
@@ -269,3 +271,155 @@ def test_a_folder_is_writable_if_the_nearest_existing_one_is(tmp_path, monkeypat
     assert folder_is_writable(module.Path("separated") / "song")
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     assert not folder_is_writable(tmp_path / "a")
+
+
+def earlier(folder):
+    """Return what each file that is not hidden holds."""
+    return {name: (folder / name).read_bytes() for name in names(folder)}
+
+
+CALLS = ["link", "replace", "unlink", "rename"]
+
+
+@pytest.mark.parametrize("call", [*CALLS, "fsync of a folder"])
+@pytest.mark.parametrize("always", [False, True])
+def test_a_rerun_that_fails_at_any_change_of_a_name_leaves_all_old_files_or_all_new_ones(
+    tmp_path, monkeypatch, way, call, always
+):
+    monkeypatch.setattr(os, "fsync", lambda fd: None)  # which takes longest of all
+    failures = 0
+    for when in range(1, 14):
+        folder = tmp_path / str(when)
+        folder.mkdir()
+        fill(folder)
+        (folder / "d.wav").write_bytes(b"old")
+        opened = begin(folder)
+        for output in opened:
+            output.write(b"new")
+        with monkeypatch.context() as patch:
+            if call in CALLS:
+                fail(patch, call, when, always)
+            else:
+                fail_folder_sync(patch, when, always)
+            error = None
+            try:
+                publish(opened[:3], opened[3], opened[4], [folder / "d.wav"])
+            except OutputError as caught:
+                error = caught
+        if error is None:  # the call did not matter, or there are no more of them
+            assert earlier(folder) == dict.fromkeys([*STEMS, "track.nmfsep.json"], b"new")
+        else:
+            assert "input/output error" in error.message
+            assert earlier(folder) == dict.fromkeys([*STEMS, "d.wav", "track.nmfsep.json"], b"old")
+            failures += 1
+        close(opened)
+        module._tidied.clear()
+        with Output(folder / "x"):
+            pass
+        assert [name for name in os.listdir(folder) if name.startswith(".") and "kept" not in name] == []
+    # in the part way a name is taken by renaming, and a file is removed only where one is not written again
+    assert failures > 0 or (call, way) == ("rename", way)
+
+
+def fail(patch, name, when, always=False):
+    """Let a call of the operating system fail, the one of that number or all from there on."""
+    real, count = getattr(os, name), 0
+
+    def failing(*args, **options):
+        nonlocal count
+        count += 1
+        if count == when or (always and count > when):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*args, **options)
+
+    patch.setattr(os, name, failing)
+
+
+def test_what_a_dead_run_left_goes_and_what_a_living_one_holds_stays(tmp_path, monkeypatch):
+    refuse_unnamed_files(monkeypatch)
+    dead, living = Output(tmp_path / "dead.wav"), Output(tmp_path / "living.wav")
+    os.close(dead.fd)  # as the system does when a run is killed
+    living.write(b"sound")
+    assert len(os.listdir(tmp_path)) == 2
+    monkeypatch.setattr(module, "_tidied", set())  # as another run
+    with Output(tmp_path / "other.wav") as other:
+        assert dead._part.name not in os.listdir(tmp_path)
+        other.name()
+        living.name()
+    assert sorted(os.listdir(tmp_path)) == ["living.wav", "other.wav"]
+    living.__exit__(None, None, None)
+
+
+def test_earlier_files_that_a_killed_run_had_set_aside_go_when_the_next_one_has_its_names(outputs, tmp_path):
+    fill(tmp_path)
+    for name in ("a.wav", "gone.wav"):
+        module._hidden(tmp_path / name, module.KEPT).write_bytes(b"older")
+    publish(outputs[:3], outputs[3], outputs[4])
+    close(outputs)
+    assert sorted(os.listdir(tmp_path)) == [*STEMS, "track.nmfsep.json"]
+
+
+def test_without_proc_a_file_has_a_hidden_name_from_the_beginning(tmp_path, monkeypatch):
+    real = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: not str(path).startswith("/proc") and real(path))
+    with Output(tmp_path / "a.wav") as output:
+        assert len(os.listdir(tmp_path)) == 1
+        publish_one(output)
+    assert os.listdir(tmp_path) == ["a.wav"]
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """Take away what Windows lacks: locks, unnamed files, opening folders, renaming what is open, pread and pwrite."""
+    real_open, real_replace, held = os.open, os.replace, []
+
+    def opened(path, flags, *args, **options):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        held.append(real_open(path, flags, *args, **options))
+        return held[-1]
+
+    def replace(source, target):
+        for fd in held:
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(fd), os.stat(source)):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), source)
+        real_replace(source, target)
+
+    monkeypatch.setattr(system, "fcntl", None)
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "replace", replace)
+    for name in ("O_TMPFILE", "pread", "pwrite", "sync"):
+        monkeypatch.delattr(os, name)
+
+
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("again", [False, True])
+def test_files_are_published_with_what_windows_has(tmp_path, again):
+    if again:
+        fill(tmp_path)
+    opened = begin(tmp_path)
+    for output in opened:
+        output.write(b"n?w\n")
+        output.seek(1)
+        output.write(b"e")
+        assert output.sha256() == hashlib.sha256(b"new\n").hexdigest()
+    publish(opened[:3], opened[3], opened[4])
+    close(opened)
+    assert sorted(os.listdir(tmp_path)) == [*STEMS, "track.nmfsep.json"]
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"new\n"}
+
+
+@pytest.mark.parametrize("most", [1, 1000])
+def test_a_system_that_takes_fewer_bytes_at_a_time_gets_all_of_them(tmp_path, monkeypatch, most):
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: real(fd, data[:most], offset))
+    with Output(tmp_path / "a") as output:
+        output.write(bytes(range(256)) * 10)
+        assert output.sha256() == hashlib.sha256(bytes(range(256)) * 10).hexdigest()
+
+
+def test_a_folder_that_is_not_there_is_looked_for_no_further_than_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as of a drive that is not there
+    assert isinstance(folder_is_writable(module.Path("a") / "b"), bool)
