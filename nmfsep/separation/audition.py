@@ -1,7 +1,7 @@
 """How a template sounds: its spectrum, struck once and left to die away.
 
-A magnitude spectrogram has no phases. Those that fit it are sought as by Griffin & Lim, "Signal estimation from
-modified short-time Fourier transform", IEEE TASSP 32(2), 1984, from phases that run on as the peaks of the spectrum do.
+A magnitude spectrogram has no phases; librosa finds some that fit it, by Griffin & Lim, "Signal estimation from
+modified short-time Fourier transform", IEEE TASSP 32(2), 1984, with momentum.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..signal.audio import Audio
-from ..signal.stft import STFT, Spectrogram
-from .pitch import spectral_peaks
+from ..signal.stft import STFT, window_samples
 
 SECONDS = 1.5
 DECAY = 40.0  # decibels by which it has died away at its end
-ROUNDS = 30
+ROUNDS = 60
 PEAK = 0.5  # of full scale
 
 
-def audition(template: NDArray[np.floating[Any]], stft: STFT, sample_rate: int, seed: int = 0) -> Audio:
+def audition(template: NDArray[np.floating[Any]], stft: STFT, sample_rate: int) -> Audio:
     """Return the sound of a template, mono; silence if it is silent.
 
     Parameters
@@ -31,37 +31,25 @@ def audition(template: NDArray[np.floating[Any]], stft: STFT, sample_rate: int, 
         What its bins are.
     sample_rate : int
         Hertz.
-    seed : int, default 0
-        Of the phases.
+
+    Raises
+    ------
+    UsageError
+        librosa is not installed.
     """
     length = round(SECONDS * sample_rate)
-    frames = stft.n_frames(length)
-    times = np.arange(frames) * stft.hop_length / sample_rate
-    magnitudes = np.outer(
-        template / max(float(np.max(template, initial=0)), 1e-30), 10 ** (-DECAY / 20 * times / SECONDS)
-    )
-    phases = 2 * np.pi * np.outer(_running(template, sample_rate / stft.n_fft), times)
-    phases += 2 * np.pi * np.random.default_rng(seed).random((stft.bins, 1))
-    values = magnitudes * np.exp(1j * phases)
-    audio = _inverse(values, stft, length, sample_rate)
-    for _ in range(ROUNDS):
-        found = stft.forward(audio).values[0]
-        values = magnitudes * found / np.maximum(np.abs(found), 1e-12)
-        audio = _inverse(values, stft, length, sample_rate)
-    peak = float(np.abs(audio.samples).max())
-    return Audio(audio.samples * np.float32(PEAK / peak), sample_rate) if peak > 0 else audio
-
-
-def _running(template: NDArray[np.floating[Any]], bin_width: float) -> NDArray[np.float64]:
-    """Return for each bin the hertz of the peak next to it, with which its phase runs on."""
-    bins = np.arange(len(template), dtype=np.float64) * bin_width
-    peaks, _ = spectral_peaks(template, bin_width)
-    if not len(peaks):
-        return bins
-    nearest = peaks[np.abs(bins[:, None] - peaks).argmin(axis=1)]
-    running: NDArray[np.float64] = np.where(np.abs(nearest - bins) < 4 * bin_width, nearest, bins)
-    return running
-
-
-def _inverse(values: NDArray[np.complexfloating[Any, Any]], stft: STFT, length: int, sample_rate: int) -> Audio:
-    return stft.inverse(Spectrogram(values[None].astype(np.complex64), length, sample_rate))
+    if not np.any(template):
+        return Audio(np.zeros((1, length), np.float32), sample_rate)
+    try:
+        import librosa
+    except ImportError as error:
+        raise UsageError("the sound of a template needs librosa", "install it: pip install librosa") from error
+    times = np.arange(1 + length // stft.hop_length) * stft.hop_length / sample_rate
+    magnitudes = np.outer(template / np.max(template), 10 ** (-DECAY / 20 * times / SECONDS)).astype(np.float32)
+    taper = window_samples(stft.window, stft.n_fft)
+    sound = librosa.griffinlim(
+        magnitudes, n_iter=ROUNDS, hop_length=stft.hop_length, n_fft=stft.n_fft, window=taper, length=length,
+        init=None,
+    )  # fmt: skip
+    peak = float(np.abs(sound).max())
+    return Audio((sound * (PEAK / peak if peak > 0 else 0.0)).astype(np.float32)[None], sample_rate)

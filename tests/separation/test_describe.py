@@ -1,11 +1,15 @@
 """Onsets, energies and centroids of components that are known."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from nmfsep.errors import UsageError
 from nmfsep.separation.audition import audition
 from nmfsep.separation.describe import describe, find_onsets, template_and_activation
 from nmfsep.separation.pitch import find_pitch, to_hertz
+from nmfsep.settings.choices import WINDOWS
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 
@@ -88,3 +92,18 @@ def test_an_audition_sounds_at_the_pitch_of_its_template(midi):
 
 def test_the_audition_of_silence_is_silent():
     assert not audition(np.zeros(stft.bins), stft, RATE).samples.any()
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_an_audition_has_the_spectrum_of_its_template(window):
+    frames = STFT(1024, 256, window)
+    bins = np.arange(frames.bins)
+    template = sum(np.exp(-(((bins - peak) / 1.5) ** 2)) / h for h, peak in enumerate((40, 83, 121, 300), 1))
+    found = np.abs(frames.forward(audition(template, frames, RATE)).values[0]).sum(axis=1)
+    assert found @ template > 0.95 * np.linalg.norm(found) * np.linalg.norm(template)
+
+
+def test_without_librosa_an_audition_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    with pytest.raises(UsageError, match="needs librosa; install it"):
+        audition(np.ones(stft.bins), stft, RATE)
