@@ -50,7 +50,9 @@ class Origin:
     def is_pipe(self) -> bool:
         """Whether the input has no name that stays."""
         path = self.path
-        return path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+        if path == "-" or path.startswith(("/dev/stdin", "/dev/fd/", "/proc/")):
+            return True
+        return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
     def entry(self, folder: Path) -> dict[str, Any]:
         """Return what a manifest in a folder says of the input."""

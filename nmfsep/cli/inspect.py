@@ -145,7 +145,13 @@ KINDS: dict[str, Kind] = {
 @click.option(
     "--audition", type=click.Path(), metavar="DIR", envvar="NMFSEP_AUDITION", help="Write the sound of each template."
 )
-@click.option("-f", "--force", is_flag=True, envvar="NMFSEP_FORCE", help="Replace files that another program wrote.")
+@click.option(
+    "-f",
+    "--force",
+    is_flag=True,
+    envvar="NMFSEP_FORCE",
+    help="Replace files of another program, or made from another input.",
+)
 @max_memory
 @without_bar
 @reporting

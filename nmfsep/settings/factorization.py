@@ -44,7 +44,7 @@ class FactorizeSettings:
     pictures: bool = knob(False, "Also draw X, W, Z, W Z and the loss.", group="Output")
     csv: bool = knob(False, "Also write W, Z and the loss as CSV.", group="Output")
     out: str = knob("factors", "Folder to write to.", group="Output")
-    force: bool = knob(False, "Replace files that another program wrote.", group="Output")
+    force: bool = knob(False, "Replace files of another program, or made from another input.", group="Output")
 
     def __post_init__(self) -> None:
         check_all(self)

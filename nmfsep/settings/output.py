@@ -42,7 +42,7 @@ class OutputSettings:
     export_labels: bool = knob(
         False, "Write when each stem sounds, too, as {track}.labels.txt, a label track of Audacity.", group="Output"
     )
-    force: bool = knob(False, "Replace files that another program wrote.", group="Output")
+    force: bool = knob(False, "Replace files of another program, or made from another input.", group="Output")
     offset: float = knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
     duration: float | None = knob(
         None, "Take this much; all to the end if not given.", low=0, unit="time", group="Signal"

@@ -90,6 +90,9 @@ def test_what_comes_through_a_pipe_is_known_by_its_bytes(cli: Cli, two: tuple[st
     assert (result.code, result.out) == (2, b"")
     assert "standard input: would replace the stems of another input in 'o/stdin'" in result.err
     assert digests(files(cli.folder / "o"), cli.folder / "o") == before
+    with open(cli.folder / two[0], "rb") as one, open(cli.folder / two[1], "rb") as other:
+        args = (*SPLIT, "/dev/stdin", "-o", "d")
+        assert [cli(*args, stdin=file.fileno()).code for file in (one, other)] == [0, 2]
     assert cli("factorize", "-", "-k", "2", "-o", "f", stdin=(cli.folder / "m/x.npy").read_bytes()).code == 0
     assert cli("factorize", "-", "-k", "2", "-o", "f", stdin=(cli.folder / "t/x.npy").read_bytes()).code == 2
 
