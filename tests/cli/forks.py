@@ -31,12 +31,7 @@ from typing import Any, NoReturn
 
 CPU_LIMIT = 900  # seconds of a process, the last resort against one that nobody waits for
 PR_SET_PDEATHSIG = 1
-LIBRARIES = (
-    "scipy.linalg",
-    "scipy.signal",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-)  # used by functions
+LAZY = ("scipy.linalg", "scipy.signal", "matplotlib.figure", "matplotlib.backends.backend_agg")
 FRESH = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE", "SIGXFSZ", "SIGCHLD", "SIGUSR1", "SIGUSR2")
 
 
