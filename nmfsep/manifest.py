@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, MismatchError, UnreadableError
+from .errors import InputError, MismatchError, OutputError, UnreadableError
 from .naming import MANIFEST, MODEL, manifest_name
 
 SCHEMA = 1
@@ -128,8 +128,8 @@ def vouched_files(path: Path) -> list[dict[str, Any]]:
     """Return the files that the manifest in place vouches for, with those it was about to replace if interrupted."""
     try:
         manifest = load(path)
-    except UnreadableError:
-        raise
+    except UnreadableError as error:  # nobody knows what would be lost
+        raise OutputError(error.message.lower(), path=path) from error
     except InputError:
         return []
     return [*files_of(manifest), *manifest.get("former", [])]

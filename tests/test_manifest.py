@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -7,16 +8,18 @@ import pytest
 import soundfile as sf
 
 from nmfsep.batch import run
-from nmfsep.errors import InputError, MismatchError
+from nmfsep.errors import InputError, MismatchError, OutputError
 from nmfsep.manifest import (
     SCHEMA,
     encode,
     file_sha256,
     find,
+    is_manifest,
     load,
     mixture_beside,
     verify,
     versions,
+    vouched_files,
     vouched_model,
     written_by_us,
 )  # fmt: skip
@@ -325,3 +328,19 @@ def test_a_model_entry_that_makes_no_sense_makes_no_manifest(track, model):
 def test_versions_name_what_decides_the_bytes():
     assert {"nmfsep", "numpy", "libsndfile"} <= set(versions())
     assert versions()["libsndfile"] == sf.__libsndfile_version__
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
+def test_a_manifest_that_the_system_cannot_read_is_not_taken_for_none(tmp_path, monkeypatch, code):
+    path = tmp_path / "song.nmfsep.json"
+    path.write_text("{}")
+
+    def refused(*args, **options):
+        raise OSError(code, os.strerror(code))
+
+    assert vouched_files(path) == []
+    monkeypatch.setattr(type(path), "read_bytes", refused)
+    with pytest.raises(OutputError, match=os.strerror(code).lower()):
+        vouched_files(path)
+    with pytest.raises(InputError, match=os.strerror(code)):
+        is_manifest(path)
