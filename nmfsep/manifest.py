@@ -5,6 +5,7 @@ One of a separation lists stems, which add up to their input; one of any other k
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, MismatchError, UnreadableError
+from .errors import InputError, MismatchError, OutputError, UnreadableError
 from .naming import MANIFEST, MODEL, manifest_name
 
 SCHEMA = 1
@@ -67,6 +68,8 @@ class Origin:
         """
         try:
             manifest = load(path)
+        except UnreadableError:
+            raise
         except InputError:
             return None
         about = manifest.get("input")
@@ -92,10 +95,20 @@ def _same_place(one: str | Path, other: str) -> bool:
 
 
 def digest(path: str | Path) -> str | None:
-    """Return the hash of a file that can be read."""
+    """Return the hash of a file, None if there is none of that name that may be read.
+
+    Raises
+    ------
+    UnreadableError
+        The disk fails: nobody knows what the file holds.
+    """
     try:
         return file_sha256(path)
-    except (OSError, ValueError):
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
+        return None
+    except ValueError:
         return None
 
 
@@ -211,8 +224,8 @@ def vouched_files(path: Path) -> list[dict[str, Any]]:
     """Return the files that the manifest in place vouches for, with those it was about to replace if interrupted."""
     try:
         manifest = load(path)
-    except UnreadableError:
-        raise
+    except UnreadableError as error:  # nobody knows what would be lost
+        raise OutputError(error.message.lower(), path=path) from error
     except InputError:
         return []
     return [*files_of(manifest), *manifest.get("former", [])]

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -7,16 +8,18 @@ import pytest
 import soundfile as sf
 
 from nmfsep.batch import run
-from nmfsep.errors import InputError, MismatchError, UsageError
+from nmfsep.errors import InputError, MismatchError, OutputError, UsageError
 from nmfsep.manifest import (
     SCHEMA,
     encode,
     file_sha256,
     find,
+    is_manifest,
     load,
     mixture_beside,
     verify,
     versions,
+    vouched_files,
     vouched_model,
     written_by_us,
 )  # fmt: skip
@@ -375,3 +378,19 @@ def test_a_stretch_that_the_input_does_not_have_is_found_at_once(track, key, val
     edit(track, lambda manifest: manifest["input"].update({key: value}))
     with pytest.raises((InputError, MismatchError)):
         verify(track)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE])
+def test_a_manifest_that_the_system_cannot_read_is_not_taken_for_none(tmp_path, monkeypatch, code):
+    path = tmp_path / "song.nmfsep.json"
+    path.write_text("{}")
+
+    def refused(*args, **options):
+        raise OSError(code, os.strerror(code))
+
+    assert vouched_files(path) == []
+    monkeypatch.setattr(type(path), "read_bytes", refused)
+    with pytest.raises(OutputError, match=os.strerror(code).lower()):
+        vouched_files(path)
+    with pytest.raises(InputError, match=os.strerror(code)):
+        is_manifest(path)

@@ -155,7 +155,7 @@ def load() -> None:
 
     for module in pkgutil.walk_packages(nmfsep.__path__, "nmfsep."):
         importlib.import_module(module.name)
-    for name in LIBRARIES:
+    for name in LAZY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     nmfsep.separate(nmfsep.Audio([[0.0] * 4096], 8000), 2, threads=1)
