@@ -163,7 +163,9 @@ def listen(
     for label, group in recordings.items():
         pieces = [(recording.path, sound) for recording in group for sound in sounds([recording], sample_rate)]
         faults: dict[str, NmfsepError] = {}
-        for (path, _), fault in zip(pieces, executor.map(_fault, [sound for _, sound in pieces], None), strict=True):
+        for (path, _), fault in zip(
+            pieces, executor.map(_fault, [sound for _, sound in pieces], sample_rate), strict=True
+        ):
             if fault is not None:
                 faults.setdefault(path, fault)
         found[label] = [recording for recording in group if recording.path not in faults]
@@ -171,8 +173,8 @@ def listen(
     return found
 
 
-def _fault(sound: Sound, _: None) -> NmfsepError | None:
-    """Return what is wrong with a sound, if it cannot be read."""
+def _fault(sound: Sound, common: int) -> NmfsepError | None:
+    """Return what is wrong with a sound, if it cannot be read at the rate that all have in common."""
     try:
         sound.load()
     except NmfsepError as error:
