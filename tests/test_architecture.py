@@ -101,3 +101,19 @@ def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library
     )
     root = str(PACKAGE.parent)
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})
+
+
+@pytest.mark.parametrize("given", [[], ["--fast"], ["--label", "auto"]], ids=" ".join)
+def test_splitting_loads_no_library_that_takes_seconds(tmp_path, given):
+    sound = PACKAGE.parent / "sample_audio" / "triad.wav"
+    command = ["nmfsep", "split", str(sound), "-k", "3", "-o", str(tmp_path), "-q", "--duration", "2", *given]
+    code = (
+        f"import sys; sys.argv = {command!r}\n"
+        "from nmfsep.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "found = {'librosa', 'sklearn', 'scipy.signal', 'soxr', 'matplotlib'} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, stdout=subprocess.DEVNULL)

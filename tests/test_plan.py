@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import ntpath
 import os
 import shutil
 import unicodedata
@@ -405,11 +406,14 @@ def test_stems_are_called_by_the_labels_of_a_dictionary():
     assert (job.names, job.selected) == (("kick", "snare", "residual"), (1, 2))
 
 
-@pytest.mark.parametrize("label", ["...", "{stem}", "a\nb", "\udcff", "鼓" * 66, "-k", "~"])
+@pytest.mark.parametrize(
+    "label", ["...", "{stem}", "a\nb", "\udcff", "鼓" * 66, "-k", "~", "..\\..\\evil", "c:evil", "con"]
+)
 def test_odd_labels_stay_in_the_folder_and_fit_into_it(label):
     (job,) = guided(guide("kick", label))
     target = job.targets[1]
     assert target.parent == Path("separated/song")
+    assert ntpath.basename(target.name) == target.name != "con.wav"  # on no system
     assert len(os.fsencode(target.name)) <= 255
 
 
