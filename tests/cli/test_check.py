@@ -118,7 +118,10 @@ def test_what_split_has_just_written_passes(cli: Cli, options: list[str]) -> Non
 
 
 def test_rescaled_stems_pass(cli: Cli, sounds: Path) -> None:
-    assert cli("split", sounds / "square.wav", "-k", "3", "-o", "new", "--clip-mode", "rescale").code == 0
+    assert (
+        cli("split", sounds / "square.wav", "-k", "3", "--n-fft", "2048", "-o", "new", "--clip-mode", "rescale").code
+        == 0
+    )
     assert cli("check", "new").code == 0
 
 

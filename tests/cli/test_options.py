@@ -111,21 +111,21 @@ def square(sounds: Path, tmp_path: Path) -> Path:
 
 
 def test_clamp_keeps_the_sum_exact_and_says_so(cli: Cli, square: Path) -> None:
-    result = cli("split", "square.wav", "-k", "3")  # clamp is what happens if nothing is said
+    result = cli("split", "square.wav", "-k", "3", "--n-fft", "2048")  # clamp is what happens if nothing is said
     assert result.code == 0
     assert "samples of a stem would have left the range of PCM_16; the excess went to the other stems" in result.err
     assert_add_up([cli.folder / path for path in result.paths], square)
 
 
 def test_rescale_turns_all_stems_down_by_one_factor(cli: Cli, square: Path) -> None:
-    result = cli("split", "square.wav", "-k", "3", "--clip-mode", "rescale", "-q")
+    result = cli("split", "square.wav", "-k", "3", "--n-fft", "2048", "--clip-mode", "rescale", "-q")
     assert (result.code, result.err) == (0, "")
     manifest = json.loads((cli.folder / "separated/square/square.nmfsep.json").read_text())
     gain = manifest["gain"]
     assert 0.3 < gain < 1
     total = sum(real(cli.folder / path) for path in result.paths)
     assert np.abs(total - gain * real(square)).max() <= 2**-15
-    plain = cli("split", "square.wav", "-k", "3", "--float32", "-o", "plain")
+    plain = cli("split", "square.wav", "-k", "3", "--n-fft", "2048", "--float32", "-o", "plain")
     for stem, reference in zip(result.paths, plain.paths, strict=True):
         difference = real(cli.folder / stem) - gain * real(cli.folder / reference)
         assert np.abs(difference).max() <= 3 * 2**-15  # the first holds the rounding of all
@@ -137,7 +137,7 @@ def test_rescale_leaves_what_fits_alone(cli: Cli, song: Path) -> None:
 
 
 def test_clip_mode_error_fails_and_writes_nothing(cli: Cli, square: Path) -> None:
-    result = cli("split", "square.wav", "-k", "3", "--clip-mode", "error")
+    result = cli("split", "square.wav", "-k", "3", "--n-fft", "2048", "--clip-mode", "error")
     assert (result.code, result.out) == (1, b"")
     assert "samples of the stems would leave the range of PCM_16; use --float32" in result.err
     assert files(cli.folder) == ["square.wav"]

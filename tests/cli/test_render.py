@@ -163,7 +163,7 @@ def test_a_model_is_not_written_over_a_file_of_another_program(cli: Cli, song: P
 
 def test_where_no_stem_can_be_written_no_model_is(cli: Cli, sounds: Path) -> None:
     shutil.copy(sounds / "square.wav", cli.folder)
-    result = cli("split", "square.wav", "-k", "3", "--clip-mode", "error", "--save-model")
+    result = cli("split", "square.wav", "-k", "3", "--n-fft", "2048", "--clip-mode", "error", "--save-model")
     assert result.code == 1
     assert files(cli.folder) == ["square.wav"]
 

@@ -17,7 +17,7 @@ from ..factors import Factors, Matrix
 OVERSAMPLE = 10
 POWER_ITERATIONS = 2
 FILL = 3.0  # of the choices 0.1 to 10, the one that separated real mixtures best
-EMPTY = 1e-4  # of the mean of the fullest bin, below which a bin holds nothing
+EMPTY = 1e-5  # of the mean of the fullest bin, below which a bin holds nothing
 
 
 def nndsvd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
