@@ -4,10 +4,10 @@ import re
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
+import children
 import pytest
 
 from nmfsep import registry
@@ -45,16 +45,21 @@ def workshop(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("session", sessions(), ids=lambda session: session[0])
+def marked(session: list[str]):
+    quick = session == min(sessions(), key=len)
+    return pytest.param(session, id=session[0], marks=[pytest.mark.readme, *([pytest.mark.smoke] if quick else [])])
+
+
+@pytest.mark.parametrize("session", [marked(session) for session in sessions()])
 def test_the_commands_of_the_readme_run(session, workshop):
     env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
     for command in session:
-        done = subprocess.run(
-            ["bash", "-ec", command], cwd=workshop, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        done = children.run(["bash", "-ec", command], workshop, env)
+        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
 
 
+@pytest.mark.readme
+@pytest.mark.cluster
 def test_the_cluster_of_the_readme_runs(workshop):
     pytest.importorskip("distributed")
     (text,) = (text for text in blocks("sh") if "dask scheduler" in text)
@@ -64,15 +69,14 @@ def test_the_cluster_of_the_readme_runs(workshop):
     with socket.create_server(("127.0.0.1", 0)) as free:
         text = text.replace("8786", str(free.getsockname()[1]))
     script = f"set -e\ntrap 'kill $(jobs -p)' EXIT\n{text}"
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=workshop, env={"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}, capture_output=True,
-        text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert f"{workshop}/stems/kick/component-1.wav" in done.stdout
-    assert done.stdout.endswith("corpus.npz\n")
+    done = children.run(["bash", "-c", script], workshop, {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"})
+    out = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert f"{workshop}/stems/kick/component-1.wav" in out
+    assert out.endswith("corpus.npz\n")
 
 
+@pytest.mark.readme
 @pytest.mark.parametrize("code", blocks("python"))
 def test_a_python_example_of_the_readme_runs(code, workshop, monkeypatch):
     monkeypatch.chdir(workshop)

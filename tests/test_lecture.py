@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import re
-import subprocess
 from pathlib import Path
 
+import children
 import numpy as np
 import pytest
+
+pytestmark = pytest.mark.lecture
 
 HERE = Path(__file__).parent / "lecture"
 PAGE = (HERE / "README.md").read_text()
@@ -28,10 +30,8 @@ def ran(workshop, step):
     """Run the commands of a step, once; return the folder."""
     folder, env, done_before = workshop
     for command in [command for block in make.commands(step) for command in block if step not in done_before]:
-        done = subprocess.run(
-            ["bash", "-ec", command], cwd=folder, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        done = children.run(["bash", "-ec", command], folder, env)
+        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
     done_before.add(step)
     return folder
 
@@ -55,6 +55,7 @@ def test_every_step_has_a_command_that_draws_its_picture(text, workshop):
         assert (HERE / kept).stat().st_size <= make.LARGEST
 
 
+@pytest.mark.smoke
 def test_recipes_are_found_exactly(workshop):
     W = np.load(ran(workshop, step("both non-negative")) / "recipes/recipes/W.npy")
     recipes = make.RECIPES / make.RECIPES.sum(axis=0)

@@ -159,6 +159,7 @@ def until_busy(group: int, seconds: float = 0.35) -> float:
         used = max(_cpu_ticks(group), default=0) / os.sysconf("SC_CLK_TCK")
         if used >= seconds:
             return used
+        os.killpg(group, 0)  # raises if it has ended
         time.sleep(0.01)
     raise AssertionError("the process never came to work")
 

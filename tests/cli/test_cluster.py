@@ -24,6 +24,8 @@ from nmfsep import cluster as nmfsep_cluster
 from nmfsep.errors import UsageError
 
 pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.cluster
 QUICK = ("-k", "2", "--max-iter", "5", "--n-fft", "512")
 Cluster = tuple[str, list[int]]
 
@@ -57,6 +59,7 @@ def test_stems_are_the_same_bytes_and_a_bad_file_fails_alone(cli: Cli, song: Pat
     assert cli("check", "there").code == 0
 
 
+@pytest.mark.smoke
 def test_a_dictionary_is_the_same_bytes(cli: Cli, workshop: Path, cluster: Cluster):
     learn = ("learn", "kick=kick.wav", "snare=snares", "-k", "kick=3,snare=8", "-o")
     for options in (("there.npz", "--scheduler", cluster[0]), ("processes.npz", "-j", "2")):

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 from cli_harness import ENDLESS, PATIENCE, RATE, ROOT, Cli, files, well_said
+
+pytestmark = pytest.mark.faults
 
 QUICK = ("-k", "2", "--max-iter", "5", "--n-fft", "256")
 HOOK = Path(__file__).parent / "struck"
@@ -63,6 +64,7 @@ def test_a_killed_worker_costs_a_second_try_and_nothing_else(cli: Cli, event: in
     assert cli("check", "separated").code == 0
 
 
+@pytest.mark.smoke
 def test_a_file_that_kills_its_worker_twice_fails_alone(cli: Cli) -> None:
     corpus(cli.folder / "in", 4, 0)
     hook = cli.folder / ".bin" / "sitecustomize.py"
@@ -89,12 +91,9 @@ def test_an_interrupted_batch_leaves_nothing_half_done_and_goes_on(cli: Cli, num
     sf.write(cli.folder / "in/long.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 60 * RATE), RATE)
     args = ("split", "-r", "in", "-k", "3", "-j", "2", "--json")
     process = cli.start(*args, *ENDLESS, "--time-limit", "0.3", start_new_session=True)
-    time.sleep(0.2)
     assert process.stdout.readline()
-    began = time.monotonic()
     process.send_signal(number)
     rest, err = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - began < 3
     assert process.returncode == -number
     if number != signal.SIGKILL:
         assert "Traceback" not in well_said(err)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
+import children
 import pytest
-from cli_harness import ENDLESS, PATIENCE, Cli, assert_add_up, digests, files, until_busy, well_said
+from cli_harness import ENDLESS, Cli, assert_add_up, digests, files, until_busy, well_said
 
 NAMES = [
     b"a b.wav",
@@ -117,13 +117,10 @@ def test_ctrl_c_ends_the_loop_around_it(cli: Cli, song: Path) -> None:
     # a shell goes on with its loop if a program exits on SIGINT rather than dying of it
     path = f"{cli.wrapper().parent}{os.pathsep}{os.environ['PATH']}"
     loop = f"for f in song.wav song.wav; do nmfsep split $f -k 2 {' '.join(ENDLESS)}; echo next; done"
-    process = subprocess.Popen(
-        ["bash", "-c", loop], cwd=cli.folder, env=cli.env(PATH=path), start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = children.start(["bash", "-c", loop], cli.folder, cli.env(PATH=path))
     until_busy(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate()
     assert (process.returncode, out) == (-signal.SIGINT, b"")
     assert well_said(err) == ""
     assert files(cli.folder) == ["song.wav"]

@@ -14,6 +14,8 @@ import pytest
 import soundfile as sf
 from cli_harness import Cli, assert_add_up, digests, files, until_busy
 
+pytestmark = pytest.mark.long
+
 RATE, SECONDS = 8000, 300
 SMALL = ("--n-fft", "256", "-k", "3", "--fast", "--threads", "1")
 LITTLE = ("--max-memory", "180M")
@@ -100,6 +102,7 @@ def test_all_that_decides_the_stems_holds(here: Cli) -> None:
         assert abs(a - b).max() <= 1  # activations were solved a block at a time, too
 
 
+@pytest.mark.smoke
 def test_integers_of_32_bits_add_up(cli: Cli) -> None:
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, (200 * RATE, 2))
     sf.write(cli.folder / "deep.wav", noise, RATE, "PCM_32")

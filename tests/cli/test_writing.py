@@ -16,6 +16,8 @@ import pytest
 import soundfile as sf
 from cli_harness import LENGTH, Cli, Result, files, well_said
 
+pytestmark = pytest.mark.faults
+
 STEMS = ["song/component-1.wav", "song/component-2.wav"]
 MANIFEST = "song/song.nmfsep.json"
 OURS = [*STEMS, "song/song.nmf.npz"]
@@ -124,6 +126,7 @@ def test_the_run_after_a_rerun_that_failed_works(cli: Cli, song: Path, stems_of_
     assert wreck.again().code == 0
 
 
+@pytest.mark.smoke
 def test_a_failing_fsync_is_told_with_exit_3_and_leaves_nothing(cli: Cli, song: Path) -> None:
     wrecks = strike(cli.folder, song, "fsync", 1, 6)  # four files, the folder, and the folder again
     assert [wreck.result.code for wreck in wrecks] == [3] * 6

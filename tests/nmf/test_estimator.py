@@ -21,7 +21,7 @@ import nmfsep
 from nmfsep import NMF
 from nmfsep.nmf.divergences import as_divergence
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [pytest.mark.estimator, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
 
 def matrix(samples=30, features=20, seed=0, rank=4):
@@ -75,6 +75,7 @@ def test_itakura_saito_fails_one_check_and_scikit_learn_thirty():
     assert failures(decomposition.NMF(**parameters)) > only
 
 
+@pytest.mark.smoke
 def test_parameters_are_those_of_scikit_learn_with_the_same_defaults():
     ours, theirs = (dict(inspect.signature(cls).parameters) for cls in (NMF, decomposition.NMF))
     assert set(ours) < set(theirs)
@@ -85,6 +86,7 @@ def test_parameters_are_those_of_scikit_learn_with_the_same_defaults():
 # The same numbers
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("beta", [2, 1, 0, 0.5, 1.5, 3])
 @pytest.mark.parametrize("max_iter", [1, 30])
 @pytest.mark.parametrize("size", [(30, 20), (280, 240)], ids=["plain kernels", "blocked kernels"])

@@ -12,6 +12,8 @@ import nmfsep
 from nmfsep import NMF
 from nmfsep.nmf.starts.nndsvd import nndsvd, nndsvda, nndsvdar
 
+pytestmark = pytest.mark.estimator
+
 SOLVERS = ["cd", "mu"]
 INITS = [None, "random", "nndsvd", "nndsvda", "nndsvdar"]
 BETAS = [-0.5, 0, 0.5, 1, 1.5, 2, 2.5]
@@ -147,6 +149,7 @@ def test_as_many_components_as_features_fit_closely(solver):
     assert model.fit(noise(6, 5, seed=42)).reconstruction_err_ < 0.1
 
 
+@pytest.mark.smoke
 @settled
 def test_a_product_of_disjoint_parts_is_found():
     rng = np.random.default_rng(42)

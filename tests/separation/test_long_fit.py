@@ -18,6 +18,8 @@ from nmfsep.settings import Settings
 from nmfsep.signal.disk import Stream
 from nmfsep.signal.read import Source
 
+pytestmark = pytest.mark.long
+
 RATE, SECONDS = 8000, 20
 SMALL = {"n_fft": 256, "components": 3, "threads": 1}
 
@@ -91,6 +93,7 @@ def test_rendered_in_one_pass_the_stems_are_those_of_memory(song, given):
     assert len(separation.names) == len(memory)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("given", [{}, {"free": 3}, {"adapt": 0.0}, {"channels": "independent"}])
 def test_so_are_those_of_a_dictionary(song, given):
     guide = kit(threads=1, max_iter=15, **given)
