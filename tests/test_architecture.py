@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import nmfsep
 
 PACKAGE = Path(__file__).parents[1] / "nmfsep"
