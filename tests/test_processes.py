@@ -33,16 +33,19 @@ def die_once(number, folder):
     return number
 
 
-def die_or_alone(number, folder):
-    """Die at a multiple of three, the first time; the second time return whether it is alone, as the others begin."""
-    if number % 3:
-        time.sleep(0.05)
-        return True
-    try:
-        os.close(os.open(folder / str(number), os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return alone(number, folder)
-    os.kill(os.getpid(), signal.SIGKILL)
+def die_or_watch(number, folder):
+    """Die at 0, the first time; return whether nothing else was in work the second time. 7 takes long."""
+    mine = folder / f"busy-{number}"
+    mine.touch()
+    if number == 0 and not (folder / "died").exists():
+        (folder / "died").touch()
+        mine.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    before = set(folder.glob("busy-*"))
+    time.sleep(2 if number == 7 else 0.05)
+    after = set(folder.glob("busy-*"))
+    mine.unlink()
+    return number > 0 or before | after == {mine}
 
 
 def die(number):
@@ -115,9 +118,8 @@ def test_what_does_not_fit_into_the_budget_waits(tmp_path, cost, budget):
 
 def test_an_item_whose_process_died_is_tried_again_with_nothing_beside_it(tmp_path):
     with Processes(2) as pool:
-        found = dict(pool.run(partial(die_or_alone, folder=tmp_path), range(5)))
-    assert pool.retried == {0, 3}
-    assert all(found.values())
+        assert all(dict(pool.run(partial(die_or_watch, folder=tmp_path), range(8))).values())
+    assert pool.retried == {0}
 
 
 def test_no_process_outlives_the_pool():

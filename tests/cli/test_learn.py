@@ -238,6 +238,7 @@ def test_appended_sounds_are_converted_to_what_the_dictionary_has(cli: Cli, work
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 @pytest.mark.parametrize("options", [[], ["--append"]])
 def test_a_folder_without_permission_is_found_before_work(cli: Cli, workshop: Path, options: list[str]) -> None:
+    cli.temp.mkdir(exist_ok=True)  # which the run would otherwise want to make there
     workshop.chmod(0o555)
     try:
         assert "cannot be written to" in refused(cli("learn", "hat=snares", "-o", "kit.npz", *options))
