@@ -18,29 +18,29 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
-    "Factors": "nmf.factors",
+    "Factors": "kernels.factors",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
-    "fit_model": "nmf.models",
-    "semi_nmf": "nmf.semi",
-    "k_means": "nmf.kmeans",
-    "orthogonal_nmf": "nmf.kmeans",
-    "convolutive_nmf": "nmf.convolutive",
-    "ConvolutiveFit": "nmf.convolutive",
-    "deep_nmf": "nmf.deep",
-    "deep_semi_nmf": "nmf.deep",
-    "ReLUNetwork": "nmf.relu",
-    "whiten": "nmf.relu",
-    "DeepFit": "nmf.deep_fit",
-    "NMF": "nmf.estimator",
+    "fit_model": "models.by_name",
+    "semi_nmf": "models.semi",
+    "k_means": "models.kmeans",
+    "orthogonal_nmf": "models.kmeans",
+    "convolutive_nmf": "models.convolutive",
+    "ConvolutiveFit": "models.convolutive",
+    "deep_nmf": "models.deep",
+    "deep_semi_nmf": "models.deep",
+    "ReLUNetwork": "models.relu",
+    "whiten": "models.relu",
+    "DeepFit": "models.deep",
+    "NMF": "models.sklearn",
     "separate": "separation.pipeline",
     "Stems": "separation.pipeline",
     "learn": "separation.pipeline",
-    "Dictionary": "separation.dictionary",
-    "read_dictionary": "separation.dictionary:read",
-    "write_dictionary": "separation.dictionary:write",
-    "statistics": "separation.mapreduce",
-    "update": "separation.mapreduce",
+    "Dictionary": "guidance.dictionary",
+    "read_dictionary": "guidance.dictionary:read",
+    "write_dictionary": "guidance.dictionary:write",
+    "statistics": "guidance.distributed",
+    "update": "guidance.distributed",
     "Statistics": "nmf.statistics",
     "Settings": "settings",
     "NmfsepError": "errors",
@@ -49,31 +49,31 @@ __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .errors import NmfsepError as NmfsepError
-    from .nmf.convolutive import ConvolutiveFit as ConvolutiveFit
-    from .nmf.convolutive import convolutive_nmf as convolutive_nmf
-    from .nmf.deep import deep_nmf as deep_nmf
-    from .nmf.deep import deep_semi_nmf as deep_semi_nmf
-    from .nmf.deep_fit import DeepFit as DeepFit
-    from .nmf.estimator import NMF as NMF
+    from .guidance.dictionary import Dictionary as Dictionary
+    from .guidance.dictionary import read as read_dictionary  # noqa: F401
+    from .guidance.dictionary import write as write_dictionary  # noqa: F401
+    from .guidance.distributed import statistics as statistics
+    from .guidance.distributed import update as update
+    from .kernels.factors import Factors as Factors
+    from .models.by_name import fit_model as fit_model
+    from .models.convolutive import ConvolutiveFit as ConvolutiveFit
+    from .models.convolutive import convolutive_nmf as convolutive_nmf
+    from .models.deep import DeepFit as DeepFit
+    from .models.deep import deep_nmf as deep_nmf
+    from .models.deep import deep_semi_nmf as deep_semi_nmf
+    from .models.kmeans import k_means as k_means
+    from .models.kmeans import orthogonal_nmf as orthogonal_nmf
+    from .models.relu import ReLUNetwork as ReLUNetwork
+    from .models.relu import whiten as whiten
+    from .models.semi import semi_nmf as semi_nmf
+    from .models.sklearn import NMF as NMF
     from .nmf.factorize import factorize as factorize
-    from .nmf.factors import Factors as Factors
     from .nmf.fit import Fit as Fit
-    from .nmf.kmeans import k_means as k_means
-    from .nmf.kmeans import orthogonal_nmf as orthogonal_nmf
-    from .nmf.models import fit_model as fit_model
-    from .nmf.relu import ReLUNetwork as ReLUNetwork
-    from .nmf.relu import whiten as whiten
-    from .nmf.semi import semi_nmf as semi_nmf
     from .nmf.statistics import Statistics as Statistics
-    from .separation.dictionary import Dictionary as Dictionary
-    from .separation.dictionary import read as read_dictionary  # noqa: F401
-    from .separation.dictionary import write as write_dictionary  # noqa: F401
-    from .separation.mapreduce import statistics as statistics
-    from .separation.mapreduce import update as update
     from .separation.pipeline import Stems as Stems
     from .separation.pipeline import learn as learn
     from .separation.pipeline import separate as separate
-    from .settings import Settings as Settings
+    from .settings.separation import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read
     from .signal.stft import STFT as STFT

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .errors import UsageError
 from .registry import SPATIAL_MASKS
-from .settings import Settings
+from .settings.separation import Settings
 from .system import free_memory, memory_limits
 
 BASE = 45 << 20  # the interpreter with its libraries

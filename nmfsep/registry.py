@@ -67,9 +67,9 @@ def suggestion(word: str, known: list[str]) -> str:
 DIVERGENCES = Registry(
     "divergence",
     {
-        "kl": ("nmf.divergences.beta:kullback_leibler", "generalised Kullback-Leibler, beta 1: the choice for sound"),
-        "frobenius": ("nmf.divergences.beta:frobenius", "half squared error, beta 2: the lecture's objective"),
-        "is": ("nmf.divergences.beta:itakura_saito", "Itakura-Saito, beta 0: blind to level"),
+        "kl": ("kernels.divergence:kullback_leibler", "generalised Kullback-Leibler, beta 1: the choice for sound"),
+        "frobenius": ("kernels.divergence:frobenius", "half squared error, beta 2: the lecture's objective"),
+        "is": ("kernels.divergence:itakura_saito", "Itakura-Saito, beta 0: blind to level"),
     },
     {"kullback-leibler": "kl", "itakura-saito": "is", "fro": "frobenius", "euclidean": "frobenius"},
 )
@@ -78,9 +78,9 @@ SOLVERS = Registry(
     "solver",
     {
         "mu": ("nmf.solvers.mu:MU", "multiplicative updates by majorisation, any beta; the loss never rises"),
-        "mue": ("nmf.solvers.mue:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
+        "mue": ("nmf.solvers.mu:MUE", "multiplicative updates with extrapolation, any beta: mu at twice the speed"),
         "hals": ("nmf.solvers.hals:HALS", "hierarchical alternating least squares, beta 2 only"),
-        "ehals": ("nmf.solvers.ehals:EHALS", "hals with extrapolation and restarts: faster"),
+        "ehals": ("nmf.solvers.hals:EHALS", "hals with extrapolation and restarts: faster"),
         "pinv": ("nmf.solvers.pinv:Pinv", "pseudo-inverse cut at zero, beta 2 only: a heuristic, its best is kept"),
     },
 )
@@ -88,12 +88,12 @@ SOLVERS = Registry(
 STARTS = Registry(
     "start",
     {
-        "random": ("nmf.starts.random:random", "absolute normal noise at the level of X; depends on the seed"),
-        "nndsvd": ("nmf.starts.nndsvd:nndsvd", "non-negative double SVD; exact zeros, so not for mu and mue"),
-        "nndsvda": ("nmf.starts.nndsvd:nndsvda", "nndsvd with its zeros filled at the level of X"),
-        "nndsvdar": ("nmf.starts.nndsvd:nndsvdar", "nndsvd with its zeros filled with small noise"),
-        "spa": ("nmf.starts.spa:spa", "the frames that differ most, by successive projection; deterministic"),
-        "kmeans": ("nmf.starts.kmeans:spherical_kmeans", "centres of frames that point the same way"),
+        "random": ("nmf.starts:random", "absolute normal noise at the level of X; depends on the seed"),
+        "nndsvd": ("nmf.starts:nndsvd", "non-negative double SVD; exact zeros, so not for mu and mue"),
+        "nndsvda": ("nmf.starts:nndsvda", "nndsvd with its zeros filled at the level of X"),
+        "nndsvdar": ("nmf.starts:nndsvdar", "nndsvd with its zeros filled with small noise"),
+        "spa": ("nmf.starts:spa", "the frames that differ most, by successive projection; deterministic"),
+        "kmeans": ("nmf.starts:spherical_kmeans", "centres of frames that point the same way"),
     },
 )
 
@@ -102,12 +102,12 @@ MODELS = Registry(
     "model",
     {
         "nmf": ("nmf.factorize:factorize", "X ≈ W Z, both non-negative"),
-        "semi": ("nmf.semi:semi_nmf", "one factor non-negative, the other free: for signed matrices"),
-        "nmfd": ("nmf.convolutive:convolutive_nmf", "templates of several frames: for strokes that fade and change"),
-        "deep": ("nmf.deep:deep_nmf", "parts made of parts, all non-negative: X ≈ W1 W2 … Z"),
-        "deep-semi": ("nmf.deep:deep_semi_nmf", "deep for signed matrices"),
-        "kmeans": ("nmf.kmeans:k_means", "every column has one template: k-means clustering"),
-        "orthogonal": ("nmf.kmeans:orthogonal_nmf", "every column has one template, scaled: orthogonal NMF"),
+        "semi": ("models.semi:semi_nmf", "one factor non-negative, the other free: for signed matrices"),
+        "nmfd": ("models.convolutive:convolutive_nmf", "templates of several frames: for strokes that fade and change"),
+        "deep": ("models.deep:deep_nmf", "parts made of parts, all non-negative: X ≈ W1 W2 … Z"),
+        "deep-semi": ("models.deep:deep_semi_nmf", "deep for signed matrices"),
+        "kmeans": ("models.kmeans:k_means", "every column has one template: k-means clustering"),
+        "orthogonal": ("models.kmeans:orthogonal_nmf", "every column has one template, scaled: orthogonal NMF"),
     },
 )
 SIGNED_MODELS = frozenset({"semi", "deep-semi", "kmeans"})  # that take matrices of any sign
@@ -119,8 +119,8 @@ CLUSTERINGS = frozenset({"kmeans", "orthogonal"})  # whose components are as man
 SIGNED_SOLVERS = Registry(
     "solver",
     {
-        "hals": ("nmf.solvers.semi:SemiHALS", "least squares and coordinate descent"),
-        "mu": ("nmf.solvers.semi:SemiMU", "least squares and multiplicative updates"),
+        "hals": ("models.semi:SemiHALS", "least squares and coordinate descent"),
+        "mu": ("models.semi:SemiMU", "least squares and multiplicative updates"),
     },
 )
 
@@ -128,10 +128,10 @@ SIGNED_STARTS = Registry(
     "start",
     {
         "svd": (
-            "nmf.starts.signed:svd",
+            "models.semi:svd",
             "models semi and deep-semi only: no worse than the best approximation of one rank less; deterministic",
         ),
-        "random": ("nmf.starts.signed:random", "absolute normal noise; depends on the seed"),
+        "random": ("models.semi:random", "absolute normal noise; depends on the seed"),
     },
 )
 
@@ -140,7 +140,7 @@ SOUND_STARTS = Registry(
     "start",
     {
         "semantic": (
-            "separation.semantic:semantic",
+            "grouping.semantic:semantic",
             "combs of harmonics and spectra of onsets: for music, many components",
         )
     },
@@ -149,9 +149,9 @@ SOUND_STARTS = Registry(
 MASKS = Registry(
     "mask",
     {
-        "ratio": ("separation.masks.ratio:ratio", "each stem's share of the model, raised to --mask-power"),
-        "wiener": ("separation.masks.wiener:wiener", "the ratio of energies: ratio with power 2"),
-        "binary": ("separation.masks.binary:binary", "all of a time-frequency bin to its loudest stem"),
+        "ratio": ("separation.masks:ratio", "each stem's share of the model, raised to --mask-power"),
+        "wiener": ("separation.masks:wiener", "the ratio of energies: ratio with power 2"),
+        "binary": ("separation.masks:binary", "all of a time-frequency bin to its loudest stem"),
     },
 )
 
@@ -161,7 +161,7 @@ SPATIAL_MASKS = Registry(
     "mask",
     {
         "mwf": (
-            "separation.masks.mwf:learn",
+            "separation.mwf:learn",
             "multichannel Wiener filter: by where stems are, too; ratio where there is one channel",
         )
     },
@@ -173,21 +173,21 @@ CUES = Registry(
     "cue",
     {
         "dictionary": (
-            "separation.cues.dictionaries:Dictionaries",
+            "guidance.dictionary_cue:Dictionaries",
             "FILE: Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
         ),
         "learn": (
-            "separation.cues.stretches:Stretches",
+            "guidance.excerpt_cue:Stretches",
             "NAME=T1-T2: Learn a sound from where it is alone in the mixture, such as rain=0:00-0:01.5; several "
             "stretches with commas. With one name the rest is the stem residual.",
         ),
         "midi": (
-            "separation.cues.scores:Scores",
+            "guidance.score_cue:Scores",
             "[NAME=]FILE: Listen for the notes of a MIDI file: all are the stem NAME, or its tracks are stems. Where "
             "in the sound they are played, and how fast, is found. Several add up.",
         ),
         "labels": (
-            "separation.cues.labels:Labels",
+            "guidance.label_cue:Labels",
             "FILE: Listen for the names of an Audacity label track when, and between which frequencies, it has them; "
             "names of other cues get their times from it.",
         ),
@@ -198,8 +198,8 @@ CUES = Registry(
 EXPORTS = Registry(
     "export",
     {
-        "midi": ("separation.exports.midi:Midi", "the notes of each stem, by pitches and onsets"),
-        "labels": ("separation.exports.labels:Labels", "when each stem sounds, as a label track of Audacity"),
+        "midi": ("analysis.exports:Midi", "the notes of each stem, by pitches and onsets"),
+        "labels": ("analysis.exports:Labels", "when each stem sounds, as a label track of Audacity"),
     },
 )
 
@@ -207,13 +207,13 @@ EXPORTS = Registry(
 GROUPINGS = Registry(
     "grouping",
     {
-        "timbre": ("separation.groupings.timbre:timbre", "atoms that sound alike: instruments"),
+        "timbre": ("grouping.timbre:timbre", "atoms that sound alike: instruments"),
         "agglomerative": (
-            "separation.groupings.agglomerative:agglomerative",
+            "grouping.agglomerative:agglomerative",
             "atoms merged pair by pair, by timbre, time, pitch, place and what a merge loses",
         ),
         "foreground": (
-            "separation.groupings.foreground:foreground",
+            "grouping.foreground:foreground",
             "one stem for what moves fast, as a voice, the others for what stays",
         ),
     },
@@ -224,15 +224,15 @@ PRESETS = Registry(
     "preset",
     {
         "drums": (
-            "separation.presets.drums:drums",
+            "grouping.presets:drums",
             "kick, snare, hihat, by strokes of several frames; fails on loops with other instruments, toms or cymbals",
         ),
         "voice": (
-            "separation.presets.foreground:voice",
+            "grouping.presets:voice",
             "voice, accompaniment; fails where the accompaniment moves as fast, and finds voices only roughly",
         ),
         "noise": (
-            "separation.presets.foreground:noise",
+            "grouping.presets:noise",
             "signal, noise; fails on noise that comes and goes within seconds",
         ),
     },

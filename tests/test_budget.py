@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pytest
 
 from nmfsep import memory
-from nmfsep.budget import IN_MEMORY, budget, memory_needed
+from nmfsep.jobs.budget import IN_MEMORY, budget, memory_needed
 from nmfsep.separation.long_fit import FEWEST, FRAMES
-from nmfsep.settings import OutputSettings, Settings
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 
 RATE = 44100
 PLENTY = 64 << 30

@@ -5,11 +5,10 @@ import os
 
 import pytest
 
-from nmfsep.depfile import rule
+from nmfsep.analysis.evaluate import find
 from nmfsep.errors import UsageError
-from nmfsep.evaluation.tracks import find
-from nmfsep.inputs import Input, gather, listed, look
-from nmfsep.training import labelled
+from nmfsep.jobs.depfile import rule
+from nmfsep.jobs.inputs import Input, gather, labelled, listed, look
 
 
 @pytest.fixture

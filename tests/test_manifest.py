@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.batch import run
 from nmfsep.errors import InputError, MismatchError, OutputError, UsageError
-from nmfsep.manifest import (
+from nmfsep.jobs.manifest import (
     SCHEMA,
     encode,
     file_sha256,
@@ -22,9 +21,11 @@ from nmfsep.manifest import (
     vouched_files,
     vouched_model,
     written_by_us,
-)  # fmt: skip
-from nmfsep.plan import plan
-from nmfsep.settings import OutputSettings, Settings
+)
+from nmfsep.jobs.plan import plan
+from nmfsep.jobs.track import run
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 
 QUICK = Settings(components=2, n_fft=256, max_iter=2, threads=1)
 

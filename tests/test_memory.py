@@ -16,7 +16,7 @@ from nmfsep.memory import (
     show_size,
 )
 from nmfsep.registry import MODELS
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 
 LENGTH = 44100 * 600
 

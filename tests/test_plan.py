@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.batch import run
 from nmfsep.errors import InputError, UsageError
-from nmfsep.inputs import Input
-from nmfsep.manifest import verify
-from nmfsep.plan import plan, stem_names
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guide import Guide
-from nmfsep.settings import OutputSettings, Settings
+from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import Guide
+from nmfsep.jobs.inputs import Input
+from nmfsep.jobs.manifest import verify
+from nmfsep.jobs.plan import plan, stem_names
+from nmfsep.jobs.track import run
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 ALIKE = "{parent} would not tell them apart: separate one by one, each with another -o"

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.budget import memory_needed
 from nmfsep.errors import InputError, OutputError, UsageError
-from nmfsep.plan import inspect, plan
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guide import Guide
-from nmfsep.settings import OutputSettings, Settings
+from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import Guide
+from nmfsep.jobs.budget import memory_needed
+from nmfsep.jobs.plan import inspect, plan
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
 
@@ -50,7 +51,7 @@ def test_without_a_limit_what_is_free_decides(monkeypatch, free, enough):
 
 
 def test_a_full_disk_is_found_before_any_work(monkeypatch):
-    monkeypatch.setattr("nmfsep.access.free_space", lambda folder: 0)
+    monkeypatch.setattr("nmfsep.system.free_space", lambda folder: 0)
     with pytest.raises(OutputError, match=r"no space left on device: .* are needed"):
         look()
     assert look(out="-")  # standard output needs none there

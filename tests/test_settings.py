@@ -4,8 +4,9 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
-from nmfsep.settings import FactorizeSettings, LearnSettings, OutputSettings, Settings
-from nmfsep.settings.choices import WINDOWS
+from nmfsep.settings.commands import FactorizeSettings, LearnSettings, OutputSettings
+from nmfsep.settings.knob import WINDOWS
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 KINDS = (Settings, OutputSettings, LearnSettings, FactorizeSettings)

@@ -10,10 +10,12 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from nmfsep import access, naming, system
+from nmfsep import system
 from nmfsep.errors import OutputError, UsageError
-from nmfsep.nmf.kernels.workers import Workers
-from nmfsep.separation.dictionary import check_labels
+from nmfsep.guidance.dictionary import check_labels
+from nmfsep.jobs import safety as access
+from nmfsep.kernels.threads import Workers
+from nmfsep.signal import naming
 from nmfsep.signal.publish import folder_is_writable
 
 EVIL = ["..\\..\\evil", "\\\\server\\share", "c:\\evil", "c:evil", "a:b", ". .", ".. ", " ", "a/../b", "\0"]

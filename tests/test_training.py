@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, UsageError
-from nmfsep.training import Recording, conversions, labelled, provenance, sounds
+from nmfsep.jobs.inputs import Recording, conversions, labelled, provenance, sounds
 
 RATE = 8000
 
@@ -226,8 +226,8 @@ def test_sounds_are_known_by_their_contents_and_read_when_needed():
 
 
 def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
-    monkeypatch.setattr("nmfsep.training.PIECE", 0.1)
-    monkeypatch.setattr("nmfsep.training.FEWEST", 1)
+    monkeypatch.setattr("nmfsep.jobs.inputs.PIECE", 0.1)
+    monkeypatch.setattr("nmfsep.jobs.inputs.FEWEST", 1)
     recording = Recording.of(make("a.wav"))
     pieces = sounds([recording], RATE)
     assert len(pieces) == len({piece.key for piece in pieces}) == 2

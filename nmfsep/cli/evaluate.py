@@ -13,13 +13,14 @@ from click.core import ParameterSource
 
 from ..errors import InputError, UsageError
 from ..registry import MASKS
-from ..settings import EvaluationSettings, Settings
+from ..settings.commands import EvaluationSettings
+from ..settings.separation import Settings
 from . import console
+from .console import aligned
 from .options import GROUPS, Command, knobs, max_memory, reporting
-from .table import aligned
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate import Evaluation
+    from ..analysis.evaluate import Evaluation
 
 GROUPS |= {"mixture": "Evaluation"}
 ORACLE = ("n_fft", "hop_length", "window", "mask", "mask_power")  # what --oracle heeds
@@ -78,9 +79,8 @@ def command(
             if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
     oracle = Settings(**{name: values[name] for name in ORACLE}) if settings.oracle else None
-    from ..access import require_readable
-    from ..evaluation.evaluate import document, evaluate
-    from ..evaluation.tracks import find
+    from ..analysis.evaluate import document, evaluate, find
+    from ..jobs.safety import require_readable
 
     paths = [os.fsdecode(path) for path in references]
     track = None if mixture is None else os.fsdecode(mixture)
@@ -120,7 +120,7 @@ def _tables(found: Evaluation) -> str:
 
 def _csv(found: Evaluation) -> str:
     """Return one row for each true stem, then one for each estimate left over."""
-    from ..evaluation.evaluate import rounded
+    from ..analysis.evaluate import rounded
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

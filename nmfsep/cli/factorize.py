@@ -9,7 +9,8 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError
-from ..settings import FactorizeSettings, Settings
+from ..settings.commands import FactorizeSettings
+from ..settings.separation import Settings
 from . import console
 from .options import CLUSTERED, RACES, Command, given, knobs, max_memory, one_thread_of_blas, progressing, reporting
 
@@ -46,8 +47,7 @@ def command(
     one_thread_of_blas()
     settings = FactorizeSettings(**{name: values[name] for name in FactorizeSettings.__dataclass_fields__})
     options = _options(settings.model)
-    from ..matrices.run import run_factorization
-    from ..matrices.task import plan_factorization
+    from ..matrices.run import plan_factorization, run_factorization
 
     task = plan_factorization(os.fsdecode(path), settings, options)
     try:
@@ -66,7 +66,7 @@ def command(
 
 def _options(model: str) -> dict[str, Any]:
     """Return what was asked of the model; what a variable says counts only where the model has it."""
-    from ..nmf.models import options_of
+    from ..models.by_name import options_of
 
     context = click.get_current_context()
     own, known = given(context, FactorizeSettings) | given(context, Settings), options_of(model)

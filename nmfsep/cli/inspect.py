@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from click.core import ParameterSource
 
 from ..errors import InputError, NmfsepError, UsageError
-from ..settings import OutputSettings, Settings
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from . import console
-from .findings import Finding, KnownTemplates, SoundFinding
-from .inspect_model import SavedModel
+from .console import aligned
 from .options import (
     CLUSTERED,
     GROUPS,
@@ -29,6 +30,238 @@ from .options import (
     reporting,
     without_bar,
 )
+
+if TYPE_CHECKING:
+    from ..guidance.dictionary import Dictionary
+    from ..jobs.inspect import Inspection
+
+SHOWN = 6  # onsets in the table
+
+
+class Finding(Protocol):
+    """One thing that was inspected."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know."""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+
+    def table(self) -> str:
+        """Return it as lines."""
+
+
+class SoundFinding:
+    """The components of a sound."""
+
+    def __init__(self, inspection: Inspection, titled: bool = False) -> None:
+        self.inspection, self.titled = inspection, titled
+        self.warnings = inspection.warnings
+
+    def document(self) -> dict[str, Any]:
+        """Return the components as JSON."""
+        return self.inspection.document()
+
+    def table(self) -> str:
+        """Return a line for each component."""
+        rows = [["component", "pitch", "MIDI", "cents", "energy", "centroid", "onsets", "at"]]
+        for component in self.inspection.components:
+            pitch = component.pitch
+            note = [pitch.name, str(pitch.note), f"{pitch.cents:+}"] if pitch else ["-", "-", "-"]
+            level = f"{10 * math.log10(component.share):.1f} dB" if component.share > 0 else "-"
+            times = " ".join(f"{onset:.2f}" for onset in component.onsets[:SHOWN])
+            more = " …" if len(component.onsets) > SHOWN else ""
+            centroid = f"{component.centroid:.0f} Hz" if component.centroid > 0 else "-"
+            rows.append([component.name, *note, level, centroid, str(len(component.onsets)), times + more])
+        head = f"{console.plain(self.inspection.track)}\n" if self.titled else ""
+        return head + aligned(rows, left={0, 1, 7})
+
+    def draw(self, target: Path) -> None:
+        """Write spectrogram, W, Z and masks."""
+        from ..jobs.inspect import picture
+        from ..signal.publish import Output, publish_one
+
+        with Output(target) as output:
+            output.write(picture(self.inspection))
+            publish_one(output)
+
+    def sound(self, folder: Path, force: bool) -> None:
+        """Write the sound of each template."""
+        from ..jobs.inspect import write_auditions
+
+        write_auditions(self.inspection, folder, force)
+
+
+class KnownTemplates:
+    """The labels of a dictionary."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, path: str, dictionary: Dictionary) -> None:
+        self.path, self.dictionary = path, dictionary
+
+    def document(self) -> dict[str, Any]:
+        """Return what there is to say of a dictionary as JSON."""
+        dictionary = self.dictionary
+        return {
+            "path": self.path,
+            "kind": "dictionary",
+            "sample_rate": dictionary.sample_rate,
+            "channels": dictionary.channels,
+            "divergence": dictionary.divergence,
+            "views": [
+                {
+                    "n_fft": view.stft.n_fft,
+                    "hop_length": view.stft.hop_length,
+                    "window": view.stft.window,
+                    "templates": view.W.shape[1] // view.delays,
+                    "template_frames": view.delays,
+                }
+                for view in dictionary.views
+            ],
+            "labels": [
+                {"label": label, "templates": list(dictionary.components(index)), "from": self._source(label)}
+                for index, label in enumerate(dictionary.labels)
+            ],
+        }
+
+    def _source(self, label: str) -> dict[str, Any] | None:
+        return next((entry for entry in self.dictionary.provenance if entry.get("label") == label), None)
+
+    def table(self) -> str:
+        """Return a line for each label, below two about all."""
+        about = self.document()
+        views = about["views"]
+        frames = " and ".join(f"{view['n_fft']} (hop {view['hop_length']}, {view['window']})" for view in views)
+        head = (
+            f"dictionary of {_count(len(about['labels']))}, {about['sample_rate']} Hz, divergence "
+            f"{about['divergence']}\nframes of {frames} samples\n\n"
+        )
+        lasting = max(view["template_frames"] for view in views)
+        if lasting > 1:
+            head = head.rstrip("\n") + f", templates of {lasting} frames\n\n"
+        rows = [["label", "templates", "files", "seconds", "learned from"]]
+        for entry in about["labels"]:
+            source = entry["from"] or {}
+            names = ", ".join(str(file.get("name")) for file in source.get("first", [])[:3])
+            names += ", …" if source.get("files", 0) > 3 else ""
+            counts = " ".join(map(str, entry["templates"]))
+            files, seconds = str(source.get("files", "?")), str(source.get("seconds", "?"))
+            rows.append([entry["label"], counts, files, seconds, names or "?"])
+        return head + aligned(rows, left={0, 4})
+
+
+def _count(labels: int) -> str:
+    return "1 label" if labels == 1 else f"{labels} labels"
+
+
+if TYPE_CHECKING:
+    from ..separation.saved import Saved
+
+
+class SavedModel:
+    """A saved factorization."""
+
+    warnings: tuple[str, ...] = ()  # those of its separation were told then, and are in the document
+
+    def __init__(self, path: str, saved: Saved) -> None:
+        self.path, self.saved = path, saved
+
+    def document(self) -> dict[str, Any]:
+        """Return what there is to say of it as JSON."""
+        from dataclasses import asdict
+
+        from ..separation.stem_groups import arrange
+
+        saved = self.saved
+        stems = arrange(saved.settings, saved.labels)
+        owner = {member: name for name, members in zip(stems.names, stems.members, strict=False) for member in members}
+        shares = saved.energy_shares()
+        settings = saved.settings.values()
+        del settings["threads"]
+        return {
+            "path": self.path,
+            "kind": "model",
+            "mixture": asdict(saved.mixture),
+            "views": [
+                {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
+                for layer in saved.layers
+            ],
+            "settings": settings,
+            "stems": list(stems.names),
+            "components": [
+                {
+                    "number": index + 1,
+                    "name": name,
+                    "stem": owner[index],
+                    "templates": [len(layer.model.groups[index]) for layer in saved.layers],
+                    "energy_share": round(shares[index], 6),
+                }
+                for index, name in enumerate(saved.components)
+            ],
+            "guidance": list(saved.guidance),
+            "fit": list(saved.fits),
+            "warnings": list(saved.warnings),
+            "versions": saved.versions,
+        }
+
+    def table(self) -> str:
+        """Return a line for each component, below some about all."""
+        about = self.document()
+        mixture, settings = about["mixture"], about["settings"]
+        rate, channels = mixture["sample_rate"], mixture["channels"]
+        name = "standard input" if mixture["name"] == "-" else console.quote(mixture["name"])
+        stretch = f"{mixture['length'] / rate:.3f} s from {mixture['offset'] / rate:.3f} s on"
+        frames = " and ".join(
+            f"{view['n_fft']} (hop {view['hop_length']}, {view['window']})" for view in about["views"]
+        )
+        power = f", power {settings['mask_power']:g}" if settings["mask"] == "ratio" else ""
+        solvers = ", ".join(dict.fromkeys(fit["solver"] for fit in about["fit"]))
+        lines = [
+            f"model of {name}: {stretch}, {rate} Hz, {channels} channel{'s' if channels > 1 else ''}",
+            f"frames of {frames} samples; channels {settings['channels']}",
+            f"{_kind(settings)}, solver {solvers}, "
+            f"{sum(fit['n_iter'] for fit in about['fit'])} iterations, seed {settings['seed']}; "
+            f"made by nmfsep {about['versions'].get('nmfsep', '?')}",
+            f"mask {settings['mask']}{power}; stems {', '.join(about['stems'])}",
+            *(_cue(entry) for entry in about["guidance"]),
+            "",
+        ]
+        rows = [("no.", "component", "stem", "templates", "energy")]
+        rows += [
+            (
+                str(component["number"]),
+                console.plain(component["name"]),
+                console.plain(component["stem"]),
+                " ".join(map(str, component["templates"])),
+                f"{100 * component['energy_share']:.1f}%",
+            )
+            for component in about["components"]
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        for number, component, stem, templates, energy in rows:
+            left = f"{number:>{widths[0]}}  {component:<{widths[1]}}  {stem:<{widths[2]}}"
+            lines.append(f"{left}  {templates:>{widths[3]}}  {energy:>{widths[4]}}")
+        return "\n".join(console.plain(line) for line in lines) + "\n"
+
+
+def _cue(entry: dict[str, Any]) -> str:
+    """Return a line about something that was told beforehand."""
+    if "stretches" in entry:
+        spans = " and ".join(f"{begin:g} s to {end:g} s" for begin, end in entry["stretches"])
+        return f"{entry['labels'][0]} learned from {spans}"
+    what = "templates of" if entry["kind"] == "dictionary" else f"{entry['kind']}:"
+    return f"{what} {console.quote(entry['path'])}"
+
+
+def _kind(settings: dict[str, Any]) -> str:
+    """Return what was fitted; the divergence is for others than nmf not always a matter of choice."""
+    if settings["model"] == "nmf":
+        return f"divergence {settings['divergence']}"
+    levels = f", level {settings['level']} of {','.join(map(str, settings['levels']))}" if settings["levels"] else ""
+    return f"model {settings['model']}{levels}"
+
 
 GROUPS |= {"plot": "Output", "audition": "Output"}
 ANALYSIS = (
@@ -72,8 +305,8 @@ def _is_archive(path: str) -> bool:
 def _is_model(path: str) -> bool:
     if not _is_archive(path):
         return False
-    from ..separation.archive import Archive
-    from ..separation.saved_file import LARGEST, SCHEMA
+    from ..separation.model_file import LARGEST, SCHEMA
+    from ..signal.npz import Archive
 
     with Archive(path, LARGEST) as file:
         return file.schema == SCHEMA
@@ -85,21 +318,21 @@ def _is_separation(path: str) -> bool:
 
 def _dictionary(path: str, values: dict[str, Any]) -> list[Finding]:
     _refuse_all("a dictionary", values, path)
-    from ..separation.dictionary import read
+    from ..guidance.dictionary import read
 
     return [KnownTemplates(path, read(path))]
 
 
 def _model(path: str, values: dict[str, Any]) -> list[Finding]:
     _refuse_all("a saved model", values, path)
-    from ..separation.saved_file import read
+    from ..separation.model_file import read
 
     return [SavedModel(path, read(path))]
 
 
 def _separation(path: str, values: dict[str, Any]) -> list[Finding]:
     _refuse((*ANALYSIS, *STRETCH), "separated already", path)
-    from ..inspection.separated import inspect_separated
+    from ..jobs.inspect import inspect_separated
 
     found = inspect_separated(path, values["limit"], values["failed"])
     return [SoundFinding(inspection, titled=len(found) > 1) for inspection in found]
@@ -113,7 +346,7 @@ def _sound(path: str, values: dict[str, Any]) -> list[Finding]:
         error.path = path
         raise
     stretch = OutputSettings(**{name: values[name] for name in STRETCH})
-    from ..inspection.sound import inspect_sound
+    from ..jobs.inspect import inspect_sound
 
     shown = not (values["quiet"] or values["no_progress"])
     with console.progress_bar(os.path.basename(path), settings.max_iter, shown) as progress:
@@ -219,7 +452,7 @@ def require_absent(plot: str | None, path: str, force: bool) -> None:
     """Refuse to draw over an input, or over what nmfsep did not draw."""
     if plot is None:
         return
-    from ..plots.canvas import is_ours, require_plots
+    from ..analysis.plots.canvas import is_ours, require_plots
     from ..signal.publish import folder_is_writable
 
     require_plots()

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, NmfsepError, UsageError
-from ..settings import LearnSettings
+from ..settings.commands import LearnSettings
 from . import console
-from .findings import KnownTemplates
-from .gathering import lists, named
-from .many import processes, scheduler
-from .options import GROUPS, Command, knobs, one_thread_of_blas, reporting
+from .inspect import KnownTemplates
+from .options import GROUPS, Command, knobs, lists, named, one_thread_of_blas, reporting
 from .params import Jobs
+from .run import processes, scheduler
 
 if TYPE_CHECKING:
-    from ..separation.dictionary import Dictionary
-    from ..training import Recording
+    from ..guidance.dictionary import Dictionary
+    from ..jobs.inputs import Recording
 
 GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 
@@ -79,12 +78,13 @@ def command(
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"--exemplars fits nothing, so {option} means nothing", "leave out one")
-    from ..cluster import Cluster
-    from ..nmf.kernels.choose import slower
-    from ..separation import dictionary, learning
-    from ..separation.executor import Here, Pooled
-    from ..signal.rate import common_rate
-    from ..training import labelled, listen, look_at, provenance, sounds
+    from ..guidance import dictionary
+    from ..guidance import learn as learning
+    from ..guidance.learn import Here, Pooled
+    from ..jobs.cluster import Cluster
+    from ..jobs.inputs import labelled, listen, look_at, provenance, sounds
+    from ..kernels.select import slower
+    from ..signal.audio import common_rate
 
     left_out: list[NmfsepError] = []
     notes: list[str] = []
@@ -103,7 +103,7 @@ def command(
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
     stfts = stfts or learning.frames_for(rate, settings)
-    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.training"], quiet)
+    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.jobs.inputs"], quiet)
     with (
         pool or contextlib.nullcontext(),
         console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,
@@ -146,7 +146,7 @@ def command(
 
 def _tell(recordings: list[Recording], rate: int) -> None:
     """Say what is odd about the sounds that are learned from, and what is done to them."""
-    from ..training import conversions
+    from ..jobs.inputs import conversions
 
     for recording in recordings:
         for warning in recording.warnings:
@@ -157,7 +157,7 @@ def _tell(recordings: list[Recording], rate: int) -> None:
 
 def _lost(target: Path, append: bool, labels: tuple[str, ...]) -> list[str]:
     """Return the labels of a dictionary in place that the new one lacks."""
-    from ..separation import dictionary
+    from ..guidance import dictionary
 
     if append or not target.is_file():
         return []
@@ -169,7 +169,7 @@ def _lost(target: Path, append: bool, labels: tuple[str, ...]) -> list[str]:
 
 def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dictionary | None:
     """Check where the dictionary will be written; return the one that is there if it is to be added to."""
-    from ..separation import dictionary
+    from ..guidance import dictionary
     from ..signal.publish import folder_is_writable
 
     if str(target) == "-":

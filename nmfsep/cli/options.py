@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import UsageError
-from ..registry import DIVERGENCES, Registry
-from ..settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
-from ..settings.defaults import shown_default
-from ..settings.presets import suited
+from ..registry import CUES, DIVERGENCES, Registry
+from ..settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from ..settings.separation import Settings, shown_default, suited
 from ..system import BLAS_VARIABLES
+from . import console
 from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
 KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
@@ -161,8 +161,8 @@ def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
 
     A variable is meant for the runs that have what it says: for other models, or for guidance, it is left out.
     """
-    from ..nmf.models import has_levels, options_of, require_options, require_parts
-    from ..separation.modelling import OWN
+    from ..models.by_name import has_levels, options_of, require_options, require_parts
+    from ..separation.options import OWN
 
     told = {name for name in own if ctx.get_parameter_source(name) is not click.core.ParameterSource.ENVIRONMENT}
     guidance = {knob.name for knob in fields(Settings) if knob.metadata["group"] == "Guidance"}
@@ -225,3 +225,105 @@ def max_memory(function: F, otherwise: str = "three quarters of what is free if 
 def in_parts(function: F) -> F:
     """Add --max-memory where what does not fit can be done a part at a time."""
     return max_memory(function, IN_PARTS)
+
+
+if TYPE_CHECKING:
+    from ..jobs.inputs import Input
+
+GROUPS |= {"files_from": "Input", "null": "Input"}
+
+
+def lists(function: F) -> F:
+    """Add the options that read names from a file."""
+    for option in (
+        click.option(
+            "-0", "--null", is_flag=True, help="Names in --files-from end with NUL, as find -print0 has them."
+        ),
+        click.option(
+            "--files-from",
+            metavar="FILE|-",
+            type=click.Path(),
+            envvar="NMFSEP_FILES_FROM",
+            help="Take names from FILE, too, one a line; - is standard input.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def named(ctx: click.Context, paths: Sequence[str], files_from: str | None, null: bool) -> list[str]:
+    """Return the names on the command line and those in a list.
+
+    Raises
+    ------
+    UsageError
+        There are none, or standard input would be read twice.
+    """
+    from ..jobs.inputs import listed
+
+    names = [os.fsdecode(path) for path in paths]
+    if files_from is None:
+        if null:
+            raise UsageError("-0 says how --files-from is read, which is not given")
+        if not names:
+            param = next(param for param in ctx.command.params if isinstance(param, click.Argument))
+            raise click.MissingParameter(ctx=ctx, param=param)
+        return names
+    if files_from == "-" and "-" in names:
+        raise UsageError("standard input can be read only once")
+    names += listed(os.fsdecode(files_from), null)
+    if not names:
+        raise UsageError("names no input", path=os.fsdecode(files_from))
+    if files_from == "-" and "-" in names:
+        raise UsageError("standard input can be read only once")
+    return names
+
+
+def absolute(inputs: Sequence[Input]) -> list[Input]:
+    """Return the inputs under names that do not depend on the working folder."""
+    from ..signal.read import is_url
+
+    return [
+        entry if entry.path == "-" or is_url(entry.path) else replace(entry, path=os.path.abspath(entry.path))
+        for entry in inputs
+    ]
+
+
+def gathered(names: Sequence[str], recursive: bool, quiet: bool) -> list[Input]:
+    """Return the inputs, and say how many sounds are in folders."""
+    from ..jobs.inputs import gather
+
+    inputs, folders = gather(names, recursive)
+    for folder in [] if quiet else folders:
+        left = [f"{folder.others} other files"] * bool(folder.others)
+        left += [f"{folder.products} that nmfsep wrote"] * bool(folder.products)
+        for name in folder.unread:
+            console.say(f"{console.quote(name)}: warning: cannot be looked into, and is left out")
+        said = f", {' and '.join(left)} left out" if left else ""
+        console.say(f"{console.quote(folder.path)}: {len(folder.inputs)} sound files{said}")
+    return inputs
+
+
+CUE_FLAGS = {"dictionary": ["-m", "--dictionary"]}
+GROUPS |= {f"cue_{_name}": "Guidance" for _name in CUES}
+
+
+def cues(function: F) -> F:
+    """Add an option for each cue."""
+    for name in reversed(list(CUES)):
+        takes, _, text = CUES[name].partition(": ")
+        function = click.option(
+            *CUE_FLAGS.get(name, [f"--{name}"]),
+            f"cue_{name}",
+            multiple=True,
+            metavar=takes,
+            type=click.Path(),
+            envvar=f"NMFSEP_{name.upper()}",
+            help=text,
+        )(function)
+    return function
+
+
+def cue_texts(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what each cue's option was given, by the cue's name."""
+    return {name: [os.fsdecode(text) for text in values[f"cue_{name}"]] for name in CUES}

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from ..errors import InputError, UsageError
-from ..settings import OutputSettings, Settings
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from . import console
+from .console import aligned
 from .inspect import require_absent
 from .options import GROUPS, Command, knobs, max_memory, one_thread_of_blas, reporting
 from .params import Whole
-from .table import aligned
 
 GROUPS |= {"plot": "Output", "lowest": "Model", "highest": "Model"}
 ANALYSIS = ("seed", "n_fft", "hop_length", "window", "threads")
@@ -48,7 +49,7 @@ def command(path: str, lowest: int, highest: int, force: bool, **values: Any) ->
     if highest < lowest:
         raise UsageError(f"--highest {highest} is less than --lowest {lowest}")
     require_absent(values["plot"], path, force)
-    from ..inspection.rank import rank_sound
+    from ..jobs.inspect import rank_sound
 
     settings = Settings(**{name: values[name] for name in ANALYSIS})
     stretch = OutputSettings(**{name: values[name] for name in STRETCH})
@@ -74,8 +75,8 @@ def command(path: str, lowest: int, highest: int, force: bool, **values: Any) ->
 
 
 def _draw(found: Any, target: Path) -> None:
-    from ..plots.stability import stability_picture
-    from ..separation.ranking import STABLE
+    from ..analysis.plots.matrix import stability_picture
+    from ..grouping.rank import STABLE
     from ..signal.publish import Output, publish_one
 
     rows = found.evidence

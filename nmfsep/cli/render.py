@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from ..errors import InputError, NmfsepError, UsageError
-from ..settings import OutputSettings, Settings
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from . import console
 from .options import GROUPS, in_parts, knobs, one_thread_of_blas, reporting
 from .writing import Writing, dry, dry_run, formats, output_settings, report
@@ -67,9 +68,9 @@ def command(
     one_thread_of_blas()
     from dataclasses import replace
 
-    from ..batch import run
-    from ..plan import plan
-    from ..separation.saved_file import read
+    from ..jobs.plan import plan
+    from ..jobs.track import run
+    from ..separation.model_file import read
 
     output = output_settings(values, flac, short)
     saved = read(os.fsdecode(model))
@@ -109,7 +110,7 @@ def _given(ctx: click.Context, values: dict[str, Any], no_group: bool, no_residu
 
 def _mixture(model: str) -> str:
     """Return the sound that a model was learned from, by the manifest beside it."""
-    from ..manifest import mixture_beside
+    from ..jobs.manifest import mixture_beside
 
     found = mixture_beside(model)
     if found is None:

@@ -4,34 +4,98 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ..settings import OutputSettings, Settings
+from ..errors import NmfsepError, UsageError
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from . import console
-from .counting import Count, begin, counted
-from .dependencies import Rules
-from .gathering import absolute, gathered, lists, named
-from .guidance import cue_texts, cues
-from .many import Telling, batch, files_bar, nothing_left, outcomes, processes, survey
 from .options import (
     GROUPS,
+    absolute,
     conditional_defaults,
+    cue_texts,
+    cues,
+    gathered,
     given,
     in_parts,
     knobs,
+    lists,
+    named,
     of_model,
     one_thread_of_blas,
     progressing,
     reporting,
 )
+from .params import Whole
+from .run import Rules, Telling, batch, files_bar, nothing_left, outcomes, processes, survey
 from .writing import Writing, dry, dry_run, formats, list_outputs, output_settings
 
 if TYPE_CHECKING:
-    from ..separation.guide import Guide
+    from ..jobs.inputs import Input
+    from ..jobs.plan import Job
+
+AUTO = "auto"
+
+
+class Count(Whole):
+    """A whole number, or auto."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or AUTO."""
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
+
+
+def begin(values: dict[str, Any]) -> bool:
+    """Return whether the number of stems is to be found, and put what the checks before that need in its place."""
+    if values["components"] != AUTO:
+        return False
+    if values["preset"] is not None or values["levels"] is not None or values["model"] != "nmf":
+        raise UsageError("-k auto counts the components of model nmf", "leave out --preset, --levels and --model")
+    values["components"] = 2
+    if values["atoms"] is None and values["grouping"] == AUTO:
+        values["atoms"] = 1  # what is counted are components of one template
+    return True
+
+
+def counted(
+    jobs: list[Job],
+    inputs: Sequence[Input],
+    settings: Settings,
+    output: OutputSettings,
+    limit: int | None,
+    quiet: bool,
+) -> list[Job]:
+    """Return the jobs with as many stems as `rank` recommends for each, at least two; refused where it cannot tell."""
+    from ..jobs.inspect import rank_sound
+    from ..jobs.plan import plan
+
+    found = []
+    for job, entry in zip(jobs, inputs, strict=True):
+        if job.path == "-":
+            raise UsageError("-k auto reads its input twice, which standard input does not allow", "save it first")
+        if job.refused is None:
+            try:
+                count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+                if not quiet:
+                    console.say(f"{console.quote(job.path)}: {count} components")
+                job = replace(plan([entry], replace(settings, components=count), output)[0], components=count)
+            except NmfsepError as error:  # told when its turn comes, so that the others are done
+                if len(jobs) == 1:
+                    raise
+                job = replace(job, refused=error)
+        found.append(job)
+    return found
+
+
+if TYPE_CHECKING:
+    from ..guidance.guide import Guide
 
 
 GROUPS |= {"fast": "Model"}
@@ -117,7 +181,7 @@ def command(
     if guide is not None and ctx.get_parameter_source("fast") is click.core.ParameterSource.COMMANDLINE:
         raise UsageError("--fast is for stems that nothing is told of", "leave it out")
     entries = gathered(names, recursive, quiet)
-    pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.tasks"], quiet)
+    pool, threads = processes(count, len(entries), settings.threads, scheduler, ["nmfsep.jobs.track"], quiet)
     if only_look:
         pool = None
     if scheduler is not None:  # workers have working folders of their own
@@ -125,11 +189,11 @@ def command(
     with contextlib.ExitStack() as stack:
         if pool is not None:
             stack.enter_context(pool)
-        from ..plan import plan
+        from ..jobs.plan import plan
 
         jobs = plan(entries, settings, output, guide, skip_existing)
         if guide is None and not quiet:
-            from ..separation.atoms import method_note
+            from ..grouping.atoms import method_note
 
             if (note := method_note(settings)) is not None:
                 console.say(note)
@@ -143,7 +207,7 @@ def command(
             return dry_run(jobs, settings, output, guide, limit, as_json)
         rules = Rules(depfile, jobs, guide)
         from .. import memory
-        from ..tasks import Work
+        from ..jobs.track import Work
 
         if pool is not None and scheduler is None:  # each would take what is free for its own
             limit = memory.allowance(limit)
@@ -196,7 +260,7 @@ def _model(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Se
         if values["atoms"] == 1:  # by --fast or -k auto
             own["atoms"] = 1
         return None, of_model(ctx, own, "give -k, --preset, or a dictionary with -m")
-    from ..separation.guide import Guide
+    from ..guidance.guide import Guide
 
     if ctx.get_parameter_source("components") is click.core.ParameterSource.ENVIRONMENT:
         del own["components"]  # meant for runs without guidance

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import InputError, NmfsepError, UsageError
-from ..settings import OutputSettings, Settings
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from . import console
 from .options import GROUPS, Command
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from ..jobs.plan import Job
     from ..separation.saved import Known
 
 GROUPS |= {"flac": "Output", "short": "Output"}
@@ -76,10 +77,10 @@ def dry_run(
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..budget import budget, stretch_of
-    from ..plan import inspect, own
-    from ..resume import same_input
-    from ..separation.guide import Guide
+    from ..guidance.guide import Guide
+    from ..jobs.budget import budget, stretch_of
+    from ..jobs.plan import inspect, own
+    from ..jobs.resume import same_input
     from ..signal.read import Source
 
     rows, errors = [], []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, NmfsepError, UsageError
 from ..registry import suggestion
-from ..separation import archive
+from ..signal import npz as archive
 
 NPY, ZIP = b"\x93NUMPY", b"PK"
 SPREADSHEETS = ("xl/", "content.xml")

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import penalties
-from .factors import Matrix
-from .kernels.reference import EPS, TINY, sweep
-from .kernels.workers import Workers
+from ..kernels.factors import Matrix
+from ..kernels.reference import EPS, TINY, sweep
+from ..kernels.threads import Workers
+from . import problem as penalties
 from .problem import Problem
-from .solvers.mu import exponent
-from .solvers.mue import WARM
+from .solvers.mu import WARM, exponent
 
 LEAST, MOST = 12, 40  # updates, beside one for each component
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import UsageError
+from ..kernels.divergence import Divergence, as_divergence
+from ..kernels.factors import Factors, Matrix
+from ..kernels.select import LARGE
+from ..kernels.threads import Workers
 from ..registry import STARTS
-from .divergences import Divergence, as_divergence
-from .factors import Factors, Matrix
 from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
-from .kernels.choose import LARGE
-from .kernels.workers import Workers
 from .prepare import as_matrix, check_costs, check_count, check_mask, check_weights, prepare, raise_floor
 from .problem import Anchor, Problem
 from .solvers.base import Solver

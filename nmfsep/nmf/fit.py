@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..kernels.divergence import Divergence
+from ..kernels.factors import Factors, Matrix
+from ..kernels.select import LARGE, choose
+from ..kernels.threads import Workers
+from ..kernels.weighted import Weighted
 from ..registry import SOLVERS
-from . import penalties
-from .divergences import Divergence
-from .factors import Factors, Matrix
-from .kernels.choose import LARGE, choose
-from .kernels.weighted import Weighted
-from .kernels.workers import Workers
+from . import problem as penalties
 from .problem import Problem
 from .solvers.base import Solver, State
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from .factors import Matrix
-from .kernels.reference import EPS
-from .kernels.workers import Workers
+from ..kernels.factors import Matrix
+from ..kernels.reference import EPS
+from ..kernels.threads import Workers
 
 FLOOR = 1e-5  # of the largest entry
 BLOCK = 1 << 18  # entries looked at or copied at a time

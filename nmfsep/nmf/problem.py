@@ -1,4 +1,22 @@
-"""What a fit minimises and what it must leave alone."""
+"""What may be asked of the factors beside a small loss: sparsity, costs, smoothness, held entries; updates descend.
+
+Sparsity adds sparsity * sum_k ‖w_k‖_q ‖z_k‖₁, which does not depend on how the scale is split between W and Z. q is 1
+(Marmin, Goulart & Févotte, "Majorization-minimization for sparse nonnegative matrix factorization with the
+beta-divergence", IEEE TSP 71, 2023), but for beta 1, where that sum is the sum of all entries of W Z, so that it would
+only turn the model down; there q is 2, and the quadratic that majorises ‖w‖₂ gives an update in closed form.
+
+Costs are the same entry by entry, and no more depend on how the scale is split: those of Z, C, add
+sum_kt ‖w_k‖_q c_kt z_kt, so that sparsity is a cost that all entries share; those of W, B, add
+sum_kf b_kf w_kf ‖z_k‖₁. Both are linear in what is updated, for which the majoriser leaves room.
+
+Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates of unit sum and beta 1, `level` being
+the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
+Févotte, "Smooth nonnegative matrix factorization for unsupervised audiovisual document structuring", IEEE TMM 15(2),
+2013).
+
+Single entries are held by not moving them: the majoriser is a sum over entries, so that moving only some of them
+descends as well.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +26,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import UsageError
-from .divergences import Divergence
-from .divergences.beta import kullback_leibler
-from .factors import Matrix
+from ..kernels.divergence import Divergence, kullback_leibler
+from ..kernels.factors import Matrix
+from ..kernels.reference import EPS, Rule, keep_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +128,126 @@ class Problem:
         swap = {"W": "Z", "Z": "W"}
         fixed, free = (frozenset(swap[name] for name in names) for names in (self.fixed, self.free))
         return replace(self, fixed=fixed, free=free)
+
+
+def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
+    """Return what the penalties add to the divergence."""
+    total = 0.0
+    if problem.sparsity or "Z" in problem.costs:
+        total += float(_norms(Wt, problem) @ _priced(Zt, problem))
+    if "W" in problem.costs:
+        each = np.einsum("kf,kf->k", problem.costs["W"], Wt, dtype=np.float64)
+        total += float(each @ Zt.sum(axis=0, dtype=np.float64))
+    if problem.smoothness:
+        steps = np.diff(Zt, axis=0)
+        total += 0.5 * _stiffness(Zt, problem) * float(np.einsum("tk,tk->", steps, steps, dtype=np.float64))
+    if problem.anchor is not None:
+        for pull, kept, row in zip(problem.anchor.pull[:, 0], problem.anchor.templates, Wt, strict=True):
+            if pull:
+                total += float(pull) * problem.divergence.value(kept[None], row[None] + row.dtype.type(EPS))
+    return total
+
+
+def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -> Rule | None:
+    """Return how activations are updated, None for the plain multiplicative rule.
+
+    Zt are the activations that the update starts from, all of them, since smoothness couples neighbours.
+    """
+    held = problem.held.get("Z")
+    if problem.smoothness:
+        return _smooth(Wt, Zt, problem)
+    if not problem.sparsity and held is None and not problem.costs:
+        return None
+    eps = Wt.dtype.type(EPS)
+    norms, each = _norms(Wt, problem).astype(Wt.dtype), problem.costs.get("Z")
+    flat = (problem.sparsity * norms).astype(Wt.dtype)
+    if "W" in problem.costs:
+        flat += np.einsum("kf,kf->k", problem.costs["W"], Wt)
+
+    def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+        extra = flat if each is None else flat + norms * each[first : first + len(z)]
+        factor = (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
+        if held is not None:
+            factor[held[first : first + len(z)]] = 1
+        z *= factor
+        keep_positive(z)
+
+    return sparse
+
+
+def _smooth(Wt: Matrix, Zt: Matrix, problem: Problem) -> Rule:
+    eps = Wt.dtype.type(EPS)
+    old, eta = Zt.copy(), Wt.dtype.type(_stiffness(Zt, problem))
+
+    def smooth(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
+        last = first + len(z)
+        weight = np.zeros_like(z)  # neighbours of each frame
+        pull = np.zeros_like(z)  # sum over neighbours of z_t + z_neighbour
+        for shift in (-1, 1):
+            low, high = max(first, -shift if shift < 0 else 0), min(last, len(old) - shift if shift > 0 else last)
+            here = slice(low - first, high - first)
+            weight[here] += 1
+            pull[here] += old[low:high] + old[low + shift : high + shift]
+        a = 2 * eta * weight
+        b = denominator - eta * pull
+        root = np.sqrt(b * b + 4 * a * z * numerator)
+        # of the two forms of the root, the one without cancellation
+        np.copyto(z, np.where(b > 0, 2 * z * numerator / (b + root + eps), (root - b) / np.where(a > 0, 2 * a, 1)))
+        keep_positive(z)
+
+    return smooth
+
+
+def update_templates(
+    Wt: Matrix, N: Matrix, D: Matrix, Zt: Matrix, problem: Problem, exponent: float, out: Matrix
+) -> None:
+    """Set `out` to the update of the templates Wt; N and D are the statistics of mm_statistics, N is overwritten."""
+    eps = N.dtype.type(EPS)
+    held_entries = problem.held.get("W")
+    kept = None if held_entries is None else Wt[held_entries]  # now, since `out` may be Wt
+    if problem.anchor is not None:  # as though frames equal to the templates themselves had been added
+        negative, positive = problem.divergence.ratios(problem.anchor.templates, Wt + eps, np.empty_like(Wt))
+        N += problem.anchor.pull * negative
+        D = D + problem.anchor.pull * (1 if positive is None else positive)
+    if "W" in problem.costs:
+        D = D + problem.costs["W"] * Zt.sum(axis=0)[:, None]
+    if problem.smoothness:  # on the simplex, where the penalty holds, D is the same for all bins of a template
+        np.multiply(Wt, N, out=out)
+        out /= out.sum(axis=1, keepdims=True) + eps
+    elif (problem.sparsity or "Z" in problem.costs) and problem.divergence.beta == 1:
+        pull = (_priced(Zt, problem) / np.maximum(_norms(Wt, problem), EPS))[:, None].astype(N.dtype)
+        N *= Wt
+        np.divide(2 * N, D + np.sqrt(D * D + 4 * pull * N) + eps, out=out)
+    else:
+        if problem.sparsity or "Z" in problem.costs:
+            D = D + _priced(Zt, problem)[:, None].astype(N.dtype)
+        N /= D + eps
+        if exponent != 1:
+            N **= N.dtype.type(exponent)
+        np.multiply(Wt, N, out=out)
+    keep_positive(out)
+    if problem.anchor is not None:
+        held = problem.anchor.held
+        out[held] = problem.anchor.templates[held]
+    if held_entries is not None:
+        out[held_entries] = kept
+
+
+def _norms(Wt: Matrix, problem: Problem) -> Matrix:
+    """‖w_k‖_q of every template."""
+    if problem.divergence.beta == 1:
+        norms: Matrix = np.sqrt(np.einsum("kf,kf->k", Wt, Wt))
+        return norms
+    return np.asarray(Wt.sum(axis=1))
+
+
+def _priced(Zt: Matrix, problem: Problem) -> Matrix:
+    """Return what the activations of every template cost in all, its norm apart."""
+    price = problem.sparsity * Zt.sum(axis=0, dtype=np.float64)
+    if "Z" in problem.costs:
+        price = price + np.einsum("tk,tk->k", problem.costs["Z"], Zt, dtype=np.float64)
+    return np.asarray(price)
+
+
+def _stiffness(Zt: Matrix, problem: Problem) -> float:
+    return problem.smoothness / max(problem.level, EPS)

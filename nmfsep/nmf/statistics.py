@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import penalties
-from .factors import Matrix
-from .kernels.choose import LARGE, choose
-from .kernels.reference import EPS
-from .kernels.workers import Workers
+from ..kernels.factors import Matrix
+from ..kernels.reference import EPS
+from ..kernels.select import LARGE, choose
+from ..kernels.threads import Workers
+from . import problem as penalties
 from .problem import Problem
 from .solvers.mu import exponent
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..progress import Told
 from ..registry import SPATIAL_MASKS
-from ..settings import OutputSettings, Settings
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from ..signal.audio import Audio
-from ..signal.disk import Stream
 from ..signal.read import Source
+from ..signal.stream import Stream
 from .guided import analyse_guided
 from .long_fit import analyse_stream
 from .pipeline import analyse
 from .result import Separation
 from .saved import Known, Saved
-from .stages import Told
 from .streamed import Streamed
 
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nmf.convolutive import convolutive_nmf
+from ..guidance.cue import Costs, Evidence
+from ..guidance.dictionary import unit
+from ..guidance.guide import Guide
+from ..kernels.factors import Factors, Matrix
+from ..kernels.select import ONCE
+from ..models.convolutive import convolutive_nmf
 from ..nmf.factorize import factorize
-from ..nmf.factors import Factors, Matrix
 from ..nmf.fit import Callback, Fit
-from ..nmf.kernels.choose import ONCE
 from ..nmf.problem import Anchor
 from ..registry import STARTS
-from ..settings import Settings
+from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
-from .cues.cue import Costs, Evidence
-from .dictionary import unit
-from .guide import Guide
+from .mixture import magnitudes, views
 from .result import Layer, Separation
-from .spectra import magnitudes, views
 from .stems import Model
 
 HELD = 8  # iterations before templates move; with more, each is fitted to sounds that are not its own

@@ -16,34 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..grouping.atoms import RUN, RUNS, Grouped, find, most_atoms
+from ..grouping.bands import bands_of
+from ..grouping.choice import Choice
+from ..guidance.dictionary import Dictionary, View
+from ..guidance.dictionary_cue import evidence_of
+from ..guidance.guide import Guide
+from ..kernels import blocked
+from ..kernels.divergence import as_divergence
+from ..kernels.factors import Matrix
+from ..kernels.reference import EPS
+from ..kernels.select import ONCE, choose
+from ..kernels.threads import Workers
 from ..nmf.activations import steps_for
-from ..nmf.divergences import as_divergence
 from ..nmf.factorize import factorize
-from ..nmf.factors import Matrix
 from ..nmf.fit import Callback, Fit
-from ..nmf.kernels import blocked
-from ..nmf.kernels.choose import ONCE, choose
-from ..nmf.kernels.reference import EPS
-from ..nmf.kernels.workers import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.problem import Problem
+from ..progress import ITERATIONS, Stages, Told, drawing, expected, finishing, grouping
 from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
-from ..settings import Settings
-from ..signal.disk import Stream
+from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .atoms import RUN, RUNS, Grouped, find, most_atoms
-from .bands import bands_of
-from .choice import Choice
-from .cues.dictionaries import evidence_of
-from .dictionary import Dictionary, View
-from .drawing import draw, stretches
-from .grouping import without_auto
-from .guide import Guide
+from ..signal.stream import Stream
 from .guided import Fitting, passes, template_groups, whole_templates
-from .modelling import may_group, options
+from .mixture import draw, stretches
+from .options import may_group, options
 from .result import Layer
 from .solving import Solving, Templates
-from .stages import ITERATIONS, Stages, Told, drawing, expected, finishing, grouping
+from .stem_groups import without_auto
 from .streamed import Streamed
 
 FRAMES = 1 << 14  # drawn at the most

@@ -11,28 +11,27 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..nmf.factors import Factors
+from ..grouping.atoms import Grouped, find
+from ..guidance import learn as learning
+from ..guidance.cue import Cue
+from ..guidance.dictionary import Dictionary
+from ..guidance.dictionary_cue import Dictionaries
+from ..guidance.excerpt_cue import Span, Stretches
+from ..guidance.guide import Guide
+from ..guidance.learn import Sound
+from ..kernels.factors import Factors
+from ..models.by_name import AnyFit, fit_model
 from ..nmf.fit import Callback
-from ..nmf.models import AnyFit, fit_model
 from ..registry import CUES, PRESETS
-from ..settings import LearnSettings, Settings
-from ..settings.presets import suited
-from ..signal.audio import Audio, Samples
-from ..signal.rate import at_rate, common_rate
+from ..settings.commands import LearnSettings
+from ..settings.separation import Settings, suited
+from ..signal.audio import Audio, Samples, at_rate, common_rate
 from ..signal.stft import STFT
-from . import learning
-from .atoms import Grouped, find
-from .cues.cue import Cue
-from .cues.dictionaries import Dictionaries
-from .cues.stretches import Span, Stretches
-from .dictionary import Dictionary
-from .guide import Guide
 from .guided import analyse_guided
-from .modelling import may_group, options, require_model
+from .mixture import magnitudes, views
+from .options import may_group, options, require_model
 from .regroup import regrouped
 from .result import Separation
-from .sounding import Sound
-from .spectra import magnitudes, views
 from .stems import Model
 
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..nmf.factors import Factors
-from ..settings import Settings
+from ..grouping.bands import bands_of
+from ..grouping.scene import Scene
+from ..grouping.timbre import group
+from ..kernels.factors import Factors
+from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .bands import bands_of
-from .diagnosis import Portrait, portray
-from .grouping import arrange, auto_names, component_names, left_over, parse, without_auto
-from .groupings import Scene
-from .groupings.timbre import group
 from .result import Separation
+from .stem_groups import arrange, auto_names, component_names, left_over, parse, without_auto
 from .stems import Model
+from .summary import Portrait, portray
 
 
 def regrouped(separation: Separation, sample_rate: int) -> Separation:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..nmf.kernels.choose import slower
-from ..nmf.kernels.workers import Workers
-from ..nmf.models import AnyFit
+from ..grouping.choice import Choice
+from ..kernels.select import slower
+from ..kernels.threads import Workers
+from ..models.by_name import AnyFit
 from ..registry import MASKS, SPATIAL_MASKS
-from ..settings import Settings
+from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
-from ..signal.disk import Stream, Tape
 from ..signal.stft import STFT
-from .choice import Choice
+from ..signal.stream import Stream, Tape
 from .filters import Consistent, Filter, Masking
-from .grouping import Grouping, arrange
 from .solving import Solving
+from .stem_groups import Grouping, arrange
 from .stems import Model, render, with_power
 
 

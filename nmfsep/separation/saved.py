@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..nmf.deep_fit import DeepFit
-from ..nmf.models import AnyFit
+from ..guidance.guide import MASK_POWER, Guide
+from ..models.by_name import AnyFit
+from ..models.deep import DeepFit
 from ..registry import SPATIAL_MASKS
-from ..settings import Settings
+from ..settings.separation import Settings
 from ..signal.audio import Audio
-from ..signal.disk import Stream
-from .grouping import AUTO, arrange, component_names, parse, without_auto
-from .guide import MASK_POWER, Guide
+from ..signal.stream import Stream
 from .regroup import settled
 from .result import Layer, Separation
+from .stem_groups import AUTO, arrange, component_names, parse, without_auto
 from .stems import Model
 
 

@@ -8,13 +8,13 @@ from types import ModuleType
 
 import numpy as np
 
+from ..grouping.bands import Bands
+from ..kernels.factors import Factors, Matrix
+from ..kernels.threads import Workers
 from ..nmf.activations import solve, solve_each
-from ..nmf.factors import Factors, Matrix
-from ..nmf.kernels.workers import Workers
 from ..nmf.problem import Problem
 from ..signal.stft import Bins
-from .bands import Bands
-from .spectra import views
+from .mixture import views
 from .stems import Model
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..kernels.factors import Factors
+from ..kernels.threads import Workers
 from ..memory import block_frames
-from ..nmf.factors import Factors
-from ..nmf.kernels.workers import Workers
 from ..signal.audio import Samples
-from ..signal.disk import Tape
 from ..signal.stft import STFT, Bins
+from ..signal.stream import Tape
 from .masks import Mask, Parts
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..signal.audio import Samples
-from ..signal.disk import Stream
+from ..signal.stream import Stream
 from .result import Separation
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from .evaluation import EvaluationSettings
-from .factorization import FactorizeSettings
-from .learning import LearnSettings
-from .output import OutputSettings
+from .commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
 from .separation import Settings
 
 __all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]

@@ -77,11 +77,11 @@ def above(path, divergence):
     """Return how far the loss of templates from a sample of frames is above that of templates from all."""
     from nmfsep import STFT, factorize
     from nmfsep.separation.long_fit import analyse_stream
+    from nmfsep.separation.mixture import magnitudes
     from nmfsep.separation.pipeline import analyse
-    from nmfsep.separation.spectra import magnitudes
-    from nmfsep.settings import Settings
-    from nmfsep.signal.disk import Stream
+    from nmfsep.settings.separation import Settings
     from nmfsep.signal.read import Source
+    from nmfsep.signal.stream import Stream
 
     settings = Settings(components=4, atoms=1, divergence=divergence)
     with Source(path) as source:

@@ -72,10 +72,10 @@ def cluster(folder):
 
 def learning(folder):
     """Yield what learning a label from many files takes, and what goes over the network in each round of it."""
-    from nmfsep.nmf.divergences import as_divergence
+    from nmfsep.guidance.dictionary import read
+    from nmfsep.kernels.divergence import as_divergence
     from nmfsep.nmf.problem import Problem
     from nmfsep.nmf.statistics import Statistics
-    from nmfsep.separation.dictionary import read
 
     inputs, target = make(folder / "minutes"), folder / "all.npz"
     taken = nmfsep("learn", f"all={inputs}", "-k", 20, "-o", target, "-q")

@@ -88,7 +88,7 @@ if __name__ == "__main__":
     from nmfsep.cli.main import main
 
     for module in pkgutil.walk_packages(nmfsep.__path__, "nmfsep."):
-        if module.name not in ("nmfsep.__main__", "nmfsep.nmf.estimator"):  # which takes long, and is no command's
+        if module.name not in ("nmfsep.__main__", "nmfsep.models.sklearn"):  # which takes long, and is no command's
             importlib.import_module(module.name)
     codecs.lookup("cp437")  # which zipfile takes for names
     nmfsep.separate(nmfsep.Audio([[0.0] * 4096], 8000), 2, threads=1)

@@ -89,8 +89,8 @@ def run(when: int) -> None:
 
 if __name__ == "__main__":
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    import nmfsep.batch
     import nmfsep.cli.split
+    import nmfsep.jobs.track
     from nmfsep.cli.main import main
 
     nmfsep.separate(nmfsep.Audio([[0.0] * 4096], 8000), 2, threads=1)

@@ -20,8 +20,8 @@ import pytest
 import soundfile as sf
 from cli_harness import PATIENCE, RATE, ROOT, Cli, digests, files
 
-from nmfsep import cluster as nmfsep_cluster
 from nmfsep.errors import UsageError
+from nmfsep.jobs import cluster as nmfsep_cluster
 
 pytest.importorskip("distributed")
 

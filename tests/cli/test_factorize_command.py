@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from cli_harness import Cli, digests, files
 
-from nmfsep.cli.factorize import CLUSTERED
-from nmfsep.nmf.kmeans import k_means
-from nmfsep.nmf.models import has_levels, options_of
+from nmfsep.cli.options import CLUSTERED
+from nmfsep.models.by_name import has_levels, options_of
+from nmfsep.models.kmeans import k_means
 from nmfsep.registry import MODELS
 
 FACES = Path(__file__).parents[1] / "faces"

@@ -14,7 +14,7 @@ from cli_harness import Cli
 from nmfsep import __version__
 from nmfsep.cli.main import COMMANDS
 from nmfsep.registry import DIVERGENCES, MASKS, SOLVERS, STARTS
-from nmfsep.settings.choices import CLIP_MODES, CONTAINERS, WINDOWS
+from nmfsep.settings.knob import CLIP_MODES, CONTAINERS, WINDOWS
 
 NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
 AFTER = """

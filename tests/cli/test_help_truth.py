@@ -21,16 +21,15 @@ from nmfsep.cli.main import COMMANDS, cli
 from nmfsep.cli.options import CONTRADICTIONS, Command, Knob
 from nmfsep.cli.params import Name, Real, Whole
 from nmfsep.errors import UsageError
-from nmfsep.nmf.models import options_of, rehearse
+from nmfsep.grouping.atoms import method_note
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.guide import Guide
+from nmfsep.models.by_name import options_of, rehearse
 from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
-from nmfsep.separation.atoms import method_note
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.cues.stretches import Stretches
-from nmfsep.separation.guide import Guide
-from nmfsep.separation.modelling import require_model, resolved
-from nmfsep.settings import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings, Settings
-from nmfsep.settings.defaults import ALONE, CLUSTERS, CONDITIONS, DICTIONARY, GROUPED, GUIDED
-from nmfsep.settings.presets import suited
+from nmfsep.separation.options import require_model, resolved
+from nmfsep.settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from nmfsep.settings.separation import ALONE, CLUSTERS, CONDITIONS, DICTIONARY, GROUPED, GUIDED, Settings, suited
 
 GROUP = click.Context(cli)
 COMMAND = {name: cli.get_command(GROUP, name) for name in COMMANDS}

@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from cli_harness import RATE, Cli
 
-from nmfsep.settings.frames import RULE
+from nmfsep.settings.separation import RULE
 
 
 def told(cli: Cli, *args: str) -> list[dict[str, int]]:

@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 from cli_harness import Cli, assert_add_up, files, whole
 
-from nmfsep.nmf.models import has_levels
+from nmfsep.models.by_name import has_levels
 from nmfsep.registry import MODELS
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
-from nmfsep.nmf.divergences import as_divergence
+from nmfsep.kernels.divergence import as_divergence
 from nmfsep.registry import DIVERGENCES
 
 divergences = pytest.mark.parametrize("name", DIVERGENCES)

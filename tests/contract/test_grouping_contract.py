@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from nmfsep.grouping.scene import Scene
 from nmfsep.registry import GROUPINGS
-from nmfsep.separation.groupings import Scene
 
 groupings = pytest.mark.parametrize("name", GROUPINGS)
 FRAMES, BINS = 160, 65

@@ -9,9 +9,9 @@ import pytest
 
 from nmfsep import fit_model
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import frobenius, kullback_leibler
-from nmfsep.nmf.kernels import blocked
-from nmfsep.nmf.models import has_levels, options_of
+from nmfsep.kernels import blocked
+from nmfsep.kernels.divergence import frobenius, kullback_leibler
+from nmfsep.models.by_name import has_levels, options_of
 from nmfsep.registry import MODELS
 
 models = pytest.mark.parametrize("name", MODELS)
@@ -36,7 +36,7 @@ def loss_of(name, X, factors):
 
 
 def test_the_example_of_the_docstring_runs():
-    result = doctest.testmod(import_module("nmfsep.nmf.models"))
+    result = doctest.testmod(import_module("nmfsep.models.by_name"))
     assert result.attempted > 0
     assert result.failed == 0
 

@@ -5,9 +5,9 @@ import pytest
 
 from nmfsep import Factors, factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.kernels import blocked
+from nmfsep.kernels.divergence import Beta
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import blocked
 from nmfsep.nmf.problem import Problem
 from nmfsep.registry import SOLVERS
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.evaluation.correlations import correlate, transform_size
+from nmfsep.analysis.scores import correlate, transform_size
 
 
 def direct(signals: np.ndarray, references: int, lags: int) -> np.ndarray:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.analysis.evaluate import document, evaluate, memory_needed, rounded
+from nmfsep.analysis.scores import compare
 from nmfsep.errors import UsageError
-from nmfsep.evaluation.evaluate import document, evaluate, memory_needed, rounded
-from nmfsep.evaluation.metrics import compare
-from nmfsep.settings import EvaluationSettings, Settings
+from nmfsep.settings.commands import EvaluationSettings
+from nmfsep.settings.separation import Settings
 
 RATE = 8000
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.evaluation.metrics import LIMIT, Figures, compare
+from nmfsep.analysis.scores import LIMIT, Figures, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NMFSEP_DATA", ROOT.parent / "shared" / "data"))

@@ -5,9 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nmfsep.evaluation.oracle import FRAMES, beside_ideal_stems, ideal_stems
-from nmfsep.separation.masks.binary import binary
-from nmfsep.separation.masks.ratio import ratio
+from nmfsep.analysis.oracle import FRAMES, beside_ideal_stems, ideal_stems
+from nmfsep.separation.masks import binary, ratio
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT, Spectrogram
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmfsep.batch import run
 from nmfsep.errors import InputError, UsageError
-from nmfsep.inspection.picture import pooled_spectrogram
-from nmfsep.inspection.separated import inspect_separated
-from nmfsep.inspection.sound import inspect_sound
-from nmfsep.plan import plan
-from nmfsep.settings import OutputSettings, Settings
+from nmfsep.jobs.inspect import inspect_separated, inspect_sound, pooled_spectrogram
+from nmfsep.jobs.plan import plan
+from nmfsep.jobs.track import run
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

@@ -10,7 +10,7 @@ import threadpoolctl
 from numpy.typing import NDArray
 
 import nmfsep
-from nmfsep.plots.canvas import INK, blank, drawing, to_png
+from nmfsep.analysis.plots.canvas import INK, blank, drawing, to_png
 
 SOLVERS = {"pinv": "#d1662a", "hals": "#2b6ca3", "mu": "#3a8f4d"}
 COUNTS = (3, 12)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import nmfsep
-from nmfsep.plots.canvas import FAINT, blank, drawing, to_png
+from nmfsep.analysis.plots.canvas import FAINT, blank, drawing, to_png
 
 HIDDEN, SAMPLES, FEATURES, OUTPUTS = 3, 20, 30, 12
 STEPS, SEEDS = 2500, 4

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from nmfsep.matrices.measures import principal_components, relative_error, sparseness
-from nmfsep.nmf.factors import Factors
+from nmfsep.kernels.factors import Factors
+from nmfsep.matrices.pictures import principal_components, relative_error, sparseness
 
 rng = np.random.default_rng(0)
 X = rng.random((700, 900))  # of more than one block

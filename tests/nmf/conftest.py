@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels.threads import Workers
 
 
 @pytest.fixture

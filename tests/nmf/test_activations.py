@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
+from nmfsep.kernels import blocked, reference
+from nmfsep.kernels.divergence import as_divergence
+from nmfsep.kernels.threads import Workers
 from nmfsep.nmf.activations import solve, solve_each, steps_for
-from nmfsep.nmf.divergences import as_divergence
-from nmfsep.nmf.kernels import blocked, reference
-from nmfsep.nmf.kernels.workers import Workers
 from nmfsep.nmf.problem import Problem
 
 FRAMES, BINS, K = 90, 40, 4

@@ -6,7 +6,7 @@ import pytest
 
 from nmfsep import convolutive_nmf, factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf.solvers.convolutive import gather, unroll
+from nmfsep.models.convolutive import gather, unroll
 
 
 def strokes(k=2, delays=5, bins=30, frames=120, seed=1):
@@ -21,7 +21,7 @@ def strokes(k=2, delays=5, bins=30, frames=120, seed=1):
 
 
 def test_the_example_of_the_docstring_runs():
-    result = doctest.testmod(import_module("nmfsep.nmf.convolutive"))
+    result = doctest.testmod(import_module("nmfsep.models.convolutive"))
     assert result.attempted > 0
     assert result.failed == 0
 

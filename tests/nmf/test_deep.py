@@ -6,12 +6,11 @@ import pytest
 
 from nmfsep import Factors, deep_nmf, deep_semi_nmf, factorize, semi_nmf
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences import as_divergence
-from nmfsep.nmf.divergences.beta import Beta, frobenius
+from nmfsep.kernels import blocked
+from nmfsep.kernels.divergence import Beta, as_divergence, frobenius
+from nmfsep.models.chain import Chain, descend_between
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import blocked
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.chain import Chain, descend_between
 
 divergences = pytest.mark.parametrize("divergence", ["kl", "frobenius", "is", 0.5, 1.5, 3])
 orientations = pytest.mark.parametrize("free", ["W", "Z"])
@@ -39,7 +38,7 @@ def slack(dtype):
 
 
 def test_the_example_of_the_docstring_runs():
-    result = doctest.testmod(import_module("nmfsep.nmf.deep"))
+    result = doctest.testmod(import_module("nmfsep.models.deep"))
     assert result.attempted > 0
     assert result.failed == 0
 

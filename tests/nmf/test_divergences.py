@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences import as_divergence
-from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.kernels.divergence import Beta, as_divergence
 
 BETAS = [-1, 0, 0.5, 1, 1.2, 1.5, 2, 3]
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}

@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 
 import nmfsep
 from nmfsep import NMF
-from nmfsep.nmf.divergences import as_divergence
+from nmfsep.kernels.divergence import as_divergence
 
 pytestmark = [pytest.mark.estimator, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 

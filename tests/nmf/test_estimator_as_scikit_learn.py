@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import nmfsep
 from nmfsep import NMF
-from nmfsep.nmf.starts.nndsvd import nndsvd, nndsvda, nndsvdar
+from nmfsep.nmf.starts import nndsvd, nndsvda, nndsvdar
 
 pytestmark = pytest.mark.estimator
 

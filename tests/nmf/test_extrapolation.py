@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
-from nmfsep.nmf.factors import Factors
-from nmfsep.nmf.kernels import reference
+from nmfsep.kernels import reference
+from nmfsep.kernels.factors import Factors
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.base import State
-from nmfsep.nmf.solvers.mue import MUE
+from nmfsep.nmf.solvers.mu import MUE
 
 
 def spectrogram(bins=80, frames=300, k=6):

@@ -6,7 +6,7 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf.kernels import blocked
+from nmfsep.kernels import blocked
 
 DIVERGENCES = ["kl", "frobenius", "is", 0.5, 1.5, 3]
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nmfsep.nmf.divergences.beta import Beta
-from nmfsep.nmf.kernels import blocked, compiled, reference
-from nmfsep.nmf.kernels.choose import ONCE, choose
-from nmfsep.nmf.kernels.workers import SPANS, Workers, spans
+from nmfsep.kernels import blocked, compiled, reference
+from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels.select import ONCE, choose
+from nmfsep.kernels.threads import SPANS, Workers, spans
 
 BETAS = [-1, 0, 0.5, 1, 1.2, 1.5, 2, 3]
 TOLERANCE = {np.float32: 2e-4, np.float64: 1e-10}

@@ -8,11 +8,11 @@ from sklearn.datasets import load_digits
 
 from nmfsep import Factors, k_means, orthogonal_nmf
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import frobenius
+from nmfsep.kernels import blocked
+from nmfsep.kernels.divergence import frobenius
+from nmfsep.models.kmeans import KMeans, Orthogonal
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import blocked
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.clusters import KMeans, Orthogonal
 
 models = pytest.mark.parametrize("model", [k_means, orthogonal_nmf])
 
@@ -41,7 +41,7 @@ def same_clusters(a, b):
 
 
 def test_the_examples_of_the_docstrings_run():
-    result = doctest.testmod(import_module("nmfsep.nmf.kmeans"))
+    result = doctest.testmod(import_module("nmfsep.models.kmeans"))
     assert result.attempted >= 5
     assert result.failed == 0
 

@@ -3,8 +3,8 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf import penalties
-from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.kernels.divergence import Beta
+from nmfsep.nmf import problem as penalties
 from nmfsep.nmf.problem import Problem
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
@@ -82,7 +82,8 @@ def test_smoothness_is_the_sum_of_squared_steps():
 
 def test_tiles_do_not_change_a_smooth_update(monkeypatch):
     # neighbours of a frame may lie in another tile
-    from nmfsep.nmf.kernels import blocked, choose
+    from nmfsep.kernels import blocked
+    from nmfsep.kernels import select as choose
 
     monkeypatch.setattr(choose, "SMALL", 0)
     whole = factorize(matrix(), 4, smoothness=1, max_iter=20, tol=0).factors.Z

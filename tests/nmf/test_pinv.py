@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from nmfsep import Factors, factorize
-from nmfsep.nmf.divergences.beta import frobenius
+from nmfsep.kernels import reference
+from nmfsep.kernels.divergence import frobenius
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import reference
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.base import State
 from nmfsep.nmf.solvers.pinv import Pinv

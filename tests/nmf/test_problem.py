@@ -5,8 +5,8 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf import penalties
-from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.kernels.divergence import Beta
+from nmfsep.nmf import problem as penalties
 from nmfsep.nmf.problem import Anchor, Problem
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]

@@ -3,13 +3,13 @@ import pytest
 
 from nmfsep import Factors, ReLUNetwork, semi_nmf, whiten
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import frobenius
+from nmfsep.kernels import reference
+from nmfsep.kernels.divergence import frobenius
+from nmfsep.models.relu import Network
+from nmfsep.models.semi import SemiHALS
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import reference
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.base import State
-from nmfsep.nmf.solvers.network import Network
-from nmfsep.nmf.solvers.semi import SemiHALS
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1, 3.0])
 SHAPES = pytest.mark.parametrize(("n", "d"), [(12, 20), (15, 15), (1, 4), (40, 300)])

@@ -6,11 +6,11 @@ import pytest
 
 from nmfsep import Factors, semi_nmf
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import frobenius
+from nmfsep.kernels import blocked
+from nmfsep.kernels.divergence import frobenius
+from nmfsep.models.semi import svd
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels import blocked
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.starts.signed import svd
 from nmfsep.registry import SIGNED_SOLVERS, SIGNED_STARTS
 
 orientations = pytest.mark.parametrize("free", ["W", "Z"])
@@ -34,7 +34,7 @@ def tail(Y, rank):
 
 
 def test_the_example_of_the_docstring_runs():
-    result = doctest.testmod(import_module("nmfsep.nmf.semi"))
+    result = doctest.testmod(import_module("nmfsep.models.semi"))
     assert result.attempted > 0
     assert result.failed == 0
 

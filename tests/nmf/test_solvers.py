@@ -4,7 +4,7 @@ from scipy.optimize import nnls
 
 from nmfsep import Factors, factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import Beta
+from nmfsep.kernels.divergence import Beta
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.hals import HALS, W_SWEEPS, Z_SWEEPS

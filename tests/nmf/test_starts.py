@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.nmf.starts.nndsvd import FILL, leading_triplets, nndsvd, nndsvda, nndsvdar
-from nmfsep.nmf.starts.random import random
+from nmfsep.nmf.starts import FILL, leading_triplets, nndsvd, nndsvda, nndsvdar, random
 
 
 def smooth(frames=30, bins=14, seed=0):

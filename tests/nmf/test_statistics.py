@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from nmfsep.nmf import penalties
-from nmfsep.nmf.divergences.beta import Beta
-from nmfsep.nmf.factors import Factors
+from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.threads import Workers
+from nmfsep.nmf import problem as penalties
 from nmfsep.nmf.fit import Stop, fit
-from nmfsep.nmf.kernels.workers import Workers
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.mu import MU
 from nmfsep.nmf.statistics import Statistics, statistics, total, update

@@ -5,11 +5,11 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.nmf.divergences.beta import Beta
-from nmfsep.nmf.kernels import reference
-from nmfsep.nmf.kernels import weighted as module
-from nmfsep.nmf.kernels.weighted import Weighted, entries
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels import reference
+from nmfsep.kernels import weighted as module
+from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels.threads import Workers
+from nmfsep.kernels.weighted import Weighted, entries
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
 

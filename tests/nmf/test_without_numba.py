@@ -78,7 +78,7 @@ def test_what_was_kept_and_is_damaged_is_compiled_anew(tmp_path: Path, usual: tu
 
 
 def test_loops_are_kept_in_a_private_folder_where_there_is_no_other(monkeypatch, tmp_path: Path) -> None:
-    lanes = pytest.importorskip("nmfsep.nmf.kernels.lanes")
+    lanes = pytest.importorskip("nmfsep.kernels.numba_loops")
     tried = []
 
     def refuse(**options):

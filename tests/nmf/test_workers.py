@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels.threads import Workers
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -7,11 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from nmfsep.analysis.plots import canvas
+from nmfsep.analysis.plots.matrix import Panel, breakdown, factors_picture, place, sheet, tree
 from nmfsep.errors import UsageError
-from nmfsep.plots import canvas
-from nmfsep.plots.factors import factors_picture
-from nmfsep.plots.tiles import Panel, breakdown, sheet
-from nmfsep.plots.tree import place, tree
 
 Image = pytest.importorskip("PIL.Image")
 rng = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from nmfsep.plots.canvas import is_ours
-from nmfsep.plots.sound import ROWS, Sound, on_log_axis, sound_picture
+from nmfsep.analysis.plots.canvas import is_ours
+from nmfsep.analysis.plots.sound import ROWS, Sound, on_log_axis, sound_picture
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -16,19 +16,20 @@ import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmfsep import manifest
-from nmfsep.batch import run
 from nmfsep.errors import NmfsepError
-from nmfsep.inputs import gather, listed
-from nmfsep.inspection.separated import inspect_separated
-from nmfsep.matrices.images import read_images
-from nmfsep.matrices.read import read_matrix
-from nmfsep.plan import plan
+from nmfsep.guidance import dictionary
+from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.jobs import manifest
+from nmfsep.jobs.inputs import gather, listed
+from nmfsep.jobs.inspect import inspect_separated
+from nmfsep.jobs.plan import plan
+from nmfsep.jobs.resume import promises, titles_in
+from nmfsep.jobs.track import run
+from nmfsep.matrices.read import read_images, read_matrix
 from nmfsep.registry import CUES
-from nmfsep.resume import promises, titles_in
-from nmfsep.separation import dictionary, saved_file
-from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.settings import OutputSettings, Settings
+from nmfsep.separation import model_file as saved_file
+from nmfsep.settings.commands import OutputSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 EXAMPLES = 30

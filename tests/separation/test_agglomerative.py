@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nmfsep.nmf.factors import Factors
-from nmfsep.separation.groupings import Scene
-from nmfsep.separation.groupings.agglomerative import group, loss, merged, pitch, place, struck, together
+from nmfsep.grouping.agglomerative import group, loss, merged, pitch, place, struck, together
+from nmfsep.grouping.scene import Scene
+from nmfsep.kernels.factors import Factors
 
 RATE, BINS = 22050, 513
 FREQUENCIES = np.arange(BINS) * RATE / (2 * (BINS - 1))

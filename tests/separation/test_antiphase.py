@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from nmfsep import learn, separate
-from nmfsep.inspection.rank import rank_sound
-from nmfsep.nmf.kernels.workers import Workers
-from nmfsep.separation import learning
-from nmfsep.separation.cues.alignment import align
-from nmfsep.separation.cues.midi import Note
-from nmfsep.separation.sounding import Sound, Sounding
-from nmfsep.settings import LearnSettings, OutputSettings, Settings
+from nmfsep.guidance import learn as learning
+from nmfsep.guidance.alignment import align
+from nmfsep.guidance.learn import Sound, Sounding
+from nmfsep.guidance.midi import Note
+from nmfsep.jobs.inspect import rank_sound
+from nmfsep.kernels.threads import Workers
+from nmfsep.settings.commands import LearnSettings, OutputSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

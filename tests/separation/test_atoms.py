@@ -8,19 +8,18 @@ import pytest
 import nmfsep
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
-from nmfsep.nmf.factors import Factors
-from nmfsep.separation.atoms import find, merged, most_atoms, sampled
-from nmfsep.separation.bands import bands_of
-from nmfsep.separation.choice import SIMPLE, loudest
-from nmfsep.separation.groupings import Scene
-from nmfsep.separation.groupings.consensus import agree
-from nmfsep.separation.groupings.foreground import background
-from nmfsep.separation.groupings.timbre import group, weighted_kmeans
-from nmfsep.separation.lift import lift
-from nmfsep.separation.modelling import require_model
+from nmfsep.grouping.atoms import find, lift, merged, most_atoms, sampled
+from nmfsep.grouping.bands import bands_of
+from nmfsep.grouping.choice import SIMPLE, loudest
+from nmfsep.grouping.consensus import agree
+from nmfsep.grouping.foreground import background
+from nmfsep.grouping.scene import Scene
+from nmfsep.grouping.timbre import group, weighted_kmeans
+from nmfsep.kernels.factors import Factors
+from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.options import require_model
 from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.spectra import magnitudes
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"

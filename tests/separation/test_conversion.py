@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation.conversion import FARTHEST, convert, suitable
-from nmfsep.separation.dictionary import Dictionary, View, unit
+from nmfsep.guidance.dictionary import FARTHEST, Dictionary, View, convert, suitable, unit
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

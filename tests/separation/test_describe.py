@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
+from nmfsep.analysis.describe import describe, find_onsets, template_and_activation
+from nmfsep.analysis.resynthesis import audition
 from nmfsep.errors import UsageError
-from nmfsep.separation.audition import audition
-from nmfsep.separation.describe import describe, find_onsets, template_and_activation
-from nmfsep.separation.pitch import find_pitch, to_hertz
-from nmfsep.settings.choices import WINDOWS
+from nmfsep.settings.knob import WINDOWS
 from nmfsep.signal.audio import Audio
+from nmfsep.signal.pitch import find_pitch, to_hertz
 from nmfsep.signal.stft import STFT
 
 RATE = 22050

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nmfsep.nmf.factors import Factors
-from nmfsep.separation.diagnosis import descriptors, hints, portray
+from nmfsep.kernels.factors import Factors
 from nmfsep.separation.stems import Model
+from nmfsep.separation.summary import descriptors, hints, portray
 from nmfsep.signal.stft import STFT
 
 STFT_ = STFT(1024)

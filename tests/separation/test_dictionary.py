@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation import archive, dictionary
-from nmfsep.separation.dictionary import SCHEMA, VERSION, Dictionary, View, check_labels, is_dictionary, read, unit
+from nmfsep.guidance import dictionary
+from nmfsep.guidance.dictionary import SCHEMA, VERSION, Dictionary, View, check_labels, is_dictionary, read, unit
+from nmfsep.signal import npz as archive
 from nmfsep.signal.stft import STFT
 
 STFTS = (STFT(16), STFT(64, 20, "hamming"))

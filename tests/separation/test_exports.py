@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from nmfsep import learn
+from nmfsep.analysis.exports import key_of, missing
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import Guide
+from nmfsep.guidance.label_cue import parse
+from nmfsep.guidance.midi import read_notes
 from nmfsep.registry import EXPORTS
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.cues.labels import parse
-from nmfsep.separation.cues.midi import read_notes
-from nmfsep.separation.exports.activity import missing
-from nmfsep.separation.exports.percussion import key_of
-from nmfsep.separation.guide import Guide
 from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.pipeline import analyse
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 
 RATE = 8000

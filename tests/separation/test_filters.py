@@ -6,12 +6,12 @@ import pytest
 import nmfsep
 from nmfsep import STFT, Audio, Factors, memory, separate
 from nmfsep.errors import UsageError
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels.threads import Workers
 from nmfsep.separation.filters import Consistent, Masking
-from nmfsep.separation.masks.mwf import MultichannelWiener, learn, solve
-from nmfsep.separation.masks.ratio import ratio
+from nmfsep.separation.masks import ratio
+from nmfsep.separation.mwf import MultichannelWiener, learn, solve
 from nmfsep.separation.stems import Model, render, with_power
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 
 SIGNAL = STFT(256)
 MASK = with_power(ratio, 1)

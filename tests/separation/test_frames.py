@@ -9,8 +9,7 @@ import soxr
 
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
-from nmfsep.settings import Settings
-from nmfsep.settings.frames import LONG, SHORT, frame_length, nearest_size
+from nmfsep.settings.separation import LONG, SHORT, Settings, frame_length, nearest_size
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
 RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)

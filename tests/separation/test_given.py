@@ -6,20 +6,20 @@ import soundfile as sf
 
 from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
-from nmfsep.separation.atoms import find, method_note, most_atoms
-from nmfsep.separation.cues.cue import Heard
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.cues.labels import Labels, Region
-from nmfsep.separation.cues.stretches import Stretches
-from nmfsep.separation.guide import Guide
+from nmfsep.grouping.atoms import find, method_note, most_atoms
+from nmfsep.guidance.cue import Heard
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.guide import Guide
+from nmfsep.guidance.label_cue import Labels, Region
 from nmfsep.separation.long_fit import analyse_stream, obstacle
-from nmfsep.separation.modelling import may_group, resolved
+from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.options import may_group, resolved
 from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.spectra import magnitudes
-from nmfsep.settings import Settings
-from nmfsep.signal.disk import Stream
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
+from nmfsep.signal.stream import Stream
 
 RATE = 8000
 OPTIONS = {

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation.grouping import arrange, parse
 from nmfsep.separation.pipeline import separate
-from nmfsep.settings import Settings
+from nmfsep.separation.stem_groups import arrange, parse
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 
 FIVE = tuple(f"component-{index}" for index in range(1, 6))

@@ -8,14 +8,15 @@ import pytest
 
 from nmfsep import separate
 from nmfsep.errors import UsageError
-from nmfsep.separation import dictionary, guided
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
+from nmfsep.guidance import dictionary
+from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
+from nmfsep.guidance.learn import Sound, learn
+from nmfsep.separation import guided
 from nmfsep.separation.guided import analyse_guided
-from nmfsep.separation.learning import learn
-from nmfsep.separation.sounding import Sound
-from nmfsep.settings import LearnSettings, Settings
+from nmfsep.settings.commands import LearnSettings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

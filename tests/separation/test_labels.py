@@ -7,9 +7,9 @@ import pytest
 
 from nmfsep import separate
 from nmfsep.errors import UsageError
-from nmfsep.separation.cues.labels import Labels, Region, parse
-from nmfsep.separation.cues.stretches import Stretches
-from nmfsep.separation.guide import FREE, Guide
+from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.guide import FREE, Guide
+from nmfsep.guidance.label_cue import Labels, Region, parse
 from nmfsep.separation.guided import analyse_guided
 from nmfsep.signal.audio import Audio
 

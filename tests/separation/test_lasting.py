@@ -5,7 +5,7 @@ import pytest
 
 import nmfsep
 from nmfsep.errors import UsageError
-from nmfsep.separation.dictionary import read, write
+from nmfsep.guidance.dictionary import read, write
 
 RATE = 8000
 

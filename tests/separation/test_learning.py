@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.nmf.kernels.workers import Workers
-from nmfsep.separation import learning, sounding
-from nmfsep.separation.learning import frames_for, learn
-from nmfsep.separation.sounding import Sound, Sounding
-from nmfsep.settings import LearnSettings
+from nmfsep.guidance import learn as learning
+from nmfsep.guidance import learn as sounding
+from nmfsep.guidance.learn import Sound, Sounding, frames_for, learn
+from nmfsep.kernels.threads import Workers
+from nmfsep.settings.commands import LearnSettings
 from nmfsep.signal.stft import STFT
 
 RATE = 8000

@@ -6,17 +6,16 @@ import soundfile as sf
 
 from nmfsep import STFT, factorize
 from nmfsep.errors import UsageError
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.dictionary import Dictionary, View, unit
-from nmfsep.separation.drawing import LOOK, draw, segments
-from nmfsep.separation.guide import Guide
+from nmfsep.guidance.dictionary import Dictionary, View, unit
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import Guide
 from nmfsep.separation.long_fit import FEWEST, FRAMES, analyse_stream, frames_drawn, obstacle
+from nmfsep.separation.mixture import LOOK, draw, magnitudes, segments
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.result import Layer, Separation
-from nmfsep.separation.spectra import magnitudes
-from nmfsep.settings import Settings
-from nmfsep.signal.disk import Stream
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
+from nmfsep.signal.stream import Stream
 
 pytestmark = pytest.mark.long
 

@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation.masks import share
-from nmfsep.separation.masks.binary import binary
-from nmfsep.separation.masks.ratio import ratio
-from nmfsep.separation.masks.wiener import wiener
+from nmfsep.separation.masks import binary, ratio, share, wiener
 
 
 def parts(stems=3, dtype=np.float32):

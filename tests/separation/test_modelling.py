@@ -8,12 +8,12 @@ import soundfile as sf
 
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
-from nmfsep.nmf.deep_fit import DeepFit
-from nmfsep.nmf.models import defaults_of, has_levels
+from nmfsep.models.by_name import defaults_of, has_levels
+from nmfsep.models.deep import DeepFit
 from nmfsep.registry import MODELS
-from nmfsep.separation.modelling import resolved
+from nmfsep.separation.options import resolved
 from nmfsep.separation.pipeline import analyse
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
 SHORT = {"n_fft": 512, "max_iter": 20}

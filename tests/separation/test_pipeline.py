@@ -4,7 +4,9 @@ import pytest
 from nmfsep import STFT, Audio, Factors, Settings, separate
 from nmfsep.errors import UsageError
 from nmfsep.registry import SOLVERS
-from nmfsep.separation.pipeline import Separation, analyse, magnitudes
+from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.pipeline import analyse
+from nmfsep.separation.result import Separation
 from nmfsep.separation.stems import Model
 
 RATE = 22050

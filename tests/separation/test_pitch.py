@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation.pitch import find_pitch, note_name, to_hertz
 from nmfsep.signal.audio import Audio
+from nmfsep.signal.pitch import find_pitch, note_name, to_hertz
 from nmfsep.signal.stft import STFT
 
 RATE = 44100

@@ -9,12 +9,11 @@ import soundfile as sf
 import nmfsep
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
+from nmfsep.grouping.presets import strokes
 from nmfsep.registry import PRESETS
-from nmfsep.separation.modelling import require_model
-from nmfsep.separation.presets.drums import strokes
-from nmfsep.settings import Settings
-from nmfsep.settings.choices import PRESETS as STEMS
-from nmfsep.settings.presets import suited
+from nmfsep.separation.options import require_model
+from nmfsep.settings.knob import PRESET_STEMS as STEMS
+from nmfsep.settings.separation import Settings, suited
 from nmfsep.signal.stft import STFT
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"

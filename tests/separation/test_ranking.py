@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation.ranking import Evidence, rank, recommended, silhouettes
+from nmfsep.grouping.rank import Evidence, rank, recommended, silhouettes
 
 
 def made(count, seed=0):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.nmf.factors import Factors
-from nmfsep.separation.grouping import arrange
+from nmfsep.kernels.factors import Factors
 from nmfsep.separation.pipeline import separate
 from nmfsep.separation.regroup import filled, settled
+from nmfsep.separation.stem_groups import arrange
 from nmfsep.separation.stems import Model
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

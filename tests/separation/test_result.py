@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from nmfsep.nmf.factors import Factors
+from nmfsep.kernels.factors import Factors
 from nmfsep.nmf.fit import Fit
 from nmfsep.separation.result import Layer, Separation, mean
 from nmfsep.separation.stems import Model
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nmfsep.separation.sampling import LOOKED_AT, Sample, richness
+from nmfsep.nmf.sampling import LOOKED_AT, Sample, richness
 
 BINS = 5
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.nmf.factors import Factors
+from nmfsep.kernels.factors import Factors
 from nmfsep.separation.result import Layer
 from nmfsep.separation.saved import Mixture, Saved, mixture_of, samples_sha256
 from nmfsep.separation.stems import Model
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

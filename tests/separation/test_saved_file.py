@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation import saved_file
-from nmfsep.separation.cues.dictionaries import Dictionaries
-from nmfsep.separation.dictionary import Dictionary, View
-from nmfsep.separation.guide import Guide
+from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.guide import Guide
+from nmfsep.separation import model_file as saved_file
 from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.saved import Saved, mixture_of
-from nmfsep.settings import Settings
+from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.publish import Output, publish_one
 from nmfsep.signal.stft import STFT

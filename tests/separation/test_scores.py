@@ -10,10 +10,10 @@ mido = pytest.importorskip("mido")
 
 from nmfsep import separate  # noqa: E402
 from nmfsep.errors import UsageError  # noqa: E402
-from nmfsep.separation.cues.alignment import align  # noqa: E402
-from nmfsep.separation.cues.midi import Note, read_notes  # noqa: E402
-from nmfsep.separation.cues.scores import Scores  # noqa: E402
-from nmfsep.separation.guide import Guide  # noqa: E402
+from nmfsep.guidance.alignment import align  # noqa: E402
+from nmfsep.guidance.guide import Guide  # noqa: E402
+from nmfsep.guidance.midi import Note, read_notes  # noqa: E402
+from nmfsep.guidance.score_cue import Scores  # noqa: E402
 from nmfsep.signal.audio import Audio  # noqa: E402
 
 RATE = 8000

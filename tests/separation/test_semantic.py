@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import nmfsep
+from nmfsep.grouping.semantic import HIGHEST, LOWEST, harmonic_combs
 from nmfsep.registry import SOUND_STARTS
-from nmfsep.separation.semantic import HIGHEST, LOWEST, harmonic_combs
 from nmfsep.signal.audio import Audio
 
 RATE = 22050

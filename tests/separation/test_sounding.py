@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nmfsep.nmf.kernels.workers import Workers
-from nmfsep.separation import sounding
-from nmfsep.separation.sounding import QUIET, Sounding
+from nmfsep.guidance import learn as sounding
+from nmfsep.guidance.learn import QUIET, Sounding
+from nmfsep.kernels.threads import Workers
 from nmfsep.signal.stft import STFT
 
 FRAMES = STFT(64)

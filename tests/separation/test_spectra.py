@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation import spectra
-from nmfsep.separation.spectra import magnitudes, views
+from nmfsep.separation import mixture as spectra
+from nmfsep.separation.mixture import magnitudes, views
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

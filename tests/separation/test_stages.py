@@ -2,8 +2,8 @@
 
 import pytest
 
-from nmfsep.separation import stages
-from nmfsep.separation.stages import ITERATIONS, START, Stages, converging
+from nmfsep import progress as stages
+from nmfsep.progress import ITERATIONS, START, Stages, converging
 
 
 def test_what_is_told_is_the_share_of_the_time_whatever_was_expected(monkeypatch):

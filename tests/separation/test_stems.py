@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from nmfsep import STFT, Factors, memory
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels.threads import Workers
 from nmfsep.separation.filters import Masking
-from nmfsep.separation.masks.binary import binary
-from nmfsep.separation.masks.ratio import ratio
+from nmfsep.separation.masks import binary, ratio
 from nmfsep.separation.stems import Model, render, with_power
 
 SIGNAL = STFT(256)

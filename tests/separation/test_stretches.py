@@ -5,8 +5,8 @@ import pytest
 
 from nmfsep import separate
 from nmfsep.errors import InputError, UsageError
-from nmfsep.separation.cues.stretches import Stretches
-from nmfsep.separation.guide import FREE, RESIDUAL, Guide
+from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.guide import FREE, RESIDUAL, Guide
 from nmfsep.separation.guided import analyse_guided
 from nmfsep.signal.audio import Audio
 

@@ -1,6 +1,6 @@
 import pytest
 
-from nmfsep.separation.titles import sounds_like, titles
+from nmfsep.analysis.stem_names import sounds_like, titles
 
 
 def about(centre=440.0, midi=None, percussiveness=0.1):

@@ -5,8 +5,8 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError
-from nmfsep.signal.disk import Stream
 from nmfsep.signal.read import BLOCK, Source
+from nmfsep.signal.stream import Stream
 
 RATE = 8000
 LENGTH = 2 * BLOCK + 777

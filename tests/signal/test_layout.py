@@ -11,8 +11,8 @@ import soundfile as sf
 
 from nmfsep.errors import InputError
 from nmfsep.signal import layout, pages
-from nmfsep.signal.disk import Stream
 from nmfsep.signal.read import Source
+from nmfsep.signal.stream import Stream
 
 LOSSY = [("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")]
 LOSSLESS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("RF64", "PCM_24"), ("W64", "PCM_16"), ("AIFF", "PCM_16"),

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import InputError
-from nmfsep.signal.audio import Audio
-from nmfsep.signal.rate import at_rate, common_rate
+from nmfsep.signal.audio import Audio, at_rate, common_rate
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nmfsep.errors import NmfsepError
-from nmfsep.signal.disk import Stream
-from nmfsep.signal.rate import at_rate
+from nmfsep.signal.audio import at_rate
 from nmfsep.signal.read import Source
+from nmfsep.signal.stream import Stream
 
 LENGTH = 3000
 KINDS = {

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.jobs.manifest import sum_error
 from nmfsep.signal.read import BLOCK, Source
-from nmfsep.signal.sums import sum_error
 
 
 @pytest.fixture

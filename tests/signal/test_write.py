@@ -10,9 +10,8 @@ import nmfsep.signal.write as module
 from nmfsep.errors import InputError
 from nmfsep.signal.formats import FORMATS, SampleFormat
 from nmfsep.signal.publish import Output
-from nmfsep.signal.quantise import to_integers
 from nmfsep.signal.read import Source
-from nmfsep.signal.write import StemWriter
+from nmfsep.signal.write import StemWriter, to_integers
 
 INTEGERS = [(name, s) for name in ("wav", "rf64", "w64", "aiff", "flac") for s in FORMATS[name].subtypes if "PCM" in s]
 FLOATS = [(name, s) for name in ("wav", "rf64", "w64", "aiff") for s in ("FLOAT", "DOUBLE")]

@@ -12,9 +12,8 @@ import nmfsep.signal.write as module
 from nmfsep.errors import NmfsepError, OutputError
 from nmfsep.signal.formats import SampleFormat
 from nmfsep.signal.publish import Output
-from nmfsep.signal.quantise import to_integers
 from nmfsep.signal.read import read
-from nmfsep.signal.write import StemWriter
+from nmfsep.signal.write import StemWriter, to_integers
 
 RATE = 44100
 PCM = SampleFormat("wav", "PCM_16")

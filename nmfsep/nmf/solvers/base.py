@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..factors import Factors, Matrix
-from ..kernels.workers import Workers
+from ...kernels.factors import Factors, Matrix
+from ...kernels.threads import Workers
 from ..problem import Problem
 
 

@@ -1,0 +1,91 @@
+"""What all pictures share: matplotlib without its global state, and the bytes of a PNG file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import UsageError
+
+OURS = "nmfsep"
+INK, FAINT = "#222222", "#888888"
+LIGHT, SIGNED = "magma", "RdBu_r"  # colours of what is non-negative, and of what may be negative
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "figure.dpi": 110,
+    "savefig.dpi": "figure",
+    "text.parse_math": False,  # a dollar sign in a name is one
+}
+
+
+def require_plots() -> None:
+    """Raise UsageError unless pictures can be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("pictures need matplotlib, which is not installed", "pip install 'nmfsep[plot]'")
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in one style, whatever the user's own configuration of matplotlib says, and leave that as it was."""
+    require_plots()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts and caches, which concern nobody here
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that the font lacks
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def blank(width: float, height: float, **options: Any) -> Any:
+    """Return a figure of that size in inches; no window, no global list of figures knows it."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), facecolor="white", **options)
+
+
+def to_png(figure: Any) -> bytes:
+    """Return a figure as a PNG file, the same bytes for the same figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(buffer, metadata={"Software": OURS}, pil_kwargs={"optimize": True})
+    return buffer.getvalue()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that nmfsep drew, which a later one may replace."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(4096)
+        return head.startswith(b"\x89PNG") and f"Software\0{OURS}".encode() in head
+    return False
+
+
+def legible(name: str) -> str:
+    """Return a name with what cannot be drawn replaced."""
+    return "".join(char if char.isprintable() else "?" for char in name)
+
+
+def bare(axes: Any) -> None:
+    """Take away ticks and frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

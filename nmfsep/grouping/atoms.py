@@ -1,0 +1,224 @@
+"""Stems that are made of several atoms each: found on bands, lifted to bins, put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.divergence import as_divergence
+from ..kernels.factors import Factors, Matrix
+from ..nmf.fit import Fit
+from ..progress import Stages
+from ..registry import GROUPINGS
+from ..separation.options import atoms_options, may_group, one_component_option
+from ..settings.separation import Settings
+from ..signal.stft import STFT
+from .bands import Bands, bands_of
+from .choice import MOST, ROUNDS, RULER, SHORTEST, STRETCH, Choice, choose
+from .scene import FOLLOWING, Atoms, Scene
+
+LIFT_ROUNDS = 3
+
+
+def lift(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
+    """Return the templates of each channel, (bins, atoms), at which W Z fits some frames of X.
+
+    Each band of an atom starts as the mean spectrum of the channel has it inside; LIFT_ROUNDS multiplicative updates of the
+    templates, for the Kullback-Leibler divergence, then tell the atoms' bins apart.
+
+    Parameters
+    ----------
+    W : ndarray, shape (channels * bands, atoms)
+    Z : ndarray, shape (atoms, frames)
+    X : ndarray, shape (channels * bins, frames)
+    bands : Bands
+    sample : ndarray
+        The frames.
+    """
+    Zs = np.ascontiguousarray(Z[:, sample])
+    total = np.maximum(Zs.sum(axis=1, keepdims=True), 1e-12)
+    lifted = []
+    for channel in range(len(X) // bands.bins):
+        Xt = np.ascontiguousarray(X[channel * bands.bins : (channel + 1) * bands.bins, sample].T)
+        spectrum = Xt.mean(axis=0, dtype=np.float64) + 1e-6
+        own = W[channel * bands.count : (channel + 1) * bands.count]
+        Wt = bands.spread(np.ascontiguousarray(own.T), spectrum)
+        for _ in range(LIFT_ROUNDS):
+            V = Zs.T @ Wt
+            V += np.float32(1e-9)
+            np.divide(Xt, V, out=V)
+            Wt *= (Zs @ V) / total
+        lifted.append(Wt.T)
+    return lifted
+
+
+ATOMS = 12  # for each stem
+RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
+JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
+BLOCK = 256  # frames merged into bands at a time
+CHOOSING, JOINING, LIFTING = range(3)  # stages
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Atoms of all stems.
+
+    Attributes
+    ----------
+    factors : list of Factors
+        One for each channel.
+    groups : list of list of int
+        The atoms of each stem, loudest first.
+    fit : Fit
+        What is known of how they were found: the divergence from the sampled frames, of one component and of all.
+    runs : int
+        As those of Atoms.
+    """
+
+    factors: list[Factors]
+    groups: list[list[int]]
+    fit: Fit
+    runs: int = 1
+
+
+def most_atoms(settings: Settings) -> int:
+    """Return how many templates there may be in all, where stems may be groups of them; else 0."""
+    if settings.preset:
+        return max(2 * ATOMS, settings.templates)
+    if not may_group(settings) or _too_many(settings):
+        return 0
+    return (settings.restarts or JOINED) * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
+
+
+def _too_many(settings: Settings) -> bool:
+    """Whether there are so many stems that atoms are grouped only where that is asked for."""
+    return settings.components > MOST and settings.atoms is None and settings.grouping == "auto"
+
+
+def method_note(settings: Settings) -> str | None:
+    """Return which option has each stem be one component, and not a group of atoms; None where none has.
+
+    --fast and --atoms 1 ask for just that, so that nothing need be said.
+    """
+    if settings.preset is not None or settings.atoms == 1 or settings.components == 1:
+        return None
+    if (option := one_component_option(settings)) is not None:
+        return f"{option}: one component a stem, not groups of atoms"
+    if _too_many(settings):
+        return f"-k {settings.components}: with more than {MOST} stems, one component a stem, not groups of atoms"
+    return None
+
+
+def find(
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
+) -> tuple[Choice, Grouped | None]:
+    """Choose how to separate a mixture, and find the atoms where they are grouped.
+
+    Parameters
+    ----------
+    X : ndarray, shape (channels * bins, frames)
+        Magnitudes.
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    settings : Settings
+    callback : callable, optional
+        Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
+        does not matter.
+    """
+    plain, stems = Choice(1, None), settings.components
+    told = settings.atoms is not None or settings.grouping != "auto"
+    frames = X.shape[1]
+    step = stft.hop_length / sample_rate
+    if not may_group(settings) or _too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
+        return plain, None
+    scene = scene_of(X, stft, sample_rate, settings)
+    if not scene.Y.any():
+        return plain, None
+    count = ATOMS if settings.atoms is None else settings.atoms
+    stages = Stages(_costs(scene, X, stems, count), callback, settings.max_iter)
+    if told and settings.grouping != "auto":
+        choice = Choice(count, settings.grouping)
+    else:
+        choice = choose(scene, X, stems, count)
+        stages.at(CHOOSING, 1.0)
+        if told and choice.grouping is None:
+            choice = Choice(count, "timbre", choice.simplicity)
+    if choice.grouping is None:
+        return choice, None
+    scene = replace(scene, told=lambda share: stages.at(JOINING, share))
+    atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
+    found = grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+    stages.at(LIFTING, 1.0, found.fit.losses[-1])
+    return choice, found
+
+
+def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, float, float]:
+    """Return about what choosing, grouping and lifting take, in any unit: products of matrices of these sizes."""
+    frames, bands = scene.Y.shape
+    sample, looked = len(scene.sample), min(frames, round(STRETCH / scene.step))
+    joined = scene.runs * stems * atoms
+    choosing = looked * ROUNDS * stems * (6 * bands + RULER * len(X) / 2)
+    most = scene.options["max_iter"]
+    joining = joined * bands * (most * sample + min(most, FOLLOWING) * frames)
+    return choosing, joining, 6 * joined * len(X) * sample
+
+
+def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
+    """Return a mixture as groupings see it."""
+    bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
+    frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
+    return Scene(
+        merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads,
+        settings.restarts or JOINED, settings.restarts or 1, atoms_options(settings),
+    )  # fmt: skip
+
+
+def merged(X: Matrix, bands: Bands) -> Matrix:
+    """Return magnitudes (channels * bins, frames) as frames of bands, (frames, channels * bands)."""
+    channels, frames = len(X) // bands.bins, X.shape[1]
+    Y = np.empty((frames, channels, bands.count), np.float32)
+    for start in range(0, frames, BLOCK):
+        block = X[:, start : start + BLOCK].T
+        Y[start : start + BLOCK] = bands.merge(block.reshape(len(block), channels, bands.bins))
+    return Y.reshape(frames, -1)
+
+
+def sampled(frames: int) -> NDArray[np.intp]:
+    """Return the frames to learn from: all, or RUNS evenly spaced stretches of RUN."""
+    if frames <= RUNS * RUN:
+        return np.arange(frames)
+    starts = np.linspace(0, frames - RUN, RUNS).astype(np.intp)
+    return np.unique((starts[:, None] + np.arange(RUN)).ravel())
+
+
+def grouped(
+    atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int, ordered: bool = True
+) -> Grouped:
+    """Lift atoms to bins and gather those of each stem, the loudest stem first if they are to be ordered."""
+    lifted = lift(atoms.W, atoms.Z, X, bands, sample)
+    stacked = np.concatenate(lifted)
+    gram = (stacked.T @ stacked) * (atoms.Z @ atoms.Z.T)
+    member = atoms.owners[:, None] == np.arange(stems)
+    energies = np.einsum("aj,ab,bj->j", member, gram, member)
+    order = np.argsort(-energies, kind="stable") if ordered else np.arange(stems)
+    groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
+    losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
+    fit = Fit(Factors(stacked, atoms.Z), losses, (0, atoms.n_iter), atoms.n_iter, atoms.converged, "mue")
+    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit, atoms.runs)
+
+
+def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:
+    """Return the divergences of X from its best approximation of rank one, and from W Z."""
+    measure = as_divergence("kl")
+    rows, total = X.mean(axis=1, dtype=np.float32), max(float(X.mean(dtype=np.float64)), 1e-30)
+    first = last = 0.0
+    for t in range(0, X.shape[1], BLOCK):
+        x = np.ascontiguousarray(X[:, t : t + BLOCK].T)
+        first += measure.value(x, np.outer(x.mean(axis=1) / np.float32(total), rows) + np.float32(1e-12))
+        last += measure.value(x, Z[:, t : t + BLOCK].T @ W.T + np.float32(1e-12))
+    return first, last

@@ -1,0 +1,93 @@
+"""One atom a stem, or groups of atoms, and of which kind: read off the mixture by a few short fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..kernels.factors import Matrix
+from .scene import Scene
+
+STRETCH = 12.0  # seconds looked at, the loudest
+SHORTEST = 2.0  # seconds, below which there is too little to tell
+MOST = 12  # stems; of so many, some are notes or strokes, for which one atom does
+RICHER = 4  # atoms a stem with which a fit is compared
+SIMPLE = 0.295  # r below which one atom a stem is enough: notes and drums lie below, music above
+RULER = 12  # templates for each stem by which is told whether a sound repeats itself
+FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
+ROUNDS = 60
+STARTS = ("nndsvda", "random")  # the better counts
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, and why.
+
+    Attributes
+    ----------
+    atoms : int
+        For each stem.
+    grouping : str or None
+        A name in GROUPINGS; None where every stem is one atom.
+    simplicity : float or None
+        r = (D_J - D_4J) / (D_1 - D_4J), with D_K the divergence of a fit of K components: how much of what templates
+        can explain J of them leave. None if it was not asked.
+    novelty : float or None
+        The share of the magnitudes that RULER templates for each stem leave.
+    """
+
+    atoms: int
+    grouping: str | None
+    simplicity: float | None = None
+    novelty: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        figures = {"r": self.simplicity, "novelty": self.novelty}
+        rounded = {name: None if value is None else round(value, 4) for name, value in figures.items()}
+        return {"atoms": self.atoms, "grouping": self.grouping, **rounded}
+
+
+def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
+    """Return how to separate a mixture.
+
+    Parameters
+    ----------
+    scene : Scene
+    X : ndarray, shape (channels * bins, frames)
+        The same mixture with all its bins.
+    stems : int
+    atoms : int
+        For each stem, where they are grouped.
+    """
+    stretch = loudest(scene.Y, max(1, round(STRETCH / scene.step)))
+    simplicity = simplicity_of(scene, scene.Y[stretch], stems)
+    if simplicity < SIMPLE:
+        return Choice(1, None, simplicity)
+    bins = len(scene.frequencies)
+    mono = X[:bins, stretch].copy()
+    for channel in range(1, len(X) // bins):
+        mono += X[channel * bins : (channel + 1) * bins, stretch]
+    novelty = scene.fit(mono.T, RULER * stems, max_iter=ROUNDS // 2).losses[-1] / max(
+        float(mono.sum(dtype=np.float64)), 1e-30
+    )
+    return Choice(atoms, "foreground" if novelty > FREE else "timbre", simplicity, novelty)
+
+
+def simplicity_of(scene: Scene, Y: Matrix, stems: int) -> float:
+    """Return r = (D_J - D_4J) / (D_1 - D_4J) of frames (frames, bands); 0 where more components explain no more."""
+    one = scene.fit(Y, 1, max_iter=10).losses[-1]
+    few = min(scene.fit(Y, stems, start, max_iter=ROUNDS).losses[-1] for start in STARTS)
+    many = scene.fit(Y, RICHER * stems, max_iter=ROUNDS).losses[-1]
+    return max(0.0, few - many) / (one - many) if one > many else 0.0
+
+
+def loudest(Y: Matrix, frames: int) -> slice:
+    """Return the run of so many frames, or of all, with the largest sum."""
+    if len(Y) <= frames:
+        return slice(0, len(Y))
+    sums = np.concatenate([[0.0], np.cumsum(Y.sum(axis=1, dtype=np.float64))])
+    start = int(np.argmax(sums[frames:] - sums[:-frames]))
+    return slice(start, start + frames)

@@ -1,0 +1,134 @@
+"""Groupings find the atoms of a mixture and tell which stem each belongs to.
+
+A stem that changes its pitch or its sound needs several templates, its *atoms*. A grouping is a function
+(Scene, stems, atoms) -> Atoms; it works on bands, see `separation.bands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.factors import Matrix
+from ..kernels.select import ONCE
+from ..nmf.factorize import factorize
+from ..nmf.fit import Fit
+
+ROUNDS = 60  # iterations of a fit that only measures the sound
+FOLLOWING = 20  # updates of activations alone, templates held
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A mixture as a grouping sees it.
+
+    Parameters
+    ----------
+    Y : ndarray, shape (frames, channels * bands)
+        Magnitudes, of about unit mean, the channels side by side.
+    sample : ndarray, shape (frames sampled,)
+        The frames to learn from, in rising order.
+    frequencies : ndarray, shape (bins,)
+        Hertz of each bin.
+    merge : callable
+        Turns spectra (..., bins) into bands (..., bands).
+    step : float
+        Seconds between frames.
+    seed : int
+    threads : int or None
+    runs : int, default 4
+        Times that atoms are learned, where a grouping has several runs agree.
+    starts : int, default 1
+        Starts of which the best goes on, where a grouping learns its atoms once.
+    options : mapping, optional
+        What the user asked of the fits of atoms, as `factorize` has it: max_iter, tol, time_limit (seconds of all fits
+        together), sparsity, smoothness.
+    told : callable, optional
+        Called with the share of the grouping that is done.
+    """
+
+    Y: Matrix
+    sample: NDArray[np.intp]
+    frequencies: NDArray[np.float64]
+    merge: Callable[[Matrix], Matrix]
+    step: float
+    seed: int = 0
+    threads: int | None = None
+    runs: int = 4
+    starts: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    told: Callable[[float], object] | None = None
+
+    def tell(self, share: float) -> None:
+        """Tell how much of the grouping is done, from 0 to 1."""
+        if self.told is not None:
+            self.told(share)
+
+    def mono(self, spectra: Matrix) -> Matrix:
+        """Return the means over channels of spectra (..., channels * bands)."""
+        bands = len(self.widths)
+        means: NDArray[np.float64] = spectra.reshape(*spectra.shape[:-1], -1, bands).mean(axis=-2, dtype=np.float64)
+        return means
+
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Bins of each band."""
+        counts: NDArray[np.float64] = self.merge(np.ones_like(self.frequencies)).astype(np.float64)
+        return counts
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Hertz of each band."""
+        means: NDArray[np.float64] = self.merge(self.frequencies) / self.widths
+        return means
+
+    def fit(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
+        """Fit frames of the scene, (frames, bands), for ROUNDS iterations; options are those of `factorize`."""
+        seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
+        chosen = {"max_iter": ROUNDS, "tol": 0, **({} if "W" in options else {"start": start}), **options}
+        return factorize(Yt.T, k, seed=seed, threads=self.threads, compiled_from=ONCE, **chosen)
+
+    def learn(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
+        """Fit atoms to frames as the user asked for it. Fits that only measure the sound do not depend on that."""
+        return self.fit(Yt, k, start, run, **self.options, **options)
+
+    def follow(self, Yt: Matrix, W: Matrix) -> Matrix:
+        """Return the activations, (k, frames), with which templates (bands, k) fit frames best."""
+        most = min(FOLLOWING, self.options.get("max_iter", FOLLOWING))
+        Z: Matrix = self.fit(Yt, W.shape[1], W=W, fixed={"W"}, **{**self.options, "max_iter": most}).factors.Z
+        return Z
+
+    def within(self, fits: int) -> Scene:
+        """Return the same scene with the time limit, if there is one, shared out among so many fits."""
+        limit = self.options.get("time_limit")
+        return self if limit is None else replace(self, options={**self.options, "time_limit": limit / fits})
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """Atoms found.
+
+    Parameters
+    ----------
+    W : ndarray, shape (channels * bands, atoms)
+    Z : ndarray, shape (atoms, frames)
+    owners : ndarray, shape (atoms,)
+        The stem of each.
+    runs : int
+        Equal parts of the atoms, each of which explains all of the mixture; what they make of it is averaged.
+    n_iter : int, default 0
+        Iterations of the longest fit.
+    converged : bool, default False
+        Whether all fits met `tol`.
+    """
+
+    W: Matrix
+    Z: Matrix
+    owners: NDArray[np.intp]
+    runs: int = 1
+    n_iter: int = 0
+    converged: bool = False

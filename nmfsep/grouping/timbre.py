@@ -1,0 +1,92 @@
+"""Stems as groups of atoms that sound alike, agreed on by several runs.
+
+Features of atoms after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
+2009, with how noisy, how abrupt and how high an atom is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.factors import Factors
+from ..nmf.starts import plus_plus
+from .consensus import consensus, weights_of
+from .scene import Atoms, Scene
+
+MELS, CEPSTRUM = 40, 13
+TOP = 11025.0  # hertz, up to which timbre is heard
+QUIET = 1e-4  # of a template's loudest band, -80 dB
+ABOUT = 0.3  # weight of what is not cepstrum
+TRIES, TURNS = 20, 50  # of k-means
+
+Features = NDArray[np.float64]
+
+
+def timbre(scene: Scene, stems: int, atoms: int) -> Atoms:
+    """Group atoms by timbre.
+
+    Parameters
+    ----------
+    scene : Scene
+    stems : int
+    atoms : int
+        For each stem.
+    """
+    return consensus(scene, stems, atoms, group)
+
+
+def group(factors: Factors, scene: Scene, stems: int, run: int = 0) -> NDArray[np.intp]:
+    """Return the group of each atom, by k-means on how they sound."""
+    rng = np.random.default_rng([scene.seed, run])
+    return weighted_kmeans(features(factors, scene), stems, weights_of(factors), rng)
+
+
+def features(factors: Factors, scene: Scene) -> Features:
+    """Return how atoms sound, (atoms, features): the direction of the cepstrum, flatness, flux and centroid."""
+    W, Z = scene.mono(factors.W.T).T, factors.Z.astype(np.float64)
+    mels = mel_filters(scene.centres) @ W
+    mels = np.log10(np.maximum(mels, QUIET * np.maximum(mels.max(axis=0), 1e-30)))
+    order = np.arange(1, CEPSTRUM + 1)[:, None]
+    cepstrum = (np.cos(np.pi * order * (2 * np.arange(MELS) + 1) / (2 * MELS)) @ mels).T
+    cepstrum /= np.maximum(np.linalg.norm(cepstrum, axis=1, keepdims=True), 1e-9)
+    widths = scene.widths[:, None]
+    W = W + 1e-12
+    flatness = (widths * np.log(W / widths)).sum(axis=0) / widths.sum() - np.log(W.sum(axis=0) / widths.sum())
+    flux = np.log(np.abs(np.diff(Z, axis=1)).sum(axis=1) / np.maximum(2 * Z.sum(axis=1), 1e-30) + 1e-6)
+    centroid = np.log(scene.centres @ W / W.sum(axis=0) + 1)
+    about = np.stack([flatness, flux, centroid], axis=1)
+    about = (about - about.mean(axis=0)) / (about.std(axis=0) + 1e-9)
+    return np.concatenate([cepstrum, ABOUT * about], axis=1)
+
+
+def mel_filters(centres: NDArray[np.float64], count: int = MELS, highest: float = TOP) -> NDArray[np.float64]:
+    """Return triangles on O'Shaughnessy's mel scale, (count, bands), up to so many hertz."""
+    top = 2595 * np.log10(1 + min(highest, float(centres[-1])) / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, count + 2) / 2595) - 1)
+    rise = (centres - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    fall = (edges[2:, None] - centres) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rise, fall))
+
+
+def weighted_kmeans(
+    points: Features, clusters: int, weights: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return the cluster of each point (points, dimensions): the best of TRIES runs of Lloyd's algorithm."""
+    best, least = np.zeros(len(points), np.intp), np.inf
+    for _ in range(TRIES):
+        picked = plus_plus(len(points), clusters, rng, lambda at: weights * ((points - points[at]) ** 2).sum(axis=1))
+        centres = points[picked]
+        for _ in range(TURNS):
+            distances = ((points[:, None] - centres) ** 2).sum(axis=2)
+            nearest = distances.argmin(axis=1)
+            shares = weights[:, None] * (nearest[:, None] == np.arange(clusters))
+            total = shares.sum(axis=0)[:, None]
+            moved = np.where(total > 0, shares.T @ points / np.where(total > 0, total, 1), centres)
+            if np.array_equal(moved, centres):
+                break
+            centres = moved
+        spread = float(weights @ distances.min(axis=1))
+        if spread < least:
+            best, least = nearest, spread
+    return best

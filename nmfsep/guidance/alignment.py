@@ -1,0 +1,210 @@
+"""Where in a recording a score is played: offset, tempo, and how both drift.
+
+Score and sound are compared in semitone bands, by their levels and by what sets in there, as in Ewert, Müller & Grosche
+("High resolution audio synchronization using chroma onset features", ICASSP 2009). First all offsets are tried at once,
+by correlation, for each of many tempos; then the best line is bent, in steps of a second, where that makes the match
+clearly better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..separation.mixture import mean_magnitudes
+from ..signal.audio import Samples
+from ..signal.pitch import to_hertz
+from ..signal.stft import BLOCK, STFT
+from .midi import Note
+
+RATE = 50.0  # frames a second
+COARSE = 4  # frames in one when all offsets are tried
+LOWEST, HIGHEST = 28, 108  # MIDI notes of the bands
+FRAME = 0.1  # seconds of a frame
+TEMPOS = np.exp(np.linspace(-0.25, 0.25, 51))  # of the recording over that of the score
+HARMONICS = 4
+WINDOW, STEP, REACH = 3.0, 1.0, 0.6  # seconds that are compared, between them, and how far the line may bend
+STIFFNESS = 0.008  # of the match that a bend of one frame costs
+Curve = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """A map from seconds of a score to seconds of a recording.
+
+    Parameters
+    ----------
+    score, sound : ndarray, shape (points,)
+        Rising; straight lines between them, and on beyond.
+    """
+
+    score: Curve
+    sound: Curve
+
+    def __call__(self, seconds: Curve) -> Curve:
+        """Return the seconds of the recording at which those of the score are."""
+        at: Curve = np.interp(seconds, self.score, self.sound)
+        for end, near in ((0, 1), (-1, -2)):
+            slope = (self.sound[near] - self.sound[end]) / (self.score[near] - self.score[end])
+            beyond = seconds < self.score[0] if end == 0 else seconds > self.score[-1]
+            at = np.where(beyond, self.sound[end] + (seconds - self.score[end]) * slope, at)
+        return at
+
+
+def align(notes: Sequence[Note], samples: Samples, sample_rate: int) -> Alignment:
+    """Find a score in a recording.
+
+    Parameters
+    ----------
+    notes : sequence of Note
+        At least one.
+    samples : ndarray, shape (channels, samples)
+    sample_rate : int
+        Hertz.
+    """
+    written, sound = _written(notes), _heard(samples, sample_rate)
+    offset, tempo = _line(written, sound)
+    return _bent(_stretched(written, tempo), sound, offset, tempo)
+
+
+def _line(written: Curve, sound: Curve) -> tuple[float, float]:
+    """Return offset in seconds and tempo with which score and sound match best."""
+    coarse, thin, found = _Correlation(_thinned(sound)), _thinned(written), []
+    for tempo in TEMPOS:
+        match, offset = coarse.best(_stretched(thin, tempo))
+        found.append((match * (1 - 0.05 * abs(np.log(tempo))), offset, tempo))
+    _, near, about = max(found)
+    step = np.log(TEMPOS[1] / TEMPOS[0])
+    # finer, and the score's own tempo where that is near
+    tempos = [*(about * np.exp(np.linspace(-step, step, 11))), *([1.0] if abs(np.log(about)) < step else [])]
+    lags = near * COARSE + np.arange(-3 * COARSE, 3 * COARSE + 1)
+    best = (-np.inf, 0.0, 1.0)
+    for tempo in tempos:
+        matches = _matches(_stretched(written, tempo), sound, lags).sum(axis=0)
+        best = max(best, (float(matches.max()), float(lags[matches.argmax()]), float(tempo)))
+    return best[1] / RATE, best[2]
+
+
+class _Correlation:
+    """How well scores match a sound at every offset."""
+
+    def __init__(self, sound: Curve) -> None:
+        self.sound, self.size = sound, 0
+        self.level = max(float(np.linalg.norm(sound)), 1e-12)
+
+    def best(self, written: Curve) -> tuple[float, int]:
+        """Return the match, at most 1, and the offset of the score in frames at which it is largest."""
+        size = 1 << int(np.ceil(np.log2(len(written) + len(self.sound))))
+        if size != self.size:
+            self.size = size
+            self.spectra = np.fft.rfft(self.sound, size, axis=0)
+            self.ones = np.fft.rfft(np.ones(len(self.sound)), size)
+        products = np.einsum("fb,fb->f", self.spectra, np.conj(np.fft.rfft(written, size, axis=0)))
+        energies = self.ones * np.conj(np.fft.rfft(np.square(written).sum(axis=1), size))
+        match, energy = np.fft.irfft(products, size), np.maximum(np.fft.irfft(energies, size), 0)
+        # little of the score in the recording matches easily
+        match /= np.sqrt(np.maximum(energy, 0.1 * energy.max(initial=0)) + 1e-12) * self.level
+        best = int(match.argmax())
+        return float(match[best]), best if best < len(self.sound) else best - size
+
+
+def _matches(written: Curve, sound: Curve, lags: NDArray[np.int_]) -> Curve:
+    """Return the product of score and sound, (frames, lags), with the score so many frames later."""
+    padded = np.zeros((len(sound) + int(lags[-1] - lags[0]), written.shape[1]), written.dtype)
+    place = np.arange(len(padded)) - int(lags[-1])
+    inside = (place >= 0) & (place < len(written))
+    padded[inside] = written[place[inside]]
+    columns = [np.einsum("tb,tb->t", sound, padded[lags[-1] - lag : lags[-1] - lag + len(sound)]) for lag in lags]
+    return np.stack(columns, axis=1)
+
+
+def _bent(written: Curve, sound: Curve, offset: float, tempo: float) -> Alignment:
+    """Return the line, bent where that makes score and sound match clearly better."""
+    reach, half, step = round(REACH * RATE), round(WINDOW * RATE / 2), round(STEP * RATE)
+    centres, bends = np.arange(0, len(sound) + step, step), np.arange(-reach, reach + 1)
+    each = _matches(written, sound, round(offset * RATE) + bends)
+    sums = np.concatenate([np.zeros((1, len(bends))), np.cumsum(each, axis=0)])
+    low, high = np.clip(centres - half, 0, len(sound)), np.clip(centres + half, 0, len(sound))
+    scores = sums[high] - sums[low]
+    scores /= max(float(scores.max(initial=0)), 1e-12)
+    costs = STIFFNESS * np.abs(bends[:, None] - bends)
+    total, back = scores[0] - 0.2 * STIFFNESS * np.abs(bends), []
+    for row in scores[1:]:  # the best path through the windows
+        reached = total - costs
+        back.append(reached.argmax(axis=1))
+        total = reached.max(axis=1) + row
+    path = [int(total.argmax())]
+    for chosen in reversed(back):
+        path.append(int(chosen[path[-1]]))
+    at = centres / RATE
+    return Alignment((at - bends[path[::-1]] / RATE - offset) / tempo, at)
+
+
+def _heard(samples: Samples, sample_rate: int) -> Curve:
+    """Return levels and onsets of a recording in semitone bands, (frames, 2 * bands)."""
+    n_fft = min(max(16, 2 ** round(np.log2(FRAME * sample_rate))), 2**20)
+    stft = STFT(n_fft, max(1, min(n_fft // 2, round(sample_rate / RATE))), "hann")
+    frequencies = stft.frequencies(sample_rate)
+    nearest = np.round(69 + 12 * np.log2(np.maximum(frequencies, 1) / 440)).astype(int)
+    bands = np.zeros((stft.bins, HIGHEST - LOWEST + 1), np.float32)
+    kept = np.flatnonzero((nearest >= LOWEST) & (nearest <= HIGHEST))
+    bands[kept, nearest[kept] - LOWEST] = 1
+    for k, hertz in enumerate(to_hertz(np.arange(LOWEST, HIGHEST + 1.0))):
+        if not bands[:, k].any() and hertz < frequencies[-1]:  # narrower than a bin
+            bands[round(hertz / frequencies[1]), k] = 1
+    frames = stft.n_frames(samples.shape[1])
+    levels = np.empty((frames, bands.shape[1]), np.float32)
+    for start in range(0, frames, BLOCK):
+        X = mean_magnitudes(samples, stft, start, min(frames, start + BLOCK))
+        levels[start : start + len(X)] = X @ bands
+    levels = np.log1p(1000 * levels / max(float(levels.max(initial=0)), 1e-12))
+    step = stft.hop_length / sample_rate * RATE
+    if abs(step - 1) > 1e-9:  # rates that no whole hop divides
+        at = np.arange(int(frames * step)) / step
+        levels = np.stack([np.interp(at, np.arange(frames), band) for band in levels.T], axis=1)
+    return _levels_and_onsets(levels)
+
+
+def _written(notes: Sequence[Note]) -> Curve:
+    """Return the same of a score."""
+    length = max(note.end for note in notes) + 1
+    levels = np.zeros((int(np.ceil(length * RATE)) + 1, HIGHEST - LOWEST + 1), np.float32)
+    for note in notes:
+        begin, end = round(note.begin * RATE), round(note.end * RATE)
+        if note.drum:
+            levels[begin : begin + 5] += 0.3
+            continue
+        last = max(begin + 3, end)
+        fading = (0.5 + 0.5 * note.velocity / 127) * np.exp(-np.arange(last - begin) / (RATE * 1.5))
+        for h in range(1, HARMONICS + 1):
+            band = note.pitch + round(12 * np.log2(h)) - LOWEST
+            if 0 <= band < levels.shape[1]:
+                stretch = levels[begin:last, band]
+                np.maximum(stretch, fading[: len(stretch)] / h**0.5, out=stretch)
+    return _levels_and_onsets(levels)
+
+
+def _levels_and_onsets(levels: Curve) -> Curve:
+    rise = np.zeros_like(levels)
+    rise[2:] = np.maximum(levels[2:] - levels[:-2], 0)
+    parts = []
+    for part in (levels, rise):
+        centred = part - part.mean(axis=0)
+        parts.append(centred / max(float(np.linalg.norm(centred)) / np.sqrt(len(part)), 1e-12))
+    return np.concatenate(parts, axis=1)
+
+
+def _stretched(written: Curve, tempo: float) -> Curve:
+    """Return the features of a score that is played slower by a factor."""
+    rows = np.arange(int(len(written) * tempo)) / tempo
+    return written[np.minimum(np.round(rows).astype(np.intp), len(written) - 1)]
+
+
+def _thinned(features: Curve) -> Curve:
+    frames = -(-len(features) // COARSE) * COARSE
+    padded = np.pad(features, ((0, frames - len(features)), (0, 0)))
+    thin: Curve = padded.reshape(-1, COARSE, features.shape[1]).mean(axis=1)
+    return thin

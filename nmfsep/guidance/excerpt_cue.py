@@ -1,0 +1,139 @@
+"""The cue of stretches: NAME=T1-T2, where in the mixture a sound is alone, so that it can be learned from there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from ..errors import InputError, UsageError
+from ..settings.commands import LearnSettings
+from ..signal.audio import Audio, at_rate
+from ..signal.stft import STFT
+from .cue import Cue, Evidence, Heard
+from .dictionary import check_label
+from .dictionary_cue import evidence_of
+from .learn import Sound, learn
+
+TIME = r"(?:[0-9]{1,9}:){0,2}(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})"
+TEMPLATES = 100  # of a label at the most
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches(Cue):
+    """Where sounds are alone.
+
+    Parameters
+    ----------
+    spans : mapping of str to sequence of (float, float)
+        Of each label the stretches, begin and end in seconds of the file.
+
+    Raises
+    ------
+    UsageError
+        A name cannot be that of a stem, or a stretch ends before it begins.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
+    spans: Mapping[str, Sequence[Span]]
+
+    def __post_init__(self) -> None:
+        for label, spans in self.spans.items():
+            check_label(label)
+            if not spans:
+                raise UsageError(f"--learn {label} names no stretch", "give such as noise=0:00-0:01.5")
+            for begin, end in spans:
+                if not 0 <= begin < end < float("inf"):
+                    hint = "give the earlier time first"
+                    raise UsageError(f"--learn {label}: {begin:g} s to {end:g} s is no stretch of time", hint)
+
+    @classmethod
+    def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Stretches:
+        """Understand texts NAME=T1-T2,T1-T2."""
+        spans: dict[str, list[Span]] = {}
+        for text in texts:
+            label, equals, stretches = text.rpartition("=")
+            if not equals or not label or not stretches:
+                raise UsageError(f"--learn {text[:80]!r} is not NAME=T1-T2", "give such as noise=0:00-0:01.5")
+            if label in spans:
+                message = f"--learn names {label[:40]!r} twice"
+                raise UsageError(message, "give all its stretches at once, with commas")
+            spans[label] = [_span(label, stretch) for stretch in stretches.split(",")]
+        return cls(spans)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those that are learned."""
+        return tuple(self.spans)
+
+    def origin(self, label: str) -> str:
+        """Return the option."""
+        return f"--learn {label}"
+
+    def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
+        """Refuse stretches that are not in the sound that is separated."""
+        for label, spans in self.spans.items():
+            for first, last in spans:
+                if first < begin or (end is not None and last > end + 1 / sample_rate):
+                    what = f"what is separated goes from {begin:g} s to {_shown(end)}"
+                    raise UsageError(f"--learn {label}: there is no {first:g} s to {last:g} s; {what}")
+        return ()
+
+    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
+        """Return the most that are learned."""
+        return [TEMPLATES * len(labels)] * len(stfts)
+
+    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+        """Learn the templates."""
+        settings, audio = heard.settings, heard.audio
+        rate = audio.sample_rate
+        self.check(rate, stfts, heard.begin, heard.end)
+        sounds = {}
+        for label in labels:
+            cuts = []
+            for first, last in self.spans[label]:
+                start, stop = (round((time - heard.begin) * rate) for time in (first, last))
+                samples = audio.samples[:, start:stop]
+                if not samples.any():
+                    message = f"--learn {label}: {first:g} s to {last:g} s is silent, so nothing can be learned there"
+                    raise InputError(message, "name a stretch in which it sounds")
+                cuts.append(Audio(samples, rate))
+            sounds[label] = [Sound(f"{n:06}", partial(at_rate, cut, rate)) for n, cut in enumerate(cuts)]
+        learning = LearnSettings(
+            components=str(TEMPLATES), divergence=settings.divergence, seed=settings.seed, threads=settings.threads,
+            max_iter=settings.at_most(LearnSettings().max_iter),
+        )  # fmt: skip
+        dictionary = learn(sounds, rate, learning, stfts=stfts)
+        return [evidence_of(view) for view in dictionary.views], []
+
+    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the stretches in seconds."""
+        return [
+            {"kind": "learn", "labels": [label], "stretches": [list(span) for span in spans], "n_fft": list(frames)}
+            for label, spans in self.spans.items()
+        ]
+
+
+def _span(label: str, text: str) -> Span:
+    match = re.fullmatch(f"({TIME})-({TIME})", text.strip(), re.ASCII)
+    if match is None:
+        hint = "give seconds, m:s or h:m:s, such as 0:00-0:01.5"
+        raise UsageError(f"--learn {label[:40]}: {text[:40]!r} is not two times with a hyphen between", hint)
+    return _seconds(label, match[1]), _seconds(label, match[2])
+
+
+def _seconds(label: str, text: str) -> float:
+    *large, small = text.split(":")
+    seconds = float(small)
+    if large and seconds >= 60:
+        raise UsageError(f"--learn {label[:40]}: {text!r} is not a time", "a minute has 60 seconds")
+    for power, part in enumerate(reversed(large), 1):
+        seconds += int(part) * 60.0**power
+    return seconds
+
+
+def _shown(end: float | None) -> str:
+    return "its end" if end is None else f"{end:g} s"

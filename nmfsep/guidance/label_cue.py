@@ -1,0 +1,279 @@
+"""The cue of label tracks, as Audacity writes them: when a sound is heard, and between which frequencies.
+
+Neither is a bound that the fit cannot cross: activations outside a label's time and entries of templates outside its
+frequencies cost something.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..kernels.factors import Matrix
+from ..kernels.select import ONCE
+from ..nmf.factorize import factorize
+from ..signal.stft import STFT
+from .cue import Costs, Cue, Evidence, Heard, some
+from .dictionary import check_label, unit
+
+LARGEST = 1 << 22  # bytes of a file
+TEMPLATES = 12  # of each label
+LEARNED, LEARNED_FROM = 30, 600  # iterations by which they are begun, and the most frames
+ALONE = 0.3  # seconds at the least that a label must be heard alone, to begin from these
+OUTSIDE_TIME, OUTSIDE_RANGE = 100.0, 10.0  # costs
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A label.
+
+    Attributes
+    ----------
+    name : str
+    begin, end : float
+        Seconds of the file.
+    low, high : float
+        Hertz.
+    """
+
+    name: str
+    begin: float
+    end: float
+    low: float = 0.0
+    high: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Labels(Cue):
+    """The labels of a run.
+
+    Parameters
+    ----------
+    regions : tuple of Region
+        At least one.
+    paths, hashes : tuple of str
+        The files they were read from, and SHA-256 of each.
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
+    moves: ClassVar[bool] = True
+    matrices: ClassVar[int] = 4
+    regions: tuple[Region, ...]
+    paths: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Labels:
+        """Read label tracks."""
+        regions, hashes = [], []
+        for path in texts:
+            data = _bytes(path)
+            regions += parse(data, path)
+            hashes.append(hashlib.sha256(data).hexdigest())
+        return cls(tuple(regions), tuple(texts), tuple(hashes))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names, in the order of the files."""
+        return tuple(dict.fromkeys(region.name for region in self.regions))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files."""
+        return self.paths
+
+    @property
+    def shared(self) -> bool:
+        """A label may say when a sound is heard that another cue has templates for."""
+        return True
+
+    def origin(self, label: str) -> str:
+        """Return the option."""
+        return f"--labels {label}"
+
+    def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
+        """Refuse labels of which nothing is in the sound that is separated, and ranges above its frequencies."""
+        for name in self.labels:
+            mine = [region for region in self.regions if region.name == name]
+            if end is not None and not any(region.end > begin and region.begin < end for region in mine):
+                what = f"what is separated goes from {begin:g} s to {end:g} s"
+                message = f"--labels: {name!r} is heard from {mine[0].begin:g} s to {mine[0].end:g} s only; {what}"
+                raise UsageError(message, "correct its times")
+            if all(region.low >= sample_rate / 2 for region in mine):
+                message = f"--labels: {name!r} is above {sample_rate // 2} Hz, where a sound of {sample_rate} Hz ends"
+                raise UsageError(message, "correct its frequencies")
+        return ()
+
+    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
+        """Return the same for each label."""
+        return [TEMPLATES * len(labels)] * len(stfts)
+
+    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+        """Return templates begun from where each label is heard, alone if it is, else beside those that are."""
+        audio = heard.audio
+        self.check(audio.sample_rate, stfts, heard.begin, heard.end)
+        evidence, notes = [], []
+        for stft in stfts:
+            frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
+            active = {name: self._active(heard, stft, frames, name) for name in self.labels}
+            crowd = np.sum(list(active.values()), axis=0)
+            alone = {name: active[name] & (crowd == 1) for name in labels}
+            alone = {name: where for name, where in alone.items() if where.sum() >= ALONE * rate}
+            begun: dict[str, Matrix] = {}
+            for name in sorted(labels, key=lambda name: name not in alone):
+                inside = self._inside(heard, stft, name)
+                X = heard.frames(stft, some(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
+                known = [] if name in alone else [begun[other] for other in alone]
+                begun[name] = _begun((X * inside).T, [W * inside[:, None] for W in known], heard)
+            owners = np.repeat(np.arange(len(labels)), TEMPLATES)
+            W = np.concatenate([begun[name] for name in labels], axis=1)
+            evidence.append(Evidence(stft, W, owners, np.ones(len(owners))))
+            if len(lost := [repr(name) for name in labels if name not in alone and not self._bounded(name)]) > 1:
+                notes.append(f"--labels: {' and '.join(lost)} are never heard alone, so little tells them apart")
+        return evidence, list(dict.fromkeys(notes))
+
+    def costs(self, heard: Heard, evidence: Evidence, labels: Sequence[str]) -> Costs:
+        """Return what it costs to be heard outside a label's time, or above or below its frequencies."""
+        stft = evidence.stft
+        frames = stft.n_frames(heard.audio.length)
+        W, Z = (np.zeros((size, len(evidence.owners)), np.float32) for size in (stft.bins, frames))
+        for name in self.labels:
+            columns = evidence.of(labels.index(name))
+            W[:, columns] = OUTSIDE_RANGE * (1 - self._inside(heard, stft, name)[:, None])
+            Z[:, columns] = OUTSIDE_TIME * ~self._active(heard, stft, frames, name)[:, None]
+        return {"Z": np.ascontiguousarray(Z.T)} | ({"W": W} if W.any() else {})
+
+    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the path and hash of each file."""
+        return [
+            {"kind": "labels", "path": path, "sha256": digest, "labels": list(self.labels), "n_fft": list(frames)}
+            for path, digest in zip(self.paths, self.hashes, strict=True)
+        ]
+
+    def _active(self, heard: Heard, stft: STFT, frames: int, name: str) -> NDArray[np.bool_]:
+        """Return in which frames, that reach half their length to both sides, a label is heard."""
+        rate = heard.audio.sample_rate
+        reach = stft.n_fft / 4 / rate  # where the window has half its height
+        at = heard.begin + np.arange(frames) * stft.hop_length / rate
+        active = np.zeros(frames, bool)
+        for region in self.regions:
+            if region.name == name:
+                active |= (at >= region.begin - reach) & (at <= region.end + reach)
+        return active
+
+    def _bounded(self, name: str) -> bool:
+        """Return whether a label has bounds of frequency."""
+        return any(region.low > 0 or region.high < math.inf for region in self.regions if region.name == name)
+
+    def _inside(self, heard: Heard, stft: STFT, name: str) -> Matrix:
+        """Return 1 for the bins within any range of a label, else 0."""
+        frequencies = stft.frequencies(heard.audio.sample_rate)
+        inside: Matrix = np.zeros(stft.bins, np.float32)
+        for region in self.regions:
+            if region.name == name:
+                inside[(frequencies >= region.low - frequencies[1]) & (frequencies <= region.high + frequencies[1])] = 1
+        return inside
+
+
+def _begun(X: Matrix, known: Sequence[Matrix], heard: Heard) -> Matrix:
+    """Return templates of what some frames hold beside known templates."""
+    settings = heard.settings
+    if not X.shape[1] or not X.any():
+        return unit(np.ones((len(X), TEMPLATES), np.float32))
+    options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}
+    options |= {"max_iter": settings.at_most(LEARNED), "tol": 0.0}
+    if not known:
+        return unit(factorize(X, TEMPLATES, start="random", **options).factors.W)
+    rng = np.random.default_rng(settings.seed)
+    W = np.concatenate([*known, unit(rng.uniform(0.1, 1.1, (len(X), TEMPLATES)).astype(np.float32))], axis=1)
+    held = np.zeros(W.shape, bool)
+    held[:, :-TEMPLATES] = True
+    level = X.sum(axis=0) / np.maximum(W.sum(dtype=np.float64), 1e-12)
+    Z = np.repeat(level[None].astype(np.float32), W.shape[1], axis=0)
+    return unit(factorize(X, W.shape[1], W=W, Z=Z, fixed={"W": held}, **options).factors.W[:, -TEMPLATES:])
+
+
+def parse(data: bytes, path: str) -> list[Region]:
+    """Return the labels of a label track.
+
+    Raises
+    ------
+    UsageError
+        It is none; the message says in which line.
+    """
+
+    def refusal(line: int, message: str, hint: str) -> UsageError:
+        return UsageError(f"line {line}: {message}", hint, path)
+
+    regions: list[Region] = []
+    for number, line in enumerate(_text(data, path).splitlines(), 1):
+        fields = line.split("\t")
+        if not line.strip():
+            continue
+        if fields[0].strip() == "\\":
+            low, high = (_number(field) for field in (*fields[1:3], "", "")[:2])
+            if not regions or regions[-1].high < math.inf or low is None or high is None:
+                raise refusal(number, "is not the two frequencies of a label", "it must follow one: \\, low, high")
+            low, high = max(low, 0.0), high if high > 0 else math.inf
+            if low > high:
+                raise refusal(number, f"the range goes from {low:g} Hz down to {high:g} Hz", "put the lower first")
+            last = regions.pop()
+            regions.append(Region(last.name, last.begin, last.end, low, high))
+            continue
+        if len(fields) < 3:
+            hint = "each line is begin, end and name, with tabs between, as Audacity exports labels"
+            raise refusal(number, f"{line[:40]!r} is no label", hint)
+        begin, end, name = _number(fields[0]), _number(fields[1]), fields[2].strip()
+        if begin is None or end is None or begin < 0:
+            raise refusal(number, f"{fields[0][:20]!r} to {fields[1][:20]!r} is no time", "give seconds, such as 1.25")
+        if end < begin:
+            raise refusal(number, f"ends at {end:g} s, before it begins at {begin:g} s", "put the earlier time first")
+        if not name:
+            raise refusal(number, "the label has no name", "name it, since stems are called after their labels")
+        try:
+            check_label(name)
+        except UsageError as error:
+            raise refusal(number, error.message, error.hint or "") from error
+        regions.append(Region(name, begin, end))
+    if not regions:
+        raise UsageError("has no labels", "export them from Audacity as a label track", path)
+    return regions
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        hint = "check the name" if error.errno == 2 else None
+        raise UsageError((error.strerror or str(error)).lower(), hint, path) from error
+    if len(data) > LARGEST:
+        raise UsageError(f"is larger than {LARGEST >> 20} MB, which no label track is", "give a label track", path)
+    return data
+
+
+def _text(data: bytes, path: str) -> str:
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in data and not utf16:
+        raise UsageError("is not text, so no label track", "export labels from Audacity", path)
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"line {line}: is not UTF-8", "save the file as UTF-8", path) from error
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and "_" not in text else None

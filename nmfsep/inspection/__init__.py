@@ -1,1 +1,0 @@
-"""What is in a sound or a separation: found, described, shown and made audible."""

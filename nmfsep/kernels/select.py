@@ -1,0 +1,48 @@
+"""Which kernels suit a size."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+
+from . import blocked, reference
+from .divergence import Divergence
+
+SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
+LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
+ONCE = 1 << 23  # and in one that fits once: loading takes half a second
+THIN = 48  # components from which BLAS is as fast as the compiled loops, where there are divisions
+
+
+def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> ModuleType:
+    """Return the kernels for a problem of that size: a module with the names of `reference`.
+
+    Only the problem and `compiled_from`, entries of X, decide, since other kernels round differently and the same input
+    must give the same bytes.
+    """
+    if bins * frames < SMALL:
+        return reference
+    if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
+        compiled_from *= 8
+    suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)
+    if bins * frames >= compiled_from and suits and not _missing():
+        from . import compiled
+
+        return compiled
+    return blocked
+
+
+def slower() -> tuple[str, ...]:
+    """Return what the user should know where compiled loops were wanted in this process and cannot be had."""
+    reason = _missing() if _missing.cache_info().currsize else ""
+    return (f"computed without numba, more slowly and rounded a little differently: {reason}",) if reason else ()
+
+
+@functools.cache
+def _missing() -> str:
+    """Return why compiled loops cannot be had, nothing if they can."""
+    try:
+        from . import numba_loops as lanes  # noqa: F401
+    except Exception as error:  # numba and its compiler fail in many ways where they do not belong
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""

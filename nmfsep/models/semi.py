@@ -1,0 +1,230 @@
+"""Semi-NMF: the factorization of a signed matrix of which only one factor is non-negative."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import UsageError
+from ..kernels.divergence import frobenius
+from ..kernels.factors import Factors, Matrix
+from ..kernels.reference import EPS, keep_positive, sweep
+from ..kernels.threads import Workers
+from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.prepare import as_matrix, check_count, prepare
+from ..nmf.problem import Problem
+from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers.pinv import solve
+from ..registry import SIGNED_SOLVERS, SIGNED_STARTS, suggestion
+
+
+def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
+    """Return a start whose error is at most that of the best approximation of rank `components` - 1; deterministic.
+
+    Gillis & Kumar, "Exact and heuristic algorithms for semi-nonnegative matrix factorization", SIAM J. Matrix Anal.
+    Appl. 36(4), 2015. Of A B, that best approximation, the rows of B lose their least entry in each frame,
+    and one more template takes it back: X ≈ [A, -A 1] [B - 1 m; -m], m_t = min(0, min_k B_kt).
+
+    Parameters
+    ----------
+    Xt : ndarray, shape (frames, bins)
+        Of any sign.
+    components : int
+        Those beyond the rank of X plus one start silent.
+    rng : numpy.random.Generator
+        Not used.
+    """
+    frames, bins = Xt.shape
+    V, s, Ut = np.linalg.svd(Xt, full_matrices=False)
+    W, Z = np.zeros((bins, components), Xt.dtype), np.zeros((components, frames), Xt.dtype)
+    if components == 1:  # the best approximation of rank 0 is nothing, which half of the leading pair betters
+        v = V[:, 0] if np.linalg.norm(np.maximum(V[:, 0], 0)) >= np.sqrt(0.5) else -V[:, 0]
+        Z[0] = np.maximum(v, 0)
+        W[:, 0] = Xt.T @ Z[0] / max(float(Z[0] @ Z[0]), np.finfo(Xt.dtype).tiny)
+        return Factors(W, Z)
+    rank = min(components - 1, frames, bins)
+    A, B = (Ut[:rank] * s[:rank, None]).T, V[:, :rank].T
+    flip = np.where(B.min(axis=1) < -B.max(axis=1), -1, 1).astype(
+        Xt.dtype
+    )  # the fewer large negative entries, the better
+    A, B = A * flip, B * flip[:, None]
+    least = np.minimum(B.min(axis=0), 0)
+    W[:, :rank], W[:, rank] = A, -A.sum(axis=1)
+    Z[:rank], Z[rank] = B - least, -least
+    return Factors(W, Z)
+
+
+def random(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
+    """Return |N(0, 1)| activations and the templates that suit them best.
+
+    Parameters
+    ----------
+    Xt : ndarray, shape (frames, bins)
+        Of any sign.
+    components : int
+    rng : numpy.random.Generator
+    """
+    Zt = np.abs(rng.standard_normal((len(Xt), components))).astype(Xt.dtype)
+    W = np.linalg.lstsq(Zt.astype(np.float64), Xt.astype(np.float64), rcond=None)[0].T
+    return Factors(W.astype(Xt.dtype), np.ascontiguousarray(Zt.T))
+
+
+SWEEPS = 4
+
+
+class Semi:
+    """Least squares for the factor that is free, `descend` for the other, each with the latest of the other."""
+
+    betas: frozenset[float] | None = frozenset({2.0})
+    monotone = True
+    fills = True
+    penalties = False
+
+    def descend(self, P: Matrix, G: Matrix, H: Matrix) -> None:
+        """Lower ‖X - B H‖² over H >= 0 in place, P = Bᵀ X and G = Bᵀ B."""
+        raise NotImplementedError
+
+    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Nothing to prepare."""
+
+    def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Do one iteration."""
+        if "Z" not in problem.fixed:
+            Z = np.ascontiguousarray(state.Zt.T)
+            update = solve if "Z" in problem.free else self.descend
+            update(state.Wt @ Xt.T, state.Wt @ state.Wt.T, Z)
+            state.Zt[:] = Z.T
+        if "W" not in problem.fixed:
+            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
+            update = solve if "W" in problem.free else self.descend
+            update(P, G, state.Wt)
+
+    def observe(self, state: State, problem: Problem, loss: float) -> float:
+        """Take the loss as it is."""
+        return loss
+
+
+class SemiHALS(Semi):
+    """Coordinate descent on the rows of the non-negative factor."""
+
+    def descend(self, P: Matrix, G: Matrix, H: Matrix) -> None:
+        """Sweep over the rows."""
+        sweep(P, G, H, SWEEPS)
+
+
+class SemiMU(Semi):
+    """Multiplicative updates of the non-negative factor by the positive and negative parts of both products."""
+
+    fills = False
+
+    def descend(self, P: Matrix, G: Matrix, H: Matrix) -> None:
+        """Multiply by sqrt((P⁺ + G⁻ H) / (P⁻ + G⁺ H)), Ding et al. 2010."""
+        gain = np.maximum(P, 0) + np.maximum(-G, 0) @ H
+        cost = np.maximum(-P, 0) + np.maximum(G, 0) @ H
+        H *= np.sqrt(gain / (cost + H.dtype.type(EPS)))
+        keep_positive(H)
+
+
+FILL = 1e-3  # of the mean, for solvers that cannot leave a zero
+
+
+def semi_nmf(
+    Y: ArrayLike,
+    k: int,
+    *,
+    free: str = "W",
+    solver: str = "hals",
+    start: str = "svd",
+    max_iter: int = 200,
+    tol: float = 1e-4,
+    time_limit: float | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+    threads: int | None = None,
+) -> Fit:
+    """Factorize a matrix of any sign, Y ≈ W Z, with one factor non-negative and the other free.
+
+    Minimises ½ ‖Y - W Z‖² (Ding, Li & Jordan, "Convex and semi-nonnegative matrix factorizations", IEEE TPAMI 32(1),
+    2010). The infimum need not be attained: then the loss falls on and the free factor grows (Gillis & Kumar 2015).
+
+    Parameters
+    ----------
+    Y : array_like, shape (bins, frames)
+        Finite; never written to. float64 is computed in float64, all else in float32.
+    k : int
+        Components.
+    free : {"W", "Z"}, default "W"
+        The factor that may be negative: templates, as with features of frames in columns of Y, or activations.
+    solver : {"hals", "mu"}, default "hals"
+        A name in SIGNED_SOLVERS: coordinate descent or multiplicative updates. Neither lets the loss rise.
+    start : {"svd", "random"}, default "svd"
+        A name in SIGNED_STARTS. svd starts at no more than the error of the best approximation of rank k - 1.
+    max_iter : int, default 200
+    tol : float, default 1e-4
+        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
+    time_limit : float, optional
+        Seconds.
+    seed : int, default 0
+        Of the random start.
+    callback : callable, optional
+        Called as callback(iteration, loss); a true result stops the fit.
+    threads : int, optional
+        All cores if not given; never changes the result.
+
+    Returns
+    -------
+    Fit
+        The absolute entries of each column of W sum to 1.
+
+    Raises
+    ------
+    UsageError
+        Y is not a finite matrix, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmfsep import semi_nmf
+    >>> Y = np.outer([1, -2, 3], [4.0, 0, 5]) + np.outer([-3, 0, 1], [0, 1.0, 2])
+    >>> fit = semi_nmf(Y, 2, max_iter=1000, tol=0)
+    >>> bool(fit.factors.Z.min() >= 0), bool(abs(Y - fit.factors.reconstruct()).max() < 1e-3)
+    (True, True)
+    """
+    check_count("k", k)
+    if free not in ("W", "Z"):
+        raise UsageError(f"free must be 'W' or 'Z', not {free!r}", suggestion(str(free), ["W", "Z"]))
+    solver = SIGNED_SOLVERS.resolve(solver)
+    method: Solver = SIGNED_SOLVERS.load(solver)()
+    begin_at = SIGNED_STARTS.load(start)
+    with Workers(threads) as workers:
+        Xt, unit, silent = prepare(as_matrix(Y).T, workers, signed=True)
+        rng = np.random.default_rng(seed)
+        begin: Factors = begin_at(Xt, k, rng) if free == "W" else begin_at(Xt.T, k, rng).transpose()
+        if not method.fills:
+            begin = _filled(begin, free)
+        problem = Problem(frobenius, free=frozenset({free}))
+        told = told_in_units(callback, unit, 2)
+        result = fit(Xt, begin, problem, method, Stop(max_iter, tol, time_limit), workers, told)
+    result = result.in_units(unit, 2)
+    notes = _warnings(k, min(Xt.shape), silent)
+    return replace(result, factors=result.factors.normalize(), solver=solver, warnings=notes)
+
+
+def _filled(begin: Factors, free: str) -> Factors:
+    """Add a little to all of the non-negative factor; where its rows came from svd, this leaves their product as it is.
+
+    There, the templates sum to zero, so that what is the same in all activations changes nothing.
+    """
+    if free == "Z":
+        return _filled(begin.transpose(), "W").transpose()
+    return Factors(begin.W, begin.Z + begin.Z.dtype.type(FILL * float(begin.Z.mean(dtype=np.float64))))
+
+
+def _warnings(k: int, rank: int, silent: bool) -> tuple[str, ...]:
+    if silent:
+        return ("everything is zero, so there is nothing to tell apart",)
+    if k > rank + 1:
+        return (f"{k} components are more than the {rank + 1} that semi-NMF can use here",)
+    return ()

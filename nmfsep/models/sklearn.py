@@ -1,0 +1,299 @@
+"""factorize as an estimator of scikit-learn: samples in rows, X ≈ W H, and fit, transform, pipelines, grid searches.
+
+The only module that imports scikit-learn (1.6 or later), and so imported only when nmfsep.NMF is first used. Behind it
+our words hold: a sample is a frame and a feature a bin, so X here is X.T there, H here is W.T there, and W here Z.T.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..errors import NmfsepError
+from ..kernels.factors import Matrix
+from ..nmf.factorize import factorize
+from ..nmf.fit import Fit
+from ..registry import STARTS, suggestion
+
+FLOATS = (np.float64, np.float32)  # whatever else comes in is made the first, as in scikit-learn
+EVERY = 10  # iterations between two looks at the loss, as in scikit-learn
+
+
+class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc] # it has no types
+    """Nonnegative matrix factorization X ≈ W H with the interface of ``sklearn.decomposition.NMF``.
+
+    Parameters have the names, meanings and defaults that they have there, and further values. From the same start,
+    solver "mu" does the same iterations as there, and as many. What differs:
+
+    - Rows of `components_` sum to 1, the scale is in W: a row of W says how much of each component a sample holds, in
+      the units of X, and compares from fit to fit. There the scale between W and H is left to chance. W H is the same.
+    - X and 2**n X give the same components, bit for bit.
+    - Where beta <= 0, entries of X are raised to -100 dB of its largest; there zeros are refused.
+    - Sparse X is accepted, but made dense, in memory too.
+    - Of W and H for a custom start one may be missing, and their dtype need not be that of X.
+    - "mu" refuses to start from "nndsvd", whose zeros it can never leave; there it warns.
+    - `alpha_W`, `alpha_H`, `l1_ratio`, `shuffle` and `verbose` are not offered.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or None, default "auto"
+        Components. "auto" is as many as the W or H of a custom start has, else, as None, as many as X has features.
+    init : {None, "auto", "random", "nndsvd", "nndsvda", "nndsvdar", "custom"}, default None
+        The start. None, or "auto", is "nndsvda", or "random" where there are more components than samples or features;
+        "custom" is the W and H given to `fit` or `fit_transform`.
+    solver : {"auto", "cd", "hals", "mu", ...}, default "auto"
+        A name in the registry. "auto" picks by loss, as `factorize` does. "cd", the coordinate descent of scikit-learn,
+        stands for "hals", which descends along the same coordinates, but several times for each product with X.
+    beta_loss : str or float, default "frobenius"
+        What is minimised: "frobenius" (beta 2), "kullback-leibler" or "kl" (1), "itakura-saito" or "is" (0), another
+        name in the registry, or a beta.
+    tol : float, default 1e-4
+        Stop when ten iterations lower sqrt(loss) by less than this share of the first; with 0, exactly `max_iter`
+        iterations run. (`factorize` looks at the loss itself. "cd" of scikit-learn has another rule.)
+    max_iter : int, default 200
+        Iterations at the most, of a fit and of a transform; a ConvergenceWarning tells that `tol` was not met by then.
+    random_state : int, RandomState or None, default None
+        An int is the seed of `factorize`; otherwise a seed is drawn, with None from the global generator of NumPy. All
+        starts but "custom" depend on it; `transform` does not.
+
+    Attributes
+    ----------
+    components_ : ndarray, shape (n_components, n_features)
+        H. Each row sums to 1, unless it is zero: X had no use for that component.
+    n_components_, n_features_in_ : int
+    n_iter_ : int
+        Iterations that the fit did.
+    reconstruction_err_ : float
+        sqrt(2 D(X | W H)) of the fit, with D the divergence; for beta 2 the Frobenius norm of X - W H.
+    feature_names_in_ : ndarray, shape (n_features,)
+        Only where X had feature names that are all strings.
+
+    Examples
+    --------
+    >>> from nmfsep import NMF
+    >>> X = [[4.0, 8, 12], [3, 0, 1], [11, 10, 17]]
+    >>> model = NMF(2, beta_loss="kl", tol=0, max_iter=1000, random_state=0)
+    >>> model.inverse_transform(model.fit_transform(X)).round(2).tolist()
+    [[4.0, 8.0, 12.0], [3.0, 0.0, 1.0], [11.0, 10.0, 17.0]]
+    """
+
+    def __init__(
+        self,
+        n_components: int | str | None = "auto",
+        *,
+        init: str | None = None,
+        solver: str = "auto",
+        beta_loss: str | float = "frobenius",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.init = init
+        self.solver = solver
+        self.beta_loss = beta_loss
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: object = None, **start: Any) -> Self:
+        """Learn the components of X; parameters and errors are those of `fit_transform`."""
+        self.fit_transform(X, **start)
+        return self
+
+    def fit_transform(
+        self, X: ArrayLike, y: object = None, W: ArrayLike | None = None, H: ArrayLike | None = None
+    ) -> Matrix:
+        """Learn the components of X and return W, how much of each every sample holds.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            Finite and non-negative; never written to.
+        y : ignored
+        W : array_like, shape (n_samples, n_components), optional
+        H : array_like, shape (n_components, n_features), optional
+            The start if init is "custom": both, or one, when the other starts as it does in `factorize`.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_components)
+            float32 if X is, else float64; so are the computations.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, W or H is not a finite non-negative matrix of the right shape, a parameter is unknown, out of its range
+            or of a wrong type, or the solver cannot minimise this loss or leave this start.
+        """
+        data = self._validated(X, reset=True)
+        given = self._custom_start(data, W, H)
+        k = self._count(data, given)
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        result = self._factorize(data, k, start=self._start_name(data, k), seed=int(seed), **given)
+        self.n_components_ = k
+        self.components_ = result.factors.W.T
+        self.n_iter_ = result.n_iter
+        self.reconstruction_err_ = math.sqrt(2 * max(result.losses[-1], 0))  # rounding can take 0 below 0
+        return result.factors.Z.T
+
+    def transform(self, X: ArrayLike) -> Matrix:
+        """Return W, how much of each component every sample holds, for the components as they are.
+
+        Each sample starts from equal amounts of all components, at its own level, and nothing is random. Samples share
+        when to stop, when an extrapolated solver restarts, and the floor where beta <= 0; else none influences another.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_features)
+            Finite and non-negative.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_components)
+            float32 if X is, else float64.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            There was no fit yet, or X is not a finite non-negative matrix with the features of the fit.
+        """
+        check_is_fitted(self)
+        data = self._validated(X, reset=False)
+        masses = self.components_.sum(axis=1, dtype=np.float64)
+        level = data.sum(axis=1, dtype=np.float64)
+        level[level == 0] = data.max()  # where beta <= 0 zeros are raised, and "mu" could not leave a zero
+        Z = np.outer(masses > 0, level / max(masses.sum(), 1))  # nothing of components that are zero
+        result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"})
+        return result.factors.Z.T
+
+    def inverse_transform(self, X: ArrayLike) -> Matrix:
+        """Return W H, the samples that a W stands for.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n_samples, n_components)
+            W, as `transform` returns it.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_features)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            There was no fit yet, or X is not a matrix with a column for each component.
+        """
+        check_is_fitted(self)
+        W = check_array(X, accept_sparse=True, dtype=FLOATS, input_name="X")
+        if W.shape[1] != self._n_features_out:
+            raise ValueError(f"X has {W.shape[1]} columns, but there are {self._n_features_out} components")
+        product: Matrix = W @ self.components_
+        return product
+
+    @property
+    def _n_features_out(self) -> int:  # what get_feature_names_out counts to
+        return len(self.components_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _validated(self, X: ArrayLike, *, reset: bool) -> Matrix:
+        data = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS, ensure_non_negative=True)
+        dense: Matrix = data if isinstance(data, np.ndarray) else data.toarray(order="C")
+        return dense
+
+    def _custom_start(self, data: Matrix, W: ArrayLike | None, H: ArrayLike | None) -> dict[str, Matrix]:
+        """Check the given start and return it under the names it has in factorize."""
+        if self.init != "custom":
+            if W is not None or H is not None:
+                warnings.warn(f"W and H are not used with init={self.init!r}", RuntimeWarning, stacklevel=4)
+            return {}
+        start = {}
+        for name, given, axis, there in (("W", W, 0, "Z"), ("H", H, 1, "W")):
+            if given is None:
+                continue
+            factor = check_array(given, dtype=data.dtype, ensure_non_negative=True, input_name=name)
+            if factor.shape[axis] != data.shape[axis]:
+                raise ValueError(f"{name} of shape {factor.shape} does not fit X of shape {data.shape}")
+            if not factor.any():
+                raise ValueError(f"{name} is zero, which no solver can leave")
+            start[there] = factor.T
+        if not start:
+            raise ValueError("init='custom' needs W or H or both")
+        return start
+
+    def _count(self, data: Matrix, start: dict[str, Matrix]) -> int:
+        """Return the number of components, which a custom start must have."""
+        counts = [A.shape[0 if name == "Z" else 1] for name, A in start.items()]
+        k = self.n_components
+        if k is None or k == "auto":
+            k = counts[0] if k and counts else data.shape[1]
+        check_scalar(k, "n_components", Integral, min_val=1)
+        if any(count != k for count in counts):
+            raise ValueError(f"W and H must have {k} components, not {counts}")
+        return int(k)
+
+    def _start_name(self, data: Matrix, k: int) -> str:
+        init, most = self.init, min(data.shape)
+        if init in (None, "auto", "custom"):
+            return "nndsvda" if k <= most else "random"  # not looked at if custom
+        if init not in STARTS:
+            raise ValueError(f"init {init!r} is unknown; {suggestion(str(init), [*STARTS, 'auto', 'custom'])}")
+        if init.startswith("nndsvd") and k > most:
+            raise ValueError(f"init={init!r} can start {most} components of this X, not {k}; use init='random'")
+        return init
+
+    def _factorize(self, data: Matrix, k: int, *, fixed: Collection[str] = (), **start: Any) -> Fit:
+        """Fit with scikit-learn's tolerance, warnings and kinds of errors."""
+        check_scalar(self.tol, "tol", Real, min_val=0)
+        check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
+        if not isinstance(self.beta_loss, (str, Real)):
+            raise TypeError(f"beta_loss must be a name or a number, not {self.beta_loss!r}")
+        solver = "hals" if self.solver == "cd" else self.solver
+        beta = self.beta_loss if isinstance(self.beta_loss, str) else float(self.beta_loss)
+        same: dict[str, Any] = {"solver": solver, "divergence": beta, "fixed": fixed, "tol": 0}
+        try:  # the rule for stopping needs the first loss, so the start is made by itself
+            first = factorize(data.T, k, **same, **start, max_iter=0)
+            settled = _Settled(self.tol, first.losses[0])
+            same |= {"W": first.factors.W, "Z": first.factors.Z}
+            fit = factorize(data.T, k, **same, max_iter=self.max_iter, loss_every=EVERY, callback=settled)
+        except NmfsepError as error:
+            raise ValueError(str(error)) from error
+        if self.tol > 0 and not settled.met:
+            message = f"max_iter={self.max_iter} was reached before the loss settled; raise max_iter or tol"
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)  # 4: past the wrapper that scikit-learn adds
+        return fit
+
+
+class _Settled:
+    """Told each loss, tells when sqrt(loss) has settled, by the rule of scikit-learn's "mu"."""
+
+    def __init__(self, tol: float, loss: float) -> None:
+        self.tol = tol
+        self.first = self.last = math.sqrt(max(loss, 0))
+        self.met = False
+
+    def __call__(self, iteration: int, loss: float) -> bool:
+        if self.tol == 0 or iteration % EVERY:
+            return False
+        root = math.sqrt(max(loss, 0))
+        self.met = self.last - root <= self.tol * self.first
+        self.last = root
+        return self.met

@@ -1,1 +1,0 @@
-"""Where a fit starts: functions of (Xt, components, rng) that return Factors of the level of X."""

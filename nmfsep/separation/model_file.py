@@ -1,0 +1,260 @@
+"""The file of a saved factorization, ``.nmf.npz``: written beside the stems, checked field by field on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import memory
+from ..errors import UsageError
+from ..guidance.dictionary import RATES, check_labels
+from ..kernels.factors import Factors
+from ..registry import CUES
+from ..settings.knob import WINDOWS
+from ..settings.separation import Settings
+from ..signal import npz as archive
+from ..signal.publish import Output
+from ..signal.stft import STFT
+from .result import Layer, Separation
+from .saved import Mixture, Saved, describe_fit
+from .stem_groups import component_names
+from .stems import Model
+
+SCHEMA, VERSION = "nmfsep.model", 1
+LARGEST = 1 << 36  # bytes of the factors: activations of many templates over hours
+LAYERS = 8
+CHANNELS = 1024
+LONGEST = 1 << 40  # samples of a mixture that is believed
+UNSAVED = ("threads", "given")  # settings that never change a result, so that they must not change the file
+KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "None": type(None), "bool": bool}
+
+
+def write(
+    output: Output,
+    separation: Separation,
+    settings: Settings,
+    mixture: Mixture,
+    guidance: Sequence[Mapping[str, Any]] = (),
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Write a separation into a file that has no name yet.
+
+    The same separation gives the same bytes.
+
+    Parameters
+    ----------
+    output : Output
+    separation : Separation
+    settings : Settings
+        By which it was made.
+    mixture : Mixture
+    guidance : sequence of mapping, optional
+        From `Guide.about`.
+    versions : mapping, optional
+        Of what made it.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    UsageError
+        It would be larger than what is read.
+    """
+    arrays: dict[str, archive.Member] = {}
+    for index, layer in enumerate(separation.layers):
+        model = layer.model
+        owners = np.empty(model.factors[0].components, np.int32)
+        for owner, group in enumerate(model.groups):
+            owners[list(group)] = owner
+        arrays[f"owners{index}"] = owners
+        arrays[f"W{index}"] = _distinct([factors.W for factors in model.factors])
+        arrays[f"Z{index}"] = _distinct([factors.Z for factors in model.factors])
+    about = {
+        "versions": dict(versions or {}),
+        "mixture": asdict(mixture),
+        "settings": {name: value for name, value in asdict(settings).items() if name not in UNSAVED},
+        "labels": separation.labels,
+        "layers": [
+            {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
+            for layer in separation.layers
+        ],
+        "guidance": [_without_folder(entry) for entry in guidance],
+        "fit": [_short(describe_fit(fit)) for fit in separation.fits],
+        "warnings": separation.warnings,
+    }
+    archive.fill(output, SCHEMA, VERSION, about, arrays, LARGEST)
+
+
+def read(path: str | os.PathLike[str]) -> Saved:
+    """Read a saved factorization.
+
+    Raises
+    ------
+    UsageError
+        It is none, is damaged, or of a version from the future; the message says which.
+    """
+    with archive.Archive(path, LARGEST) as file:
+        try:
+            file.require(SCHEMA, VERSION)
+            memory.require("needs", file.size, None, "free some")
+            return _read(file)
+        except UsageError as error:
+            raise UsageError(error.message, error.hint, file.path) from error
+
+
+def _read(file: archive.Archive) -> Saved:
+    about = file.about
+    try:
+        labels, stfts, fits = about["labels"], about["layers"], about["fit"]
+        versions, guidance, warnings = about["versions"], about["guidance"], about["warnings"]
+        sound = (
+            _texts(labels)
+            and _texts(warnings)
+            and isinstance(versions, dict)
+            and _texts(list(versions.values()))
+            and isinstance(guidance, list)
+            and all(_is_cue(entry) for entry in guidance)
+            and isinstance(fits, list)
+            and all(_is_fit(fit) for fit in fits)
+            and isinstance(stfts, list)
+            and 1 <= len(stfts) <= LAYERS
+            and all(_whole(stft["n_fft"], 1, 2**20) and _whole(stft["hop_length"], 1, 2**19) for stft in stfts)
+            and all(stft["window"] in WINDOWS for stft in stfts)
+        )
+        mixture, settings = _mixture(about["mixture"]), _settings(about["settings"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError("lacks a part of a model's description") from error
+    if not sound or mixture is None:
+        raise UsageError("has a description that makes no sense for a model")
+    if labels:
+        check_labels(labels)
+        if len(labels) != settings.components:
+            raise UsageError(f"has {len(labels)} labels for {settings.components} components")
+    count = len(component_names(settings, labels))
+    layers = []
+    for index, about_stft in enumerate(stfts):
+        stft = STFT(about_stft["n_fft"], about_stft["hop_length"], about_stft["window"])
+        layers.append(Layer(stft, _model(file, index, stft, mixture, count, settings.levels is not None)))
+    with open(os.fsencode(file.path), "rb") as whole:
+        digest = hashlib.file_digest(whole, "sha256").hexdigest()
+    return Saved(
+        settings, tuple(labels), tuple(layers), mixture, tuple(fits), tuple(guidance), tuple(warnings), versions,
+        file.path, digest,
+    )  # fmt: skip
+
+
+def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int, deep: bool) -> Model:
+    owners = file.array(f"owners{index}", 1)
+    W, Z = file.array(f"W{index}", 3), file.array(f"Z{index}", 3)
+    if (owners != np.floor(owners)).any() or owners.max() >= count:
+        raise UsageError(f"owners{index} are not indices of {count} components")
+    sizes = np.bincount(owners.astype(np.intp), minlength=count)
+    if not sizes.all() and not deep:  # a part that is nobody's parent is silent
+        raise UsageError(f"component {int(sizes.argmin()) + 1} has no template in W{index}")
+    for name, array in ((f"W{index}", W), (f"Z{index}", Z)):
+        if len(array) not in (1, mixture.channels):
+            raise UsageError(f"{name} is for {len(array)} channels, the mixture has {mixture.channels}")
+    if W.shape[1:] != (stft.bins, len(owners)):
+        raise UsageError(f"W{index} of shape {W.shape[1:]} does not fit n_fft {stft.n_fft}, {len(owners)} templates")
+    frames = 1 + mixture.length // stft.hop_length
+    if Z.shape[2] not in (frames, frames + 1) or Z.shape[1:] != (len(owners), stft.n_frames(mixture.length)):
+        raise UsageError(f"Z{index} of shape {Z.shape[1:]} does not fit {mixture.length} samples")
+    order = np.argsort(owners, kind="stable")
+    groups = [group.tolist() for group in np.split(order, np.cumsum(sizes)[:-1])]
+    templates = [np.asfortranarray(w) for w in W]  # a template after the other, as they are used
+    channels = max(len(W), len(Z))
+    factors = [Factors(templates[channel % len(W)], Z[channel % len(Z)]) for channel in range(channels)]
+    return Model(factors, groups)
+
+
+def _distinct(matrices: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return only the first if all are the same, as what channels share is."""
+    first, *others = matrices
+    return matrices if any(not np.array_equal(first, other) for other in others) else [first]
+
+
+def _short(fit: dict[str, Any]) -> dict[str, Any]:
+    """Return a fit with its first and last loss only, since there may be very many."""
+    losses = list(fit["losses"].items())
+    return fit | {"losses": dict([*losses[:1], *losses[-1:]])}
+
+
+def _mixture(about: Any) -> Mixture | None:
+    mixture = Mixture(**about)
+    sound = (
+        _texts([mixture.name, mixture.sha256])
+        and re.fullmatch("[0-9a-f]{64}", mixture.sha256) is not None
+        and _whole(mixture.sample_rate, 1, RATES)
+        and _whole(mixture.channels, 1, CHANNELS)
+        and _whole(mixture.offset, 0, LONGEST)
+        and _whole(mixture.length, 1, LONGEST)
+        and isinstance(mixture.to_end, bool)
+    )
+    return mixture if sound else None
+
+
+def _settings(values: Any) -> Settings:
+    """Return settings whose values all have the kind and range they should."""
+    types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name not in UNSAVED}
+    if not isinstance(values, dict):
+        raise UsageError("has settings that are no JSON object")
+    for name, value in values.items():
+        if name not in types:
+            raise UsageError(f"has a setting {str(name)[:40]!r} that this nmfsep does not know", "upgrade nmfsep")
+        if not _is_kind(value, types[name]):
+            raise UsageError(f"has a setting {name} that makes no sense: {str(value)[:40]!r}")
+    checked: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return Settings(**checked)
+
+
+def _is_kind(value: Any, annotation: str) -> bool:
+    """Whether a value of JSON is what the annotation of a setting says."""
+    if annotation == "tuple[str, ...]":
+        return _texts(value)
+    kinds = annotation.split(" | ")
+    if isinstance(value, list):
+        return "tuple[int, ...]" in kinds and all(_whole(item, 1, 2**31) for item in value)
+    kinds = [kind for kind in kinds if kind in KINDS]
+    return any(isinstance(value, KINDS[kind]) for kind in kinds) and (not isinstance(value, bool) or "bool" in kinds)
+
+
+def _without_folder(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: os.path.basename(value) if name == "path" else value for name, value in entry.items()}
+
+
+def _is_cue(entry: Any) -> bool:
+    return (
+        entry["kind"] in CUES
+        and _texts([entry.get("path", ""), entry.get("sha256", "")])
+        and _texts(entry["labels"])
+        and isinstance(entry["n_fft"], list)
+        and all(_whole(n_fft, 1, 2**20) for n_fft in entry["n_fft"])
+    )
+
+
+def _is_fit(fit: Any) -> bool:
+    return (
+        isinstance(fit["solver"], str)
+        and _whole(fit["n_iter"], 0, 2**62)
+        and isinstance(fit["converged"], bool)
+        and all(isinstance(loss, (int, float)) for loss in fit["losses"].values())
+        and all(_whole(parts, 1, 2**31) for parts in fit.get("levels", []))
+        and all(_whole(parent, 1, 2**31) for parents in fit.get("tree", []) for parent in parents)
+    )
+
+
+def _texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

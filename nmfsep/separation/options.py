@@ -1,0 +1,138 @@
+"""Which model a mixture is fitted with, and what of the settings it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..kernels.divergence import as_divergence
+from ..kernels.factors import Matrix
+from ..kernels.select import ONCE
+from ..models.by_name import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
+from ..nmf.fit import choose_solver
+from ..nmf.problem import Problem
+from ..registry import SOUND_STARTS
+from ..settings.separation import GROUPED, Settings
+
+OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
+COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
+PLAIN = ("model", "levels", "template_frames", "solver", "start")  # of fits with one component a stem only
+ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits of atoms, too
+
+
+def require_model(settings: Settings) -> None:
+    """Refuse what no mixture could make possible.
+
+    Raises
+    ------
+    UsageError
+        The model lacks an option that was asked for, or options contradict each other.
+    """
+    asked = settings.asked(OWN)
+    if settings.preset is not None and settings.convolutive:
+        asked.pop("template_frames", None)
+    require_options(settings.model, asked)
+    require_parts(settings.model, None if settings.levels else settings.components, settings.levels)
+    if has_levels(settings.model) and settings.channels == "independent":
+        message = "--channels independent would give each channel a tree of its own"
+        raise UsageError(message, f"use --channels joint with model {settings.model!r}")
+    require_groupable(settings)
+    if settings.start in SOUND_STARTS:
+        if settings.model != "nmf":
+            raise UsageError(f"start {settings.start!r} is for model 'nmf'", "leave out --start")
+        del asked["start"]
+    if settings.model == "nmf":
+        divergence = as_divergence(settings.divergence)
+        choose_solver(settings.solver, divergence, settings.start, bool(settings.sparsity or settings.smoothness))
+        Problem(divergence, sparsity=settings.sparsity, smoothness=settings.smoothness)
+    rehearse(settings.model, asked)
+
+
+def require_groupable(settings: Settings) -> None:
+    """Refuse atoms where the fit is one that has none to group.
+
+    Raises
+    ------
+    UsageError
+        Several atoms, or a grouping, are asked for together with an option that they leave no room for.
+    """
+    other = one_component_option(settings)
+    if settings.preset is not None:
+        taken = ("sparsity", "smoothness", "restarts") if settings.convolutive else ()
+        decided = [f"--{name.replace('_', '-')}" for name in settings.asked(("atoms", "grouping", *taken))]
+        if settings.channels == "independent":
+            raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
+        for option in filter(None, (*decided, other)):
+            raise UsageError(f"--preset {settings.preset} decides about {option.split()[0]}", "leave it out")
+    if settings.atoms in (None, 1) and settings.grouping == "auto":
+        return
+    if settings.atoms == 1 and settings.grouping != "auto":
+        raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
+    if settings.atoms == 1:
+        return
+    if settings.channels == "independent":
+        raise UsageError("--channels independent would group the atoms of each channel apart", "use joint or mid")
+    if settings.components < 2:
+        raise UsageError("one stem is the mixture, so there is nothing to group", "give -k 2 or more")
+    if other is not None:
+        raise UsageError(f"{other} is for one atom a stem", "leave it out, or --atoms and --grouping")
+
+
+def one_component_option(settings: Settings) -> str | None:
+    """Return the option that asks for what groups of atoms cannot do, as one types it; None if there is none."""
+    for name, value in settings.asked(PLAIN).items():
+        if not (name == "template_frames" and settings.preset and settings.convolutive):
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            return f"--{name.replace('_', '-')} {shown}"
+    if as_divergence(settings.divergence).beta != 1:
+        return f"--divergence {settings.divergence}"
+    return "--channels independent" if settings.channels == "independent" else None
+
+
+def may_group(settings: Settings) -> bool:
+    """Whether stems may be groups of atoms: whatever can be asked of atoms, too, does not matter."""
+    return settings.atoms != 1 and settings.components > 1 and one_component_option(settings) is None
+
+
+def atoms_options(settings: Settings) -> dict[str, Any]:
+    """Return what the fits of atoms are given: what was asked for, else as many iterations as suit them."""
+    return {**GROUPED, **settings.asked(ATOMS)}
+
+
+def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -> dict[str, Any]:
+    """Return what a model is given beside X and the number of components; what was not asked for is left to it.
+
+    Parameters
+    ----------
+    settings : Settings
+    X : ndarray, shape (channels * bins, frames)
+    frequencies : ndarray, shape (bins,)
+        Hertz, for the starts that need it.
+    fits : int, default 1
+        Among how many fits the time limit is shared out.
+    """
+    chosen = settings.asked((*OWN, *COMMON))
+    if settings.time_limit is not None:
+        chosen["time_limit"] = settings.time_limit / fits
+    if settings.start in SOUND_STARTS:
+        rng = np.random.default_rng(settings.seed)
+        begin = SOUND_STARTS.load(chosen.pop("start"))(X.T, settings.components, rng, frequencies)
+        chosen |= {"W": begin.W, "Z": begin.Z}
+    if "compiled_from" in options_of(settings.model):
+        chosen["compiled_from"] = ONCE
+    return chosen
+
+
+def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
+    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such.
+
+    `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
+    """
+    asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
+    if settings.convolutive:
+        own["template_frames"] = settings.template_frames
+    used = {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
+    atoms = not guided and (settings.preset is not None or may_group(settings))
+    return settings.values() | used | {"atoms_fit": atoms_options(settings) if atoms else None}

@@ -1,0 +1,347 @@
+"""A safe container of named arrays with a description: a ``.npz`` file that numpy.load reads, too.
+
+Nothing is unpickled, and what a file declares is checked before anything is unpacked. What belongs in a container of
+some schema, its reader asks for by name; other members are never unpacked.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import errno
+import io
+import json
+import math
+import operator
+import os
+import stat
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import NmfsepError, UnreadableError, UsageError
+from .publish import Output, publish_one
+
+BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what says nothing of the file
+META = "meta"  # the member that describes the others: a JSON object as one text
+MEMBERS = 1000
+LARGEST = 1 << 30  # bytes of all members, unpacked
+PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
+PIECE = 1 << 20  # bytes written at a time
+HEADER = 4096  # bytes of a member's header
+TEXT = 1 << 20  # characters of the description
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
+Member = NDArray[Any] | Sequence[NDArray[Any]]
+
+
+def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Member]) -> None:
+    """Write a container and give it its name, complete or not at all.
+
+    Parameters and errors are those of `fill`, with the path in place of the output.
+    """
+    with Output(path) as output:
+        fill(output, schema, version, about, arrays)
+        publish_one(output)
+
+
+def fill(
+    output: Output,
+    schema: str,
+    version: int,
+    about: Mapping[str, Any],
+    arrays: Mapping[str, Member],
+    largest: int | None = None,
+) -> None:
+    """Write a container into a file that has no name yet, with no copy of the arrays in memory.
+
+    The same contents give the same bytes.
+
+    Parameters
+    ----------
+    output : Output
+        Empty.
+    schema : str
+        What the contents mean, such as "nmfsep.dictionary".
+    version : int
+        Version of the schema.
+    about : mapping
+        What describes the arrays; must be JSON.
+    arrays : mapping of str to ndarray or sequence of ndarray
+        Numbers of any shape; of a sequence the arrays, all of one shape, are stacked along a new first axis.
+    largest : int, optional
+        Bytes of all arrays at the most; LARGEST if not given.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    UsageError
+        It would be larger than what is read.
+    """
+    text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
+    members: dict[str, Member] = {META: np.array(text), **arrays}
+    size = sum(part.nbytes for member in members.values() for part in _parts(member)) + HEADER * len(members)
+    if len(text) > TEXT or size > (LARGEST if largest is None else largest) or len(members) > MEMBERS:
+        raise UsageError(f"would hold {size} bytes, more than is read again", "keep less in one file", output.path)
+    # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
+    with zipfile.ZipFile(cast("IO[bytes]", output), "w", zipfile.ZIP_STORED) as archive:
+        for name, member in members.items():
+            parts = _parts(member)
+            dtype = parts[0].dtype.newbyteorder("<")
+            shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
+            header = io.BytesIO()
+            about_array = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            npy.write_array_header_1_0(header, about_array)
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            entry.file_size = header.tell() + math.prod(shape) * dtype.itemsize  # decides whether it is a large one
+            with archive.open(entry, "w") as stream:
+                stream.write(header.getvalue())
+                for part in parts:
+                    rows = part.reshape(1, -1) if part.ndim < 2 else part
+                    step = max(1, PIECE // max(1, rows[:1].nbytes))
+                    for start in range(0, len(rows), step):
+                        stream.write(np.ascontiguousarray(rows[start : start + step], dtype).tobytes())
+
+
+def _parts(member: Member) -> Sequence[NDArray[Any]]:
+    return [member] if isinstance(member, np.ndarray) else member
+
+
+class Archive:
+    """A container open for reading.
+
+    Parameters
+    ----------
+    path : path-like
+    largest : int, optional
+        Bytes of all members, unpacked, at the most; LARGEST if not given.
+
+    Attributes
+    ----------
+    path : str
+    about : dict
+        The description; empty in an ``.npz`` file that another program wrote.
+    size : int
+        Bytes of all members, unpacked.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is no such container, or declares more than is safe to unpack.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], largest: int | None = None) -> None:
+        self.path = os.fspath(path)
+        self._largest = LARGEST if largest is None else largest
+        try:
+            if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
+                raise UsageError("is not a file", path=self.path)
+            self._file = io.BufferedReader(_Certain(os.fsencode(self.path)))
+        except OSError as error:
+            hint = "check the name" if error.errno == 2 else None
+            kind = UnreadableError if error.errno in BROKEN else UsageError
+            raise kind((error.strerror or str(error)).lower(), hint, self.path) from error
+        except ValueError as error:  # a NUL in it
+            raise UsageError("has a name that no file can have", path=self.path) from error
+        try:
+            self._zip = zipfile.ZipFile(self._file)
+            self._members = self._checked()
+            self.about = self._description()
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, Exception) and not isinstance(error, NmfsepError):  # of zipfile, for junk
+                raise UsageError("is not a container of arrays (.npz), or is damaged", path=self.path) from error
+            raise
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+        self._file.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    @property
+    def schema(self) -> str | None:
+        """What the contents mean; None in a file that another program wrote."""
+        schema = self.about.get("schema")
+        return schema if isinstance(schema, str) else None
+
+    def require(self, schema: str, version: int) -> None:
+        """Raise UsageError unless the contents are of that schema, in that version or an older one."""
+        if self.schema != schema:
+            if self.schema is None:
+                raise self.refusal(f"does not say that it holds {schema!r}", "give a file that nmfsep wrote")
+            raise self.refusal(f"holds {self.schema[:40]!r}, not {schema!r}")
+        found = self.about.get("version")
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            raise self.refusal(f"has no version that makes sense: {str(found)[:40]!r}")
+        if found > version:
+            message = f"has version {found} of {schema!r}; this nmfsep knows up to {version}"
+            raise self.refusal(message, "upgrade nmfsep")
+
+    def array(self, name: str, ndim: int) -> NDArray[np.float32]:
+        """Return an array of finite, non-negative numbers as float32, C-contiguous.
+
+        Raises
+        ------
+        UsageError
+            It is missing, or not that.
+        """
+        values = self._member(name)
+        if values.dtype.kind not in "fiu":
+            raise self.refusal(f"{name} must be real numbers, not {str(values.dtype)[:40]}")
+        if values.ndim != ndim or values.size == 0:
+            raise self.refusal(f"{name} has shape {values.shape}; {ndim} dimensions that are not empty are needed")
+        with np.errstate(over="ignore"):
+            single = np.asarray(values, dtype=np.float32, order="C")
+        if not np.isfinite(single).all():
+            raise self.refusal(f"{name} holds NaN or infinite numbers, or larger than single precision has")
+        if single.min() < 0:
+            raise self.refusal(f"{name} holds negative numbers")
+        return single
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """Return a member that is one whole number within a range."""
+        value = self._member(name)
+        if value.size != 1 or value.dtype.kind not in "iu" or not low <= int(value.reshape(())) <= high:
+            raise self.refusal(f"{name} is not a whole number from {low} to {high}")
+        return int(value.reshape(()))
+
+    def refusal(self, message: str, hint: str | None = None) -> UsageError:
+        """Return the error that refuses this file."""
+        return UsageError(message, hint, self.path)
+
+    def _checked(self) -> dict[str, zipfile.ZipInfo]:
+        """Return the members by name, all that they declare checked."""
+        entries = self._zip.infolist()
+        if len(entries) > MEMBERS:
+            raise self.refusal(f"has {len(entries)} members; {MEMBERS} are the most that are read")
+        total, members = 0, {}
+        for entry in entries:
+            total += entry.file_size
+            if entry.file_size > max(HARMLESS, PACKED_TIGHT * entry.compress_size) or total > self._largest:
+                raise self.refusal(f"would unpack to {total} bytes or more, out of proportion", "it may be a zip bomb")
+            name = entry.filename.removesuffix(".npy")
+            if name in members:
+                raise self.refusal(f"has two members named {name[:40]!r}")
+            members[name] = entry
+        self.size = total
+        return members
+
+    def _description(self) -> dict[str, Any]:
+        if META not in self:
+            return {}
+        text = self._member(META)
+        if text.dtype.kind != "U" or text.ndim or text.dtype.itemsize > 4 * TEXT:
+            raise self.refusal("has a description that is no text")
+        try:
+            about = json.loads(str(text))
+            json.dumps(about, allow_nan=False)  # which loads lets pass, and which is no JSON to hand on
+        except (ValueError, RecursionError) as error:
+            raise self.refusal("has a description that is no JSON") from error
+        if not isinstance(about, dict):
+            raise self.refusal("has a description that is no JSON object")
+        return about
+
+    def _member(self, name: str) -> NDArray[Any]:
+        """Unpack one array, its header checked against the bytes that there are."""
+        if name not in self._members:
+            raise self.refusal(f"has no {name}")
+        entry = self._members[name]
+        if entry.compress_type not in PACKINGS:
+            raise self.refusal(f"has {name} packed in a way that is not read", "save it with numpy.savez")
+        try:
+            with self._zip.open(entry) as stream:
+                dtype, by_column, shape, size = read_header(stream)
+                there = entry.file_size - size
+                if dtype.kind not in "fiuU":
+                    raise self.refusal(f"{name} must be real numbers, not {dtype.str[:40]}")
+                if math.prod(shape) * dtype.itemsize != there:
+                    raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
+                values = np.frombuffer(stream.read(), dtype)
+            return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
+        except NmfsepError:
+            raise
+        except Exception as error:  # of zipfile and what unpacks for it
+            raise self.refusal(f"has a damaged {name}") from error
+
+
+class _Certain(io.FileIO):
+    """A file of which zipfile shall not take errors of the system for damage."""
+
+    def seekable(self) -> bool:
+        """Return True, without asking."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Fill the buffer; return the number of bytes."""
+        with self._told():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Return all that follows."""
+        with self._told():
+            return super().readall()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte; return its place."""
+        with self._told():
+            return super().seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        with self._told():
+            return super().tell()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # before the beginning of a short file, where zipfile looks for its end
+                raise
+            reason = (error.strerror or str(error)).lower()
+            raise UnreadableError(f"cannot be read: {reason}", path=os.fsdecode(self.name)) from error
+
+
+def read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+    """Return the dtype of an array in a file, whether columns lie together, the shape, and the bytes of the header.
+
+    As NEP 1 describes it. numpy's own reader goes further, to headers of Python 2, and fails in more ways.
+
+    Raises
+    ------
+    ValueError
+        There is no such header.
+    """
+    magic = stream.read(8)
+    width = 2 if magic[6:7] == b"\x01" else 4
+    size = int.from_bytes(stream.read(width), "little")
+    if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\1", b"\2", b"\3") or size > HEADER:
+        raise ValueError("no header of an array")
+    text = stream.read(size).decode().strip()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd literals and of old names of dtypes
+            header = ast.literal_eval(text)
+            dtype = npy.descr_to_dtype(header["descr"])
+            shape = tuple(operator.index(length) for length in header["shape"])
+            by_column = bool(header["fortran_order"])
+    except Exception as error:  # what Python's parser and numpy say of junk
+        raise ValueError("no header of an array") from error
+    if min(shape, default=1) < 0:
+        raise ValueError("a negative length")
+    return dtype, by_column, shape, 8 + width + size
