@@ -33,9 +33,9 @@ _PUBLIC = {
     "whiten": "models.relu",
     "DeepFit": "models.deep",
     "NMF": "models.sklearn",
-    "separate": "separation.pipeline",
-    "Stems": "separation.pipeline",
-    "learn": "separation.pipeline",
+    "separate": "separation.python",
+    "Stems": "separation.python",
+    "learn": "separation.python",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
@@ -70,9 +70,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .nmf.factorize import factorize as factorize
     from .nmf.fit import Fit as Fit
     from .nmf.statistics import Statistics as Statistics
-    from .separation.pipeline import Stems as Stems
-    from .separation.pipeline import learn as learn
-    from .separation.pipeline import separate as separate
+    from .separation.python import Stems as Stems
+    from .separation.python import learn as learn
+    from .separation.python import separate as separate
     from .settings.separation import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

@@ -6,19 +6,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from .separation.mixture import SPARSE
-
 Told = Callable[[float, float], object]
 
 TRUSTED = 0.05  # share of a stage after which its own pace is believed rather than what was expected
 ITERATIONS = 60  # of a fit until it converges, where its loss does not tell of more
 START = 7  # times the first loss that is told: about the loss at the start
-# Nanoseconds, measured; only their ratios matter.
-READ, DRAW, DRAW_ONE, FIT, FIT_TEMPLATE = 12, 8, 90, 1.5, 0.14
-LOAD = 0.8e9  # compiled loops
-TRANSFORM, UPDATE, WRITE = 27, 0.55, 10
-FIND, FOLLOW = 14_000, 0.4  # atoms, and the activations of those that are found
-FINISH = 4  # hashing the stems, and waiting for the disk
 
 
 class Stages:
@@ -65,11 +57,11 @@ class Stages:
         """Return what tells that so many of `length` samples have passed."""
         return lambda position: self.at(stage, position / max(1, length))
 
-    def iterations(self, stage: int, tol: float) -> Callable[[int, float], object]:
+    def iterations(self, stage: int, tol: float) -> Told:
         """Return what tells that so many iterations of a fit were done, and its loss; `tol` is the fit's."""
-        losses: list[tuple[int, float]] = []
+        losses: list[tuple[float, float]] = []
 
-        def told(iteration: int, loss: float) -> object:
+        def told(iteration: float, loss: float) -> object:
             if losses and iteration <= losses[-1][0]:  # another fit
                 losses.clear()
             losses.append((iteration, loss))
@@ -78,7 +70,7 @@ class Stages:
         return told
 
 
-def converging(losses: Sequence[tuple[int, float]], tol: float, most: int) -> float:
+def converging(losses: Sequence[tuple[float, float]], tol: float, most: int) -> float:
     """Return after how many iterations a fit will have converged, if what it gains goes on to shrink as it does.
 
     Parameters
@@ -99,50 +91,3 @@ def converging(losses: Sequence[tuple[int, float]], tol: float, most: int) -> fl
     if last >= before:
         return float(min(most, max(ITERATIONS, 2 * c)))
     return min(most, max(ITERATIONS, c + (c - b) * math.log(enough / last) / math.log(last / before)))
-
-
-def drawing(length: int, rows: int, hop: int, channels: int, drawn: int) -> float:
-    """Return what drawing from so many samples takes; where few frames are chosen, they are transformed one by one."""
-    frames = max(1, length // hop)
-    dense = min(frames, SPARSE * drawn)
-    alone = drawn * math.log(frames / dense)
-    return READ * length * channels + (DRAW * dense + DRAW_ONE * alone) * rows
-
-
-def expected(
-    length: int, rows: int, bins: int, hop: int, channels: int, templates: int, steps: int, stems: int, drawn: int,
-    threads: int,
-) -> tuple[float, float, float]:  # fmt: skip
-    """Return about what drawing frames, the fit to them and the rendering take, in any unit.
-
-    Parameters
-    ----------
-    length : int
-        Samples.
-    rows, bins, hop, channels : int
-        Of a frame of X; of its transform, samples between frames, and channels that are transformed.
-    templates, steps, stems, drawn, threads : int
-        Templates, updates of activations, stems, frames learned from, threads.
-    """
-    frames = max(1, length // hop)
-    draw = drawing(length, rows, hop, channels, drawn)
-    fit = LOAD + ITERATIONS * (FIT + FIT_TEMPLATE * templates) * min(frames, drawn) * rows / threads
-    render = frames * (TRANSFORM * bins * channels + UPDATE * templates * steps * rows) / threads
-    return draw, fit, render + WRITE * length * channels * stems
-
-
-def grouping(
-    length: int, rows: int, bins: int, hop: int, channels: int, templates: int, stems: int, threads: int
-) -> tuple[float, float, float]:
-    """Return about what a pass over the sound, finding that many atoms in it and the rendering take, in the same unit.
-
-    Parameters are those of `expected`.
-    """
-    frames = max(1, length // hop)
-    render = frames * (TRANSFORM * bins * channels + FOLLOW * templates * rows) / threads
-    return READ * length * channels, FIND * templates * rows / threads, render + WRITE * length * channels * stems
-
-
-def finishing(length: int, channels: int, stems: int) -> float:
-    """Return about what comes after the rendering takes, in the same unit."""
-    return FINISH * length * channels * stems

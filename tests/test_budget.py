@@ -6,7 +6,7 @@ import pytest
 
 from nmfsep import memory
 from nmfsep.jobs.budget import IN_MEMORY, budget, memory_needed
-from nmfsep.separation.long_fit import FEWEST, FRAMES
+from nmfsep.separation.sample import FEWEST, FRAMES
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 

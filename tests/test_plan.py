@@ -11,9 +11,10 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, UsageError
-from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
+from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.inputs import Input
 from nmfsep.jobs.manifest import verify
 from nmfsep.jobs.plan import plan, stem_names
@@ -390,7 +391,7 @@ def test_an_error_of_the_system_is_told_in_its_words(monkeypatch):
 
 
 def guide(*labels, name="kit.npz"):
-    view = View(STFT(256), np.ones((129, len(labels)), np.float32), np.arange(len(labels)))
+    view = Templates(STFT(256), np.ones((129, len(labels)), np.float32), np.arange(len(labels)))
     return Guide((Dictionaries((Dictionary((view,), labels, 8000),), (name,), ("0" * 64,)),))
 
 

@@ -5,9 +5,10 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, OutputError, UsageError
-from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
+from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.budget import memory_needed
 from nmfsep.jobs.plan import inspect, plan
 from nmfsep.settings.commands import OutputSettings
@@ -68,7 +69,7 @@ def test_a_container_that_cannot_hold_the_stems_is_found_before_any_work():
 
 
 def guide(templates=2, rate=8000):
-    view = View(STFT(256), np.ones((129, templates), np.float32), np.arange(templates) % 2)
+    view = Templates(STFT(256), np.ones((129, templates), np.float32), np.arange(templates) % 2)
     return Guide((Dictionaries((Dictionary((view,), ("kick", "snare"), rate),), ("kit.npz",), ("0" * 64,)),))
 
 

@@ -17,7 +17,7 @@ from ..errors import InputError, UsageError
 from ..jobs.inputs import look
 from ..jobs.safety import require_readable
 from ..registry import MASKS
-from ..separation.stems import with_power
+from ..separation.render import with_power
 from ..settings.commands import EvaluationSettings
 from ..settings.separation import Settings
 from ..signal.audio import not_finite

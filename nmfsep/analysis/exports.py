@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..separation.result import Layer, Separation
+from ..separation.components import Components
+from ..separation.model import Model
 from ..signal.pitch import find_pitch
 from ..signal.stft import STFT, window_samples
 from .describe import find_onsets
@@ -41,13 +42,13 @@ class Export(Protocol):
 
     @staticmethod
     def encode(
-        separation: Separation, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
+        model: Model, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
     ) -> bytes:
         """Return the file.
 
         Parameters
         ----------
-        separation : Separation
+        model : Model
         sample_rate : int
             Hertz.
         begin : float
@@ -96,7 +97,8 @@ class Stem:
     Attributes
     ----------
     name : str
-    layer : Layer
+    stft : STFT
+    components : Components
     columns : list of int
         Its templates.
     sample_rate : int
@@ -110,7 +112,8 @@ class Stem:
     """
 
     name: str
-    layer: Layer
+    stft: STFT
+    components: Components
     columns: list[int]
     sample_rate: int
     energy: Curve
@@ -120,17 +123,17 @@ class Stem:
     @property
     def step(self) -> float:
         """Seconds from frame to frame."""
-        return self.layer.stft.hop_length / self.sample_rate
+        return self.stft.hop_length / self.sample_rate
 
     @property
     def frequencies(self) -> Curve:
         """Hertz of the bins."""
-        return self.layer.stft.frequencies(self.sample_rate)
+        return self.stft.frequencies(self.sample_rate)
 
     def voices(self) -> list[Voice]:
         """Return what has a pitch of its own, the loudest first."""
         parts: dict[int | None, list[Voice]] = {}
-        channels = self.layer.model.factors  # which have templates of their own, or activations
+        channels = self.components.factors  # which have templates of their own, or activations
         for column in self.columns:
             W = np.asarray(sum(factors.W[:, column].astype(np.float64) for factors in channels))
             Z = np.asarray(sum(factors.Z[column].astype(np.float64) for factors in channels))
@@ -155,34 +158,45 @@ class Stem:
         return [span for span in sounding(level, self.step) if self.there(span)]
 
 
-def stems(separation: Separation, sample_rate: int, last_bit: float = 0.0, layer: int = -1) -> Iterator[Stem]:
+def stems(model: Model, sample_rate: int, last_bit: float = 0.0, resolution: int = -1) -> Iterator[Stem]:
     """Yield each stem that has components, at the longest frames if no other are asked for.
 
     Parameters
     ----------
-    separation : Separation
+    model : Model
     sample_rate : int
         Hertz.
     last_bit : float, default 0
         The step of the mixture's samples; 0 where they have none.
-    layer : int, default -1
+    resolution : int, default -1
     """
-    chosen, members = separation.layers[layer], separation.grouping.members
-    factors = [(part.W.T @ part.W, part.Z) for part in chosen.model.factors]
+    chosen, members = model.resolutions[resolution], model.grouping.members
+    components = chosen.components.kept
+    assert components is not None, "exports need activations"
+    factors = [(part.W.T @ part.W, part.Z) for part in components.factors]
     loudest = sum(np.einsum("kt,kt->t", Z, gram @ Z) for gram, Z in factors)
     floor = max(FAINTEST * float(np.max(loudest, initial=0)), 2 * _noise(chosen.stft, last_bit) * len(factors))
-    for name, group in zip(separation.names, members, strict=False):
-        columns = [column for member in group for column in chosen.model.groups[member]]
+    for name, group in zip(model.names, members, strict=False):
+        columns = [column for member in group for column in components.groups[member]]
         own = [(gram[columns], Z[columns], Z) for gram, Z in factors]
         energy = np.asarray(sum(np.einsum("kt,kt->t", mine, gram[:, columns] @ mine) for gram, mine, _ in own))
         place = np.asarray(sum(np.einsum("kt,kt->t", mine, gram @ Z) for gram, mine, Z in own))
-        yield Stem(name, chosen, columns, sample_rate, energy.astype(np.float64), place.astype(np.float64), floor)
+        yield Stem(
+            name,
+            chosen.stft,
+            components,
+            columns,
+            sample_rate,
+            energy.astype(np.float64),
+            place.astype(np.float64),
+            floor,
+        )
 
 
-def missing(separation: Separation, sample_rate: int, last_bit: float = 0.0) -> list[str]:
+def missing(model: Model, sample_rate: int, last_bit: float = 0.0) -> list[str]:
     """Return the stems that are called after a sound which is nowhere in the mixture."""
-    called = separation.names if separation.settings.preset else separation.labels
-    found = [stem for stem in stems(separation, sample_rate, last_bit) if stem.name in called]
+    called = model.names if model.settings.preset else model.labels
+    found = [stem for stem in stems(model, sample_rate, last_bit) if stem.name in called]
     return [stem.name for stem in found if not stem.spans(stem.voices())]
 
 
@@ -300,11 +314,11 @@ class Labels:
 
     @staticmethod
     def encode(
-        separation: Separation, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
+        model: Model, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
     ) -> bytes:
         """Return the file."""
         lines = []
-        for stem in stems(separation, sample_rate, last_bit):
+        for stem in stems(model, sample_rate, last_bit):
             parts = stem.voices()
             if not parts:
                 continue
@@ -345,14 +359,14 @@ class Midi:
 
     @staticmethod
     def encode(
-        separation: Separation, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
+        model: Model, sample_rate: int, begin: float, *, seconds: float = math.inf, last_bit: float = 0.0
     ) -> bytes:
         """Return the file."""
         import mido
 
         file = mido.MidiFile(ticks_per_beat=TICKS, charset="utf-8")
         melodic = [channel for channel in range(16) if channel != DRUMS]
-        long, short = (stems(separation, sample_rate, last_bit, layer) for layer in (-1, 0))
+        long, short = (stems(model, sample_rate, last_bit, index) for index in (-1, 0))
         for number, (stem, brief) in enumerate(zip(long, short, strict=True)):
             track = file.add_track(stem.name.encode("utf-8", "replace").decode())
             drum = key_of(stem.name)

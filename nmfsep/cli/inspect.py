@@ -185,8 +185,8 @@ class SavedModel:
             "kind": "model",
             "mixture": asdict(saved.mixture),
             "views": [
-                {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
-                for layer in saved.layers
+                {"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length, "window": each.stft.window}
+                for each in saved.resolutions
             ],
             "settings": settings,
             "stems": list(stems.names),
@@ -195,7 +195,7 @@ class SavedModel:
                     "number": index + 1,
                     "name": name,
                     "stem": owner[index],
-                    "templates": [len(layer.model.groups[index]) for layer in saved.layers],
+                    "templates": [len(each.components.groups[index]) for each in saved.resolutions],
                     "energy_share": round(shares[index], 6),
                 }
                 for index, name in enumerate(saved.components)

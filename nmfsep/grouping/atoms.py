@@ -27,8 +27,8 @@ LIFT_ROUNDS = 3
 def lift(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
     """Return the templates of each channel, (bins, atoms), at which W Z fits some frames of X.
 
-    Each band of an atom starts as the mean spectrum of the channel has it inside; LIFT_ROUNDS multiplicative updates of the
-    templates, for the Kullback-Leibler divergence, then tell the atoms' bins apart.
+    Each band of an atom starts as the mean spectrum of the channel has it inside; LIFT_ROUNDS multiplicative updates
+    of the templates, for the Kullback-Leibler divergence, then tell the atoms' bins apart.
 
     Parameters
     ----------

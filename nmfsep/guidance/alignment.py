@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..separation.mixture import mean_magnitudes
 from ..signal.audio import Samples
 from ..signal.pitch import to_hertz
-from ..signal.stft import BLOCK, STFT
+from ..signal.stft import BLOCK, STFT, mean_magnitudes
 from .midi import Note
 
 RATE = 50.0  # frames a second

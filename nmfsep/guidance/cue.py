@@ -4,96 +4,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
 from ..kernels.factors import Matrix
-from ..separation.mixture import mean_magnitudes
 from ..settings.separation import Settings
-from ..signal.audio import Audio
-from ..signal.stft import BLOCK, STFT
+from ..signal.audio import Audio, Samples
+from ..signal.stft import BLOCK, STFT, mean_magnitudes
+from ..signal.stream import Stream
+from .templates import Templates
 
-AS_ASKED = np.nan  # the leash of templates that --adapt decides for
 Costs = dict[str, Matrix]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of the components before the fit, at one length of frames.
-
-    Parameters
-    ----------
-    stft : STFT
-    W : ndarray, shape (bins, components), float32
-        Where the templates start.
-    owners : ndarray, shape (components,)
-        The index of each template's label, among those that were asked for.
-    leash : ndarray, shape (components,)
-        The share of the way to what fits the mixture best that each may move: 0 is held, 1 is free, AS_ASKED as the
-        settings say.
-    Z : ndarray, shape (components, frames), float32, optional
-        Where the activations start, relative to their level; those of 0 stay 0. All at 1 if not given.
-    known : int, optional
-        Bins that the templates tell of, from 0 Hz; beyond these they are a guess. All if not given.
-    delays : int, default 1
-        Frames of a template, each a column; those of a template follow each other.
-    """
-
-    stft: STFT
-    W: Matrix
-    owners: NDArray[np.intp]
-    leash: NDArray[np.float64]
-    Z: Matrix | None = None
-    known: int = 0
-    delays: int = 1
-
-    def __post_init__(self) -> None:
-        if self.known == 0:
-            object.__setattr__(self, "known", self.stft.bins)
-
-    def of(self, label: int) -> NDArray[np.intp]:
-        """Return the columns of a label."""
-        return np.flatnonzero(self.owners == label)
-
-    def renumbered(self, places: Sequence[int]) -> Evidence:
-        """Return the same with each label's index taken from a list."""
-        return replace(self, owners=np.asarray(places, np.intp)[self.owners])
-
-    def beside(self, other: Evidence) -> Evidence:
-        """Return the evidence of both, for the same frames."""
-        if self.delays != other.delays:
-            message = "a dictionary of templates of several frames cannot be combined with other guidance"
-            raise UsageError(message, "learn it without --template-frames")
-        Z = None
-        if self.Z is not None or other.Z is not None:
-            frames = (self.Z if self.Z is not None else other.Z).shape[1]  # type: ignore[union-attr]
-            parts = [e.Z if e.Z is not None else np.ones((len(e.owners), frames), np.float32) for e in (self, other)]
-            Z = np.concatenate(parts)
-        W = np.concatenate([self.W, other.W], axis=1)
-        owners, leash = np.concatenate([self.owners, other.owners]), np.concatenate([self.leash, other.leash])
-        return Evidence(self.stft, W, owners, leash, Z, min(self.known, other.known), self.delays)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Context:
     """The stretch of a sound that is separated.
 
     Parameters
     ----------
-    audio : Audio
+    audio : Audio or Stream
     begin : float
         Seconds of the file before it.
     settings : Settings
     """
 
-    audio: Audio
+    audio: Audio | Stream
     begin: float
     settings: Settings
+
+    @property
+    def samples(self) -> Samples:
+        """Samples of a mixture in memory, (channels, samples); all cues but dictionaries need it there."""
+        assert isinstance(self.audio, Audio)
+        return self.audio.samples
 
     @property
     def end(self) -> float:
@@ -107,7 +55,7 @@ class Heard:
         for start in range(0, count, BLOCK):  # never all of the sound at once
             here = np.flatnonzero((indices >= start) & (indices < start + BLOCK))
             if len(here):
-                block = mean_magnitudes(self.audio.samples, stft, start, min(count, start + BLOCK))
+                block = mean_magnitudes(self.samples, stft, start, min(count, start + BLOCK))
                 found[here] = block[indices[here] - start]
         return found
 
@@ -187,8 +135,10 @@ class Cue(ABC):
         """Return how many templates these labels of it have at the most, at each length of frames."""
 
     @abstractmethod
-    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
-        """Return the evidence for these labels of it at each length of frames, and what the user should know.
+    def propose(
+        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
+    ) -> tuple[list[Templates], list[str]]:
+        """Return the templates for these labels of it at each length of frames, and what the user should know.
 
         Raises
         ------
@@ -196,7 +146,7 @@ class Cue(ABC):
             The sound does not hold what it tells of.
         """
 
-    def costs(self, heard: Heard, evidence: Evidence, labels: Sequence[str]) -> Costs:
+    def costs(self, context: Context, templates: Templates, labels: Sequence[str]) -> Costs:
         """Return what entries of W and Z cost by it, shapes as of those; what is missing costs nothing."""
         return {}
 
@@ -205,9 +155,9 @@ class Cue(ABC):
         """Return what it was, as JSON with its kind, and the lengths of frames it was used with."""
 
 
-def combined(parts: Sequence[Sequence[Evidence]]) -> list[Evidence]:
-    """Return the evidence of several cues at each length of frames."""
-    return [reduce(Evidence.beside, of_frames) for of_frames in zip(*parts, strict=True)]
+def combined(parts: Sequence[Sequence[Templates]]) -> list[Templates]:
+    """Return the templates of several cues at each length of frames."""
+    return [reduce(Templates.joined, of_frames) for of_frames in zip(*parts, strict=True)]
 
 
 def added(parts: Iterable[Costs]) -> Costs:

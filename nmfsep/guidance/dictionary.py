@@ -19,6 +19,7 @@ from ..settings.knob import WINDOWS
 from ..signal import npz as archive
 from ..signal.stft import STFT
 from ..system import usable_name
+from .templates import Templates
 
 SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
 LABELS = 10_000
@@ -27,45 +28,12 @@ RATES = 4_000_000  # hertz, the highest sample rate that is believed
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Templates at one length of frames.
-
-    Parameters
-    ----------
-    stft : STFT
-        What they were measured with.
-    W : ndarray, shape (bins, components), float32
-        Templates of unit Euclidean norm.
-    owners : ndarray, shape (components,)
-        The index of each column's label; every label has one or more.
-    known : int, optional
-        Bins that the templates tell of, from 0 Hz; beyond these they are a guess. All if not given.
-    delays : int, default 1
-        Frames of a template, each a column; those of a template follow each other.
-    """
-
-    stft: STFT
-    W: Matrix
-    owners: NDArray[np.intp]
-    known: int = 0
-    delays: int = 1
-
-    def __post_init__(self) -> None:
-        if self.known == 0:
-            object.__setattr__(self, "known", self.stft.bins)
-
-    def of(self, label: int) -> NDArray[np.intp]:
-        """Return the columns of a label."""
-        return np.flatnonzero(self.owners == label)
-
-
-@dataclass(frozen=True, slots=True)
 class Dictionary:
     """Templates of labelled sounds.
 
     Parameters
     ----------
-    views : tuple of View
+    views : tuple of Templates
         At one length of frames or several, the shortest first.
     labels : tuple of str
     sample_rate : int
@@ -83,7 +51,7 @@ class Dictionary:
         The parts do not fit together.
     """
 
-    views: tuple[View, ...]
+    views: tuple[Templates, ...]
     labels: tuple[str, ...]
     sample_rate: int
     divergence: str | float = "kl"
@@ -106,7 +74,7 @@ class Dictionary:
 
     def components(self, label: int) -> tuple[int, ...]:
         """Return how many templates a label has in each view."""
-        return tuple(len(view.of(label)) // view.delays for view in self.views)
+        return tuple(len(view.columns(label)) // view.delays for view in self.views)
 
     def append(self, other: Dictionary) -> Dictionary:
         """Return a dictionary of the labels of both, which must have the same rate and views.
@@ -126,7 +94,7 @@ class Dictionary:
                 raise UsageError(message, "learn them with the same --template-frames")
             W = np.concatenate([mine.W, theirs.W], axis=1)
             owners = np.concatenate([mine.owners, theirs.owners + len(self.labels)])
-            views.append(View(mine.stft, W, owners, min(mine.known, theirs.known), mine.delays))
+            views.append(Templates(mine.stft, W, owners, min(mine.known_bins, theirs.known_bins), mine.delays))
         labels, provenance = self.labels + other.labels, self.provenance + other.provenance
         return Dictionary(tuple(views), labels, self.sample_rate, self.divergence, self.channels, provenance)
 
@@ -259,7 +227,7 @@ def _read_plain(file: archive.Archive) -> Dictionary:
     return Dictionary((view,), tuple(f"template-{index + 1}" for index in range(count)), rate)
 
 
-def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> View:
+def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> Templates:
     W = file.array(name, 2)
     if W.shape[0] != stft.bins:
         raise UsageError(f"{name} has {W.shape[0]} bins, n_fft {stft.n_fft} makes {stft.bins}")
@@ -272,7 +240,7 @@ def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]
     norms = np.sqrt(np.square(W.astype(np.float64)).sum(axis=0).reshape(-1, delays).sum(axis=1))
     # our own are as they should be, and stay as they are, so that a dictionary read and written again is the same bytes
     done = W.min() > 0 and np.abs(norms - 1).max() < 1e-4
-    return View(stft, W if done else unit(W, delays), owners, delays=delays)
+    return Templates(stft, W if done else unit(W, delays), owners, delays=delays)
 
 
 def _is_provenance(entry: Any) -> bool:
@@ -344,7 +312,7 @@ def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
     return list(stfts.values())
 
 
-def _convert_view(view: View, rate: int, sample_rate: int, stft: STFT) -> View:
+def _convert_view(view: Templates, rate: int, sample_rate: int, stft: STFT) -> Templates:
     seconds = stft.hop_length / sample_rate, view.stft.hop_length / rate
     if view.delays > 1 and not 0.8 < seconds[0] / seconds[1] < 1.25:
         raise UsageError(
@@ -352,11 +320,11 @@ def _convert_view(view: View, rate: int, sample_rate: int, stft: STFT) -> View:
             "leave out --n-fft and --hop-length",
         )
     if rate == sample_rate and stft.n_fft == view.stft.n_fft:
-        return View(stft, view.W, view.owners, view.known, view.delays)
+        return Templates(stft, view.W, view.owners, view.known_bins, view.delays)
     # where the new bins lie among the old, in bins
     step = (sample_rate / stft.n_fft) / (rate / view.stft.n_fft)
     positions = np.arange(stft.bins) * step
-    known = int(np.searchsorted(positions, view.known - 1, side="right"))
+    known = int(np.searchsorted(positions, view.known_bins - 1, side="right"))
     if known < 2:
         raise UsageError("its templates tell of no frequency that the mixture has")
     W = _resampled(view.W, positions[:known], step)
@@ -364,7 +332,7 @@ def _convert_view(view: View, rate: int, sample_rate: int, stft: STFT) -> View:
         # what is not known gets the level of the highest that is
         high = W[-max(1, known // 8) :].mean(axis=0)
         W = np.concatenate([W, np.repeat(high[None], stft.bins - known, axis=0)])
-    return View(stft, unit(W, view.delays), view.owners, known, view.delays)
+    return Templates(stft, unit(W, view.delays), view.owners, known, view.delays)
 
 
 def _resampled(W: Matrix, positions: NDArray[np.floating[Any]], step: float) -> Matrix:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..errors import UsageError
 from ..signal.stft import STFT
-from .cue import AS_ASKED, Cue, Evidence, Heard
-from .dictionary import Dictionary, View, convert, read, suitable
+from .cue import Context, Cue
+from .dictionary import Dictionary, convert, read, suitable
+from .templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,12 @@ class Dictionaries(Cue):
         """Return the number of templates."""
         return [view.W.shape[1] for view in self.fitted(sample_rate, stfts)[0].views]
 
-    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+    def propose(
+        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
+    ) -> tuple[list[Templates], list[str]]:
         """Return the templates, converted to the mixture's rate and frames."""
-        fitted, notes = self.fitted(heard.audio.sample_rate, stfts)
-        return [evidence_of(view) for view in fitted.views], list(notes)
+        fitted, notes = self.fitted(context.audio.sample_rate, stfts)
+        return list(fitted.views), list(notes)
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
         """Return the path and hash of each, and its labels."""
@@ -143,7 +144,7 @@ class Dictionaries(Cue):
                 raise UsageError(error.message, error.hint, self._name(index)) from error
             if dictionary.sample_rate != sample_rate:
                 note = f"templates of {self._name(index)!r} converted from {dictionary.sample_rate} to {sample_rate} Hz"
-                if min(view.known - view.stft.bins for view in fitted[-1].views) < 0:
+                if min(view.known_bins - view.stft.bins for view in fitted[-1].views) < 0:
                     note += f"; they tell nothing of what is above {dictionary.sample_rate // 2} Hz"
                 notes.append(note)
             elif {view.stft.n_fft for view in dictionary.views} != {stft.n_fft for stft in stfts}:
@@ -153,10 +154,3 @@ class Dictionaries(Cue):
 
     def _name(self, index: int) -> str:
         return self.paths[index] if index < len(self.paths) else f"dictionary {index + 1}"
-
-
-def evidence_of(view: View) -> Evidence:
-    """Return the templates of a dictionary as evidence, as free as is asked for."""
-    return Evidence(
-        view.stft, view.W, view.owners, np.full(len(view.owners), AS_ASKED), known=view.known, delays=view.delays
-    )

@@ -12,10 +12,10 @@ from ..errors import InputError, UsageError
 from ..settings.commands import LearnSettings
 from ..signal.audio import Audio, at_rate
 from ..signal.stft import STFT
-from .cue import Cue, Evidence, Heard
+from .cue import Context, Cue
 from .dictionary import check_label
-from .dictionary_cue import evidence_of
 from .learn import Sound, learn
+from .templates import Templates
 
 TIME = r"(?:[0-9]{1,9}:){0,2}(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})"
 TEMPLATES = 100  # of a label at the most
@@ -86,17 +86,19 @@ class Stretches(Cue):
         """Return the most that are learned."""
         return [TEMPLATES * len(labels)] * len(stfts)
 
-    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+    def propose(
+        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
+    ) -> tuple[list[Templates], list[str]]:
         """Learn the templates."""
-        settings, audio = heard.settings, heard.audio
+        settings, audio = context.settings, context.audio
         rate = audio.sample_rate
-        self.check(rate, stfts, heard.begin, heard.end)
+        self.check(rate, stfts, context.begin, context.end)
         sounds = {}
         for label in labels:
             cuts = []
             for first, last in self.spans[label]:
-                start, stop = (round((time - heard.begin) * rate) for time in (first, last))
-                samples = audio.samples[:, start:stop]
+                start, stop = (round((time - context.begin) * rate) for time in (first, last))
+                samples = context.samples[:, start:stop]
                 if not samples.any():
                     message = f"--learn {label}: {first:g} s to {last:g} s is silent, so nothing can be learned there"
                     raise InputError(message, "name a stretch in which it sounds")
@@ -107,7 +109,7 @@ class Stretches(Cue):
             max_iter=settings.at_most(LearnSettings().max_iter),
         )  # fmt: skip
         dictionary = learn(sounds, rate, learning, stfts=stfts)
-        return [evidence_of(view) for view in dictionary.views], []
+        return list(dictionary.views), []
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
         """Return the stretches in seconds."""

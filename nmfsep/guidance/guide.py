@@ -13,10 +13,12 @@ from ..settings.commands import LearnSettings
 from ..settings.separation import ALONE, DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
-from .cue import Costs, Cue, Evidence, Heard, added, combined
+from ..signal.stream import Stream
+from .cue import Context, Costs, Cue, added, combined
 from .dictionary import Dictionary, check_labels
 from .dictionary_cue import Dictionaries
 from .learn import frames_for
+from .templates import Templates
 
 # As `settings.defaults` has them.
 MASK_POWER, ADAPT, ITERATIONS = GUIDED["mask_power"], GUIDED["adapt"], GUIDED["max_iter"]
@@ -176,27 +178,30 @@ class Guide:
         (cue,) = (cue for cue in self.cues if isinstance(cue, Dictionaries))
         return cue.fitted(sample_rate, self.stfts(sample_rate, settings))
 
-    def tell(self, audio: Audio, begin: float, settings: Settings) -> tuple[list[Evidence], list[Costs], list[str]]:
-        """Return evidence and costs at each length of frames, and what the user should know.
+    def propose(
+        self, audio: Audio | Stream, begin: float, settings: Settings
+    ) -> tuple[list[Templates], list[Costs], list[str]]:
+        """Return templates and costs at each length of frames, and what the user should know.
 
         Parameters
         ----------
-        audio : Audio
+        audio : Audio or Stream
+            On disk with dictionaries only, which do not look at it.
         begin : float
             Seconds of the file before it.
         settings : Settings
         """
         stfts = self.stfts(audio.sample_rate, settings)
-        heard, labels = Heard(audio, begin, settings), self.labels
-        parts: list[list[Evidence]] = []
+        context, labels = Context(audio, begin, settings), self.labels
+        parts: list[list[Templates]] = []
         notes: list[str] = []
         for cue, own in self._own():
-            evidence, told = cue.tell(heard, stfts, own)
+            templates, told = cue.propose(context, stfts, own)
             places = [labels.index(label) for label in own]
-            parts.append([part.renumbered(places) for part in evidence])
+            parts.append([part.renumbered(places) for part in templates])
             notes += told
         whole = combined(parts)
-        costs = [added(cue.costs(heard, evidence, labels) for cue in self.cues) for evidence in whole]
+        costs = [added(cue.costs(context, templates, labels) for cue in self.cues) for templates in whole]
         return whole, costs, notes
 
     def moves(self, settings: Settings) -> bool:

@@ -21,8 +21,9 @@ from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..signal.stft import STFT
-from .cue import Costs, Cue, Evidence, Heard, some
+from .cue import Context, Costs, Cue, some
 from .dictionary import check_label, unit
+from .templates import Templates
 
 LARGEST = 1 << 22  # bytes of a file
 TEMPLATES = 12  # of each label
@@ -116,39 +117,41 @@ class Labels(Cue):
         """Return the same for each label."""
         return [TEMPLATES * len(labels)] * len(stfts)
 
-    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+    def propose(
+        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
+    ) -> tuple[list[Templates], list[str]]:
         """Return templates begun from where each label is heard, alone if it is, else beside those that are."""
-        audio = heard.audio
-        self.check(audio.sample_rate, stfts, heard.begin, heard.end)
-        evidence, notes = [], []
+        audio = context.audio
+        self.check(audio.sample_rate, stfts, context.begin, context.end)
+        templates, notes = [], []
         for stft in stfts:
             frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
-            active = {name: self._active(heard, stft, frames, name) for name in self.labels}
+            active = {name: self._active(context, stft, frames, name) for name in self.labels}
             crowd = np.sum(list(active.values()), axis=0)
             alone = {name: active[name] & (crowd == 1) for name in labels}
             alone = {name: where for name, where in alone.items() if where.sum() >= ALONE * rate}
             begun: dict[str, Matrix] = {}
             for name in sorted(labels, key=lambda name: name not in alone):
-                inside = self._inside(heard, stft, name)
-                X = heard.frames(stft, some(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
+                inside = self._inside(context, stft, name)
+                X = context.frames(stft, some(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
                 known = [] if name in alone else [begun[other] for other in alone]
-                begun[name] = _begun((X * inside).T, [W * inside[:, None] for W in known], heard)
+                begun[name] = _begun((X * inside).T, [W * inside[:, None] for W in known], context)
             owners = np.repeat(np.arange(len(labels)), TEMPLATES)
             W = np.concatenate([begun[name] for name in labels], axis=1)
-            evidence.append(Evidence(stft, W, owners, np.ones(len(owners))))
+            templates.append(Templates(stft, W, owners, mobility=np.ones(len(owners))))
             if len(lost := [repr(name) for name in labels if name not in alone and not self._bounded(name)]) > 1:
                 notes.append(f"--labels: {' and '.join(lost)} are never heard alone, so little tells them apart")
-        return evidence, list(dict.fromkeys(notes))
+        return templates, list(dict.fromkeys(notes))
 
-    def costs(self, heard: Heard, evidence: Evidence, labels: Sequence[str]) -> Costs:
+    def costs(self, context: Context, templates: Templates, labels: Sequence[str]) -> Costs:
         """Return what it costs to be heard outside a label's time, or above or below its frequencies."""
-        stft = evidence.stft
-        frames = stft.n_frames(heard.audio.length)
-        W, Z = (np.zeros((size, len(evidence.owners)), np.float32) for size in (stft.bins, frames))
+        stft = templates.stft
+        frames = stft.n_frames(context.audio.length)
+        W, Z = (np.zeros((size, len(templates.owners)), np.float32) for size in (stft.bins, frames))
         for name in self.labels:
-            columns = evidence.of(labels.index(name))
-            W[:, columns] = OUTSIDE_RANGE * (1 - self._inside(heard, stft, name)[:, None])
-            Z[:, columns] = OUTSIDE_TIME * ~self._active(heard, stft, frames, name)[:, None]
+            columns = templates.columns(labels.index(name))
+            W[:, columns] = OUTSIDE_RANGE * (1 - self._inside(context, stft, name)[:, None])
+            Z[:, columns] = OUTSIDE_TIME * ~self._active(context, stft, frames, name)[:, None]
         return {"Z": np.ascontiguousarray(Z.T)} | ({"W": W} if W.any() else {})
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
@@ -158,11 +161,11 @@ class Labels(Cue):
             for path, digest in zip(self.paths, self.hashes, strict=True)
         ]
 
-    def _active(self, heard: Heard, stft: STFT, frames: int, name: str) -> NDArray[np.bool_]:
+    def _active(self, context: Context, stft: STFT, frames: int, name: str) -> NDArray[np.bool_]:
         """Return in which frames, that reach half their length to both sides, a label is heard."""
-        rate = heard.audio.sample_rate
+        rate = context.audio.sample_rate
         reach = stft.n_fft / 4 / rate  # where the window has half its height
-        at = heard.begin + np.arange(frames) * stft.hop_length / rate
+        at = context.begin + np.arange(frames) * stft.hop_length / rate
         active = np.zeros(frames, bool)
         for region in self.regions:
             if region.name == name:
@@ -173,9 +176,9 @@ class Labels(Cue):
         """Return whether a label has bounds of frequency."""
         return any(region.low > 0 or region.high < math.inf for region in self.regions if region.name == name)
 
-    def _inside(self, heard: Heard, stft: STFT, name: str) -> Matrix:
+    def _inside(self, context: Context, stft: STFT, name: str) -> Matrix:
         """Return 1 for the bins within any range of a label, else 0."""
-        frequencies = stft.frequencies(heard.audio.sample_rate)
+        frequencies = stft.frequencies(context.audio.sample_rate)
         inside: Matrix = np.zeros(stft.bins, np.float32)
         for region in self.regions:
             if region.name == name:
@@ -183,9 +186,9 @@ class Labels(Cue):
         return inside
 
 
-def _begun(X: Matrix, known: Sequence[Matrix], heard: Heard) -> Matrix:
+def _begun(X: Matrix, known: Sequence[Matrix], context: Context) -> Matrix:
     """Return templates of what some frames hold beside known templates."""
-    settings = heard.settings
+    settings = context.settings
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
     options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}

@@ -19,11 +19,11 @@ from ..nmf.factorize import factorize
 from ..nmf.problem import Problem
 from ..nmf.sampling import Sample, richness
 from ..nmf.statistics import Statistics, statistics, total, update
-from ..separation.mixture import mean_magnitudes
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples
-from ..signal.stft import BLOCK, STFT
-from .dictionary import Dictionary, View, check_labels, unit
+from ..signal.stft import BLOCK, STFT, mean_magnitudes
+from .dictionary import Dictionary, check_labels, unit
+from .templates import Templates
 
 QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
 
@@ -284,7 +284,7 @@ def _views(
     settings: LearnSettings,
     workers: Workers,
     executor: Executor,
-) -> Iterator[View]:
+) -> Iterator[Templates]:
     if settings.template_frames > 1:
         yield from _lasting(label, files, stfts, wanted, settings, executor)
         return
@@ -309,7 +309,7 @@ def _views(
                 del X
                 W = _refine(W, heard, stft, settings, executor)
         W = W[W.any(axis=1)]
-        yield View(stft, unit(W.T), np.zeros(len(W), np.intp))
+        yield Templates(stft, unit(W.T), np.zeros(len(W), np.intp))
 
 
 def _lasting(
@@ -319,7 +319,7 @@ def _lasting(
     wanted: int | None,
     settings: LearnSettings,
     executor: Executor,
-) -> Iterator[View]:
+) -> Iterator[Templates]:
     """Yield templates of several frames, from what comes first of each sound, as much of each as all may have."""
     delays = settings.template_frames
     for stft in stfts:
@@ -340,7 +340,7 @@ def _lasting(
         )
         W = fit.templates[:, fit.templates.any(axis=(0, 2))]
         columns = unit(W.reshape(stft.bins, -1), delays)
-        yield View(stft, columns, np.zeros(columns.shape[1], np.intp), delays=delays)
+        yield Templates(stft, columns, np.zeros(columns.shape[1], np.intp), delays=delays)
 
 
 def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix:

@@ -20,14 +20,15 @@ from ..kernels.factors import Matrix
 from ..signal import pitch as combs
 from ..signal.stft import STFT
 from .alignment import Alignment, align
-from .cue import Cue, Evidence, Heard, some
+from .cue import Context, Cue, some
 from .dictionary import check_label, unit
 from .midi import Note, read_notes
+from .templates import Templates
 
 EARLY, LATE = 0.1, 0.2  # seconds by which a note may begin sooner and end later than the score says
 ATTACK = 0.1  # seconds after a note's begin in which what is not harmonic sounds
 STRUCK = 1.0  # seconds that a drum rings at the most
-LEASH = 1.0  # share of the way that templates may move
+MOBILITY = 1.0  # share of the way that templates may move
 STROKES = 500  # frames of a drum that are looked at
 DYING = 0.15  # seconds in which it dies away
 
@@ -100,14 +101,16 @@ class Scores(Cue):
         """Return two for each pitch of each stem."""
         return [2 * len(_voices(self.notes, labels))] * len(stfts)
 
-    def tell(self, heard: Heard, stfts: Sequence[STFT], labels: Sequence[str]) -> tuple[list[Evidence], list[str]]:
+    def propose(
+        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
+    ) -> tuple[list[Templates], list[str]]:
         """Return templates, and activations where the score, as it is played here, has notes."""
-        audio = heard.audio
-        at = align(self.notes, audio.samples, audio.sample_rate)
+        audio = context.audio
+        at = align(self.notes, context.samples, audio.sample_rate)
         played = _played(self.notes, at, audio.length / audio.sample_rate)
         if not played:
             raise InputError("--midi: nothing of the score is in the sound", "is it the right one?")
-        return [self._evidence(heard, stft, labels, played) for stft in stfts], []
+        return [self._evidence(context, stft, labels, played) for stft in stfts], []
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
         """Return the path and hash of each file."""
@@ -116,8 +119,8 @@ class Scores(Cue):
             for path, digest, stems in zip(self.paths, self.hashes, self.stems, strict=True)
         ]
 
-    def _evidence(self, heard: Heard, stft: STFT, labels: Sequence[str], played: Sequence[Note]) -> Evidence:
-        audio = heard.audio
+    def _evidence(self, context: Context, stft: STFT, labels: Sequence[str], played: Sequence[Note]) -> Templates:
+        audio = context.audio
         voices = _voices(self.notes, labels)
         frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
         frequencies = stft.frequencies(audio.sample_rate)
@@ -152,10 +155,10 @@ class Scores(Cue):
             np.maximum(which, loud, out=which)
         for k, (_, _, drum) in enumerate(voices):
             if drum:
-                spectrum = _struck(heard, stft, np.flatnonzero(Z[2 * k]))
+                spectrum = _struck(context, stft, np.flatnonzero(Z[2 * k]))
                 if spectrum.any():
                     W[:, 2 * k : 2 * k + 2] = unit(spectrum[:, None])
-        return Evidence(stft, W, owners.astype(np.intp), np.full(2 * len(voices), LEASH), Z)
+        return Templates(stft, W, owners.astype(np.intp), mobility=np.full(2 * len(voices), MOBILITY), Z=Z)
 
 
 def _voices(notes: Sequence[Note], labels: Sequence[str]) -> list[tuple[str, int, bool]]:
@@ -173,11 +176,11 @@ def _played(notes: Sequence[Note], at: Alignment, seconds: float) -> list[Note]:
     ]
 
 
-def _struck(heard: Heard, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
+def _struck(context: Context, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
     """Return what frames in which a drum is struck add to those two before, all together, (bins,)."""
     chosen = some(indices[indices >= 2], STROKES)
     both = np.union1d(chosen, chosen - 2)
-    levels = heard.frames(stft, both)
+    levels = context.frames(stft, both)
     after, before = (levels[np.searchsorted(both, frames)] for frames in (chosen, chosen - 2))
     return np.asarray(np.maximum(after - before, 0).sum(axis=0))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .. import memory
 from ..grouping.atoms import most_atoms
 from ..kernels.select import ONCE, THIN
-from ..separation.long_fit import FEWEST, frames_drawn, obstacle, rendering_obstacle
+from ..memory import allowance
+from ..registry import SPATIAL_MASKS
+from ..separation.pipeline import obstacle, rendering_obstacle
+from ..separation.render import BLOCK, block_frames
+from ..separation.sample import FEWEST, frames_drawn
 from ..separation.saved import Known, Saved
 from ..separation.stem_groups import arrange
 from ..settings.commands import OutputSettings
@@ -15,6 +20,14 @@ from ..settings.separation import Settings
 from ..signal.read import Source
 from ..system import cpu_count
 
+BASE = 45 << 20  # the interpreter with its libraries
+LOOPS = 110 << 20  # compiled loops with their compiler
+PICTURES = 45 << 20  # matplotlib
+COPIES = {"kmeans": 2, "deep-semi": 3}  # of a matrix that a model makes, where it is not one
+DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value decomposition
+SAMPLED = 2048  # frames that atoms are learned from
+TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
+PIECE = 1 << 16  # samples read from a file at a time
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 
 
@@ -50,7 +63,7 @@ def budget(
     takes decides, so that the number of threads never changes the result.
     """
     need, alone = memory_needed(source, settings, output, known), replace(settings, threads=1)
-    least, most = memory_needed(source, alone, output, known), memory.allowance(limit)
+    least, most = memory_needed(source, alone, output, known), allowance(limit)
     if least <= min(IN_MEMORY, least if most is None else most):
         return Budget(need)
     saved = isinstance(known, Saved)
@@ -78,13 +91,13 @@ def _streamed(source: Source, settings: Settings, output: OutputSettings, known:
     entries = (length_of(source, output) or 0) // hop * source.channels * (n_fft // 2 + 1)
     thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
     compiled = thin and entries >= ONCE
-    need = memory.estimate_streamed(
+    need = estimate_streamed(
         settings, source.channels, threads, _stfts(source, settings, known), stems, frames, compiled
     )
     if known is None and (atoms := most_atoms(settings)):
         grouped = [(n_fft, hop, atoms)]
-        drawn = min(frames, memory.SAMPLED)
-        need = max(need, memory.estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
+        drawn = min(frames, SAMPLED)
+        need = max(need, estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
     if isinstance(known, Saved):
         return need + known.size
     return need + (model_size(source, settings, output, known) if output.keeps else 0)
@@ -99,15 +112,15 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
     threads = settings.threads or cpu_count()
     length, stems = length_of(source, output) or 0, len(arrange(settings, known.labels if known else ()).names)
-    views, beyond = _views(source, settings, known), memory.filtering(settings, threads)
+    views, beyond = _views(source, settings, known), filtering(settings, threads)
     if isinstance(known, Saved):
-        return beyond + memory.estimate_rendering(source.channels, length, threads, views, stems, known.size)
+        return beyond + estimate_rendering(source.channels, length, threads, views, stems, known.size)
     if known is not None:
         moved, extra = known.moves(settings), sum(cue.matrices for cue in known.cues)
-        return beyond + memory.estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
+        return beyond + estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return beyond + memory.estimate(
+    return beyond + estimate(
         settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings),
         source.sample_rate,
     )  # fmt: skip
@@ -117,7 +130,7 @@ def model_size(source: Source, settings: Settings, output: OutputSettings, known
     """Return about how many bytes the file of the model of an input takes."""
     length = length_of(source, output) or 0
     atoms, views = 0 if known else most_atoms(settings), _views(source, settings, known)
-    return memory.model_size(settings, source.channels, length, views, atoms, source.sample_rate)
+    return saved_size(settings, source.channels, length, views, atoms, source.sample_rate)
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:
@@ -138,7 +151,179 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
 def _views(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames that is known before the fit."""
     if isinstance(known, Saved):
-        sizes = [(layer.stft, layer.model.factors[0].components) for layer in known.layers]
+        sizes = [(each.stft, each.components.factors[0].components) for each in known.resolutions]
     else:
         return known.sizes(source.sample_rate, settings) if known else []
     return [(stft.n_fft, stft.hop_length, templates) for stft, templates in sizes]
+
+
+def estimate(
+    settings: Settings,
+    channels: int,
+    length: int,
+    threads: int,
+    compiled_from: int | None = None,
+    stems: int | None = None,
+    atoms: int = 0,
+    sample_rate: int = 44100,
+) -> int:
+    """Return about how many bytes separating a mixture of that size takes at its peak.
+
+    `atoms` is the number of templates in all where stems may be groups of them, `compiled_from` that of entries of the
+    spectrogram from which compiled loops are loaded, `stems` that of stems where components are grouped.
+    """
+    n_fft, hop = settings.frames(sample_rate)
+    frames, bins = length // hop + 2, n_fft // 2 + 1
+    stacked = channels if settings.channels == "joint" else 1
+    k, stems = settings.templates, settings.components if stems is None else stems
+    samples = 4 * channels * length
+    spectrogram = 4 * frames * bins * stacked
+    if (isinstance(settings.divergence, (int, float)) and settings.divergence <= 0) or settings.divergence == "is":
+        spectrogram *= 2  # a floored copy
+    factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
+    start = 4 * 4 * (k + 10) * (frames + bins * stacked)
+    render = _rendering(stems, channels, frames, n_fft, hop, threads)
+    if settings.model != "nmf" or settings.convolutive:
+        start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
+    loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
+    grouped = _grouped(atoms, frames, bins, stacked) if atoms else 0
+    plain = factors + max(start, render) + loops
+    return BASE + samples + spectrogram + max(plain, grouped + render)
+
+
+def _grouped(atoms: int, frames: int, bins: int, stacked: int) -> int:
+    """Return what finding atoms takes beside the spectrogram: see separation.atoms."""
+    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of separation.bands
+    merged = 4 * bands * stacked * frames
+    activations = 4 * 2 * atoms * frames  # of all runs, and joined
+    sample = min(frames, SAMPLED)
+    learned = 4 * sample * (3 * bins + 2 * bands * stacked + 3 * atoms) + 4 * 4 * atoms * bins * stacked
+    return merged + activations + learned
+
+
+def estimate_guided(
+    settings: Settings,
+    channels: int,
+    length: int,
+    threads: int,
+    views: Sequence[tuple[int, int, int]],
+    stems: int | None = None,
+    moved: bool | None = None,
+    extra: int = 0,
+) -> int:
+    """Return about how many bytes separating with a guide takes at its peak.
+
+    `views` has n_fft, hop_length and templates of each; `moved` says whether templates move, if not the settings do,
+    `extra` how many matrices there are as large as the activations.
+    """
+    stacked = channels if settings.channels == "joint" else 1
+    moved = bool(settings.free or settings.adapt) if moved is None else moved
+    held, peak, render = 0, 0, 0
+    stems = settings.components + (settings.residual is not None) if stems is None else stems
+    for n_fft, hop, templates in views:
+        frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
+        spectrogram = 4 * frames * bins * stacked
+        transform = 4 * threads * stacked * min(256, frames) * (n_fft + 2 * bins)  # frames, and the same transformed
+        activations = 4 * k * frames * stacked
+        fit = (6 + extra) * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
+        if settings.free:  # what the dictionary leaves, and where the free templates start
+            fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
+        peak = max(peak, held + spectrogram + max(transform, fit))
+        held += 4 * k * frames * channels + 4 * 2 * k * bins
+        render += _rendering(stems, channels, frames, n_fft, hop, threads)
+    return BASE + 4 * channels * length + max(peak, held + render)
+
+
+def estimate_rendering(
+    channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]], stems: int, model: int
+) -> int:
+    """Return about how many bytes rendering from a saved model of so many bytes takes at its peak.
+
+    `views` is as for `estimate_guided`.
+    """
+    render = sum(_rendering(stems, channels, length // hop + 2, n_fft, hop, threads) for n_fft, hop, _ in views)
+    return BASE + 4 * channels * length + model + render
+
+
+def estimate_streamed(
+    settings: Settings,
+    channels: int,
+    threads: int,
+    views: Sequence[tuple[int, int, int]],
+    stems: int,
+    frames: int,
+    compiled: bool,
+) -> int:
+    """Return about how many bytes separating a mixture on disk takes at its peak, however long it is.
+
+    `views` is as for `estimate_guided`, `frames` the number that templates are learned from; `compiled` says that
+    compiled loops are loaded.
+    """
+    stacked, fit, render = 1 if settings.channels == "mid" else channels, 0, 0
+    floored = settings.divergence == "is" or (
+        isinstance(settings.divergence, (int, float)) and settings.divergence <= 0
+    )
+    for n_fft, hop, templates in views:
+        bins, k = n_fft // 2 + 1, templates + settings.free
+        sample = 4 * frames * bins * stacked
+        factors = 4 * (7 * k + 40) * (frames * stacked + bins * stacked) + 4 * 9 * k * bins * stacked
+        moved = sample if settings.free else 0  # what the dictionary leaves
+        fit = max(fit, (2 if floored else 1) * sample + factors + moved)
+        size = block_frames(stems, channels, bins)
+        solve = 4 * 6 * (threads + 1) * size * bins * stacked
+        tape = 4 * 3 * channels * ((threads + 3) * size * hop + 2 * n_fft + PIECE)
+        render += _rendering(stems, channels, 256, n_fft, hop, threads) + solve + tape
+    return BASE + max(fit, render) + (LOOPS if compiled else 0)
+
+
+def saved_size(
+    settings: Settings,
+    channels: int,
+    length: int,
+    views: Sequence[tuple[int, int, int]] = (),
+    atoms: int = 0,
+    sample_rate: int = 44100,
+) -> int:
+    """Return about how many bytes the file of a model takes; `views` and `atoms` as for the estimates, none without."""
+    size, layers = 0, views or [(*settings.frames(sample_rate), max(atoms, settings.templates))]
+    apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
+    for n_fft, hop, templates in layers:
+        k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1
+        size += 4 * k * (frames * apart + bins * channels)
+    return size
+
+
+def filtering(settings: Settings, threads: int) -> int:
+    """Return what sharing the mixture out takes beyond one mask for each stem."""
+    several = settings.mask in SPATIAL_MASKS or settings.consistency > 0
+    return 4 * 8 * (threads + 1) * BLOCK if several else 0
+
+
+def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, threads: int) -> int:
+    bins = n_fft // 2 + 1
+    block = min(frames, block_frames(stems, channels, bins))
+    # for each stem its share and its sound, and the mixture's frames once
+    return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
+
+
+def matrix_estimate(
+    model: str,
+    rows: int,
+    columns: int,
+    itemsize: int,
+    k: int,
+    compiled: bool = False,
+    pictures: bool = False,
+    pca: bool = False,
+) -> int:
+    """Return about how many bytes factorizing a matrix takes at its peak.
+
+    `itemsize` is that of its entries in the file; `compiled` says that compiled loops are loaded, `pictures` and
+    `pca` that pictures are drawn, and principal components among them.
+    """
+    size = 8 if itemsize >= 8 or model == "deep-semi" else 4
+    entries, least = rows * columns, min(rows, columns)
+    need = BASE + entries * (itemsize + COPIES.get(model, 1) * size) + 8 * size * (k + 10) * (rows + columns)
+    if model in DECOMPOSED or pca:  # in double precision, whatever goes in
+        need += 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2)
+    return need + (LOOPS if compiled else 0) + (PICTURES if pictures else 0)

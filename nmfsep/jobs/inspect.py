@@ -21,12 +21,11 @@ from ..errors import InputError, NmfsepError, UsageError
 from ..grouping.rank import BANDS, FRAMES, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
 from ..kernels.factors import Factors, Matrix
-from ..memory import BASE, require
-from ..nmf.fit import Callback
-from ..separation.mixture import magnitudes
+from ..memory import require
+from ..progress import Told
+from ..separation.components import Components
+from ..separation.mixture import all_frames
 from ..separation.pipeline import analyse
-from ..separation.solving import Solving
-from ..separation.stems import Model
 from ..settings.commands import OutputSettings
 from ..settings.knob import WINDOWS
 from ..settings.separation import Settings
@@ -35,7 +34,7 @@ from ..signal.naming import MANIFEST, fit_name, manifest_name, track_name
 from ..signal.publish import Output, publish
 from ..signal.read import Source
 from ..signal.stft import BLOCK, STFT
-from .budget import memory_needed
+from .budget import BASE, memory_needed
 from .manifest import SCHEMA, Origin, encode, find, load, versions, vouched_files
 from .plan import check_model
 from .safety import require_free, require_readable
@@ -287,7 +286,7 @@ def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspect
 
 
 def inspect_sound(
-    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: Callback | None = None
+    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: Told | None = None
 ) -> Inspection:
     """Factorize the magnitude spectrogram of a file, as `split` does, and describe its components.
 
@@ -319,29 +318,27 @@ def inspect_sound(
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings, sha256 = source.warnings, source.sha256()
-    separation = analyse(audio, settings, callback)
-    W, Z, energies = _of_components(separation.model)
+    model = analyse(audio, settings, callback=callback)
+    W, Z, energies = _of_components(model.components)
     names = [f"component-{index + 1}" for index in range(settings.components)]
-    components = describe(names, W, Z, energies, separation.stft, audio.sample_rate)
-    told, found = (*warnings, *separation.warnings), tuple(components)
-    return Inspection(
-        "sound", path, track, audio.samples, audio.sample_rate, separation.stft, W, Z, found, told, sha256
-    )
+    components = describe(names, W, Z, energies, model.stft, audio.sample_rate)
+    told, found = (*warnings, *model.warnings), tuple(components)
+    return Inspection("sound", path, track, audio.samples, audio.sample_rate, model.stft, W, Z, found, told, sha256)
 
 
-def _of_components(model: Model | Solving) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
+def _of_components(components: Components) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
     """Return a template, an activation and the energy of each component, added up over channels and over its parts.
 
     Where a component has several parts, as in deep and convolutive models, its template is the spectrum of all that it
     sounds, and its activation the level, frame by frame.
     """
-    Z, whole = model.factors[0].Z, sum(factors.W for factors in model.factors[1:]) + model.factors[0].W
+    Z, whole = components.factors[0].Z, sum(factors.W for factors in components.factors[1:]) + components.factors[0].W
     templates, activations, energies = [], [], []
-    for group in map(list, model.groups):
+    for group in map(list, components.groups):
         template = whole[:, group] @ Z[group].sum(axis=1)
         templates.append(template / max(float(template.sum()), 1e-30))
         activations.append(whole[:, group].sum(axis=0) @ Z[group])
-        energies.append(sum(_energy(factors.select(group)) for factors in model.factors))
+        energies.append(sum(_energy(factors.select(group)) for factors in components.factors))
     return np.stack(templates, axis=1), np.stack(activations), np.array(energies)
 
 
@@ -411,7 +408,7 @@ def rank_sound(
     if frames <= max(counts):
         message = f"has {frames} frames, too few to tell up to {max(counts)} components apart"
         raise UsageError(message, "use a shorter --n-fft", path)
-    X = magnitudes(audio.samples, stft, settings.threads)[0].reshape(audio.channels, stft.bins, frames)
+    X = all_frames(audio.samples, stft, settings.threads).Xt.T.reshape(audio.channels, stft.bins, frames)
     seen = X.mean(axis=0)[:, np.linspace(0, frames - 1, min(frames, FRAMES)).astype(int)]
     mel = mel_filters(stft.frequencies(audio.sample_rate), BANDS, np.inf).astype(np.float32) @ seen
     if not mel.any():

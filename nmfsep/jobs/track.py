@@ -23,14 +23,14 @@ from ..errors import BugError, InputError, NmfsepError, UsageError
 from ..progress import Told
 from ..registry import EXPORTS
 from ..separation import model_file as saved_file
-from ..separation.choose import mixture, separation_of
+from ..separation.mixture import Mixture
+from ..separation.model import Model
 from ..separation.options import resolved
-from ..separation.result import Separation
-from ..separation.saved import Known, Saved, describe_fit, mixture_of
+from ..separation.pipeline import analyse
+from ..separation.saved import Known, Saved, describe_fit, identity_of
 from ..separation.summary import diagnose
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
-from ..signal.audio import Audio
 from ..signal.formats import SampleFormat
 from ..signal.publish import Output, publish
 from ..signal.read import Source
@@ -69,39 +69,39 @@ class Track:
         job: Job,
         source: Source,
         form: SampleFormat,
-        audio: Audio | Stream,
-        separation: Separation,
+        mixture: Mixture,
+        model: Model,
         output: OutputSettings,
         gain: float,
         known: Known | None,
     ) -> None:
-        self.job, self.source, self.form, self.audio = job, source, form, audio
-        self.separation, self.output, self.gain, self.known = separation, output, gain, known
-        self.warnings = [*source.warnings, *separation.warnings]
-        if audio.length < separation.stft.n_fft:
-            self.warnings.append(f"{audio.length} samples are less than one frame of {separation.stft.n_fft}")
+        self.job, self.source, self.form, self.mixture = job, source, form, mixture
+        self.model, self.output, self.gain, self.known = model, output, gain, known
+        self.warnings = [*source.warnings, *model.warnings]
+        if mixture.length < model.stft.n_fft:
+            self.warnings.append(f"{mixture.length} samples are less than one frame of {model.stft.n_fft}")
         self.energy: NDArray[np.float64] = np.zeros(len(job.names))
         self.peak: NDArray[np.float64] = np.zeros(len(job.names))
         self.sum_error = 0.0
 
     def write(self, files: list[Output], merged: bool = False) -> None:
         """Render all stems and write the selected ones."""
-        job, audio = self.job, self.audio
+        job, whole = self.job, self.mixture
         writer = StemWriter(
-            files, self.form, audio.sample_rate, audio.channels, audio.length, self.gain, audio.exponent,
+            files, self.form, whole.sample_rate, whole.channels, whole.length, self.gain, whole.exponent,
             selected=job.selected, merged=merged,
         )  # fmt: skip
         with writer:
             position, energies = 0, np.zeros(2)
-            for stems in self.separation.render(audio):
-                mixture = audio.samples[:, position : position + stems.shape[-1]]
+            for stems in self.model.render(whole):
+                mixture = whole.samples[:, position : position + stems.shape[-1]]
                 writer.write(stems, mixture, self._integers(mixture, position))
                 position += stems.shape[-1]
                 energies += [np.vdot(mixture, mixture) / len(mixture), np.sum(mixture.mean(axis=0) ** 2)]
                 self.energy += np.einsum("jcn,jcn->j", stems, stems)
                 self.peak = np.maximum(self.peak, np.abs(stems).max(axis=(1, 2), initial=0))
         self.sum_error = writer.sum_error
-        if self.separation.settings.channels == "mid" and energies[1] < CANCELLED * energies[0]:
+        if self.model.settings.channels == "mid" and energies[1] < CANCELLED * energies[0]:
             left = f"holds {energies[1] / energies[0]:.1%} of their energy" if energies[1] else "is silence"
             self.warnings.append(f"the channels cancel out: their mean {left}; use --channels joint or independent")
         if writer.moved:
@@ -126,7 +126,7 @@ class Track:
         if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
             self.source.seek(self.source.stretch(self.output.offset)[0] + position)
             return self.source.integers(mixture.shape[1]).astype(np.int64)
-        return to_integers(mixture, bits, self.gain * 2.0**self.audio.exponent)
+        return to_integers(mixture, bits, self.gain * 2.0**self.mixture.exponent)
 
     def title(self, files: Sequence[Output], settings: Settings) -> Job:
         """Name the stems, and their files that have no names yet, by how they sound; return the job with these names.
@@ -136,12 +136,13 @@ class Track:
         UsageError
             A file has a name already that is not to be written over.
         """
-        names = self.separation.grouping.names
-        if not (self.separation.labels or settings.preset):
-            about = diagnose(self.separation, names, self.audio.sample_rate).stems
-            single = [len(group) == 1 for group in self.separation.merged.groups]
+        names = self.model.grouping.names
+        if not (self.model.labels or settings.preset):
+            about = diagnose(self.model, names, self.mixture.sample_rate).stems
+            stems = self.model.stems
+            single = [len(group) == 1 for group in stems.groups] if stems else []
             names = titles(names, about, [*single, False][: len(names)])
-        self.separation = replace(self.separation, titles=names)
+        self.model = replace(self.model, stem_names=names)
         self.job = titled(self.job, names, settings, self.output)
         protected = identities((self.job.path, *files_of(self.known)))
         require_room(replace(self.job, untitled=False), protected, self.output)
@@ -158,21 +159,21 @@ class Track:
     def save(self, file: Output, settings: Settings) -> None:
         """Write the factorization."""
         first, to_end = self.source.stretch(self.output.offset)[0], self.output.duration is None
-        mixture = mixture_of(self.job.path, self.audio, first, to_end)
-        saved_file.write(file, self.separation, settings, mixture, self._guidance(), versions())
+        identity = identity_of(self.job.path, self.mixture, first, to_end)
+        saved_file.write(file, self.model, settings, identity, self._guidance(), versions())
 
     def export(self, name: str, begin: float) -> bytes:
         """Return what the activations say as a file of a kind; a sound that is sought and not there is told."""
-        audio, depths = self.audio, [_bits(self.source.subtype), self.form.bits]
-        last_bit = max((2.0 ** (1 - bits - audio.exponent) for bits in depths if bits), default=0.0)
-        for lost in missing(self.separation, audio.sample_rate, last_bit):
+        mixture, depths = self.mixture, [_bits(self.source.subtype), self.form.bits]
+        last_bit = max((2.0 ** (1 - bits - mixture.exponent) for bits in depths if bits), default=0.0)
+        for lost in missing(self.model, mixture.sample_rate, last_bit):
             self.warnings.append(f"{lost!r} was not found in the sound, so that no label or note says it is there")
         encode = EXPORTS.load(name).encode
-        seconds = audio.length / audio.sample_rate
-        return bytes(encode(self.separation, audio.sample_rate, begin, seconds=seconds, last_bit=last_bit))
+        seconds = mixture.length / mixture.sample_rate
+        return bytes(encode(self.model, mixture.sample_rate, begin, seconds=seconds, last_bit=last_bit))
 
     def _guidance(self) -> list[dict[str, Any]]:
-        frames = [layer.stft.n_fft for layer in self.separation.layers]
+        frames = [each.stft.n_fft for each in self.model.resolutions]
         return self.known.about(frames) if self.known else []
 
     def _model(self, folder: Path, files: list[Output]) -> dict[str, Any] | None:
@@ -185,25 +186,25 @@ class Track:
 
     def _learned_from(self) -> dict[str, int] | None:
         """Return what part of the frames templates were learned from, if not from all."""
-        found = self.separation.learned_from
+        found = self.model.learned_from
         return None if found is None else {"frames": found[0], "of": found[1]}
 
     def manifest(
         self, settings: Settings, files: list[Output], clock: Clock, exports: Sequence[Output] = ()
     ) -> Manifest:
         """Return the manifest of what was written."""
-        job, audio, source = self.job, self.audio, self.source
+        job, mixture, source = self.job, self.mixture, self.source
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
-        found = diagnose(self.separation, job.names, audio.sample_rate)
-        members = self.separation.grouping.members
+        found = diagnose(self.model, job.names, mixture.sample_rate)
+        members = self.model.grouping.members
         stems = []
         for position, index in enumerate(job.selected):
             stem: dict[str, Any] = {
                 "name": job.names[index],
                 "energy_share": round(float(share[index]), 6),
                 "peak": float(self.peak[index]),
-                "level": _decibels(self.energy[index] / max(1, audio.channels * audio.length)),
+                "level": _decibels(self.energy[index] / max(1, mixture.channels * mixture.length)),
                 "components": [member + 1 for member in members[index]] if index < len(members) else [],
                 **found.stems[index],
             }
@@ -219,17 +220,17 @@ class Track:
             "versions": versions(),
             "input": {
                 **Origin(job.path, source.sha256()).entry(folder),
-                "sample_rate": audio.sample_rate,
-                "channels": audio.channels,
+                "sample_rate": mixture.sample_rate,
+                "channels": mixture.channels,
                 "offset": source.stretch(self.output.offset)[0],
-                "length": audio.length,
+                "length": mixture.length,
                 "subtype": source.subtype,
             },
             "settings": resolved(settings, self.known is not None),
             "frames": [
-                {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length} for layer in self.separation.layers
+                {"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length} for each in self.model.resolutions
             ],
-            "choice": self.separation.choice and self.separation.choice.document(),
+            "choice": self.model.choice and self.model.choice.document(),
             "output": promised(self.output),
             "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
@@ -239,7 +240,7 @@ class Track:
                 {"kind": name, **_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
-            "fit": list(saved.fits if saved else map(describe_fit, self.separation.fits)),
+            "fit": list(saved.fits if saved else map(describe_fit, self.model.fits)),
             "learned_from": self._learned_from(),
             "gain": self.gain,
             "sum_error": self.sum_error,
@@ -323,13 +324,19 @@ def run(
             require_room(job, protected, output, source.sha256())
         form = inspect(job, source, here, output, limit, known)
         way = budget(source, here, output, known, limit)
-        audio = mixture(source, output, way.streamed)
+        if way.streamed:
+            mixture: Mixture = Stream(source, output.offset, output.duration)
+        else:
+            mixture = source.read(output.offset, output.duration)
         clock.lap("read")
         begin = source.stretch(output.offset)[0] / source.sample_rate
-        separation = separation_of(audio, here, known, way.frames, output.keeps, progress, begin)
+        if isinstance(known, Saved):
+            model = known.model(mixture, here)
+        else:
+            model = analyse(mixture, here, known, begin=begin, frames=way.frames, keep=output.keeps, callback=progress)
         clock.lap("match" if isinstance(known, Saved) else "factorize")
-        gain = _gain(separation, audio, form) if output.clip_mode == "rescale" and form.bits else 1.0
-        track = Track(job, source, form, audio, separation, output, gain, known)
+        gain = _gain(model, mixture, form) if output.clip_mode == "rescale" and form.bits else 1.0
+        track = Track(job, source, form, mixture, model, output, gain, known)
         if job.manifest is None:
             track.to_stdout()
             return track.manifest(settings, [], clock)
@@ -341,9 +348,9 @@ def run(
             if job.untitled:
                 job = track.title(files, settings)  # of which activations of long files are known only now
             if job.model is not None:
-                model = stack.enter_context(Output(job.model))
-                track.save(model, replace(settings, group=separation.settings.group))
-                files.append(model)
+                kept = stack.enter_context(Output(job.model))
+                track.save(kept, replace(settings, group=model.settings.group))
+                files.append(kept)
                 clock.lap("save")
             exports = [stack.enter_context(Output(path)) for _, path in job.exports]
             for (name, _), file in zip(job.exports, exports, strict=True):
@@ -365,10 +372,10 @@ def _stale(job: Job, protected: set[tuple[int, int]], output: OutputSettings, sh
         raise InputError(error.message, error.hint, error.path) from error
 
 
-def _gain(separation: Separation, audio: Audio | Stream, form: SampleFormat) -> float:
+def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:
     """Return the one factor that keeps every stem within the range."""
-    peak = max((float(np.abs(stems).max(initial=0)) for stems in separation.render(audio)), default=0.0)
-    peak *= 2.0**audio.exponent
+    peak = max((float(np.abs(stems).max(initial=0)) for stems in model.render(mixture)), default=0.0)
+    peak *= 2.0**mixture.exponent
     full = 1 - 2.0 ** (1 - form.bits)
     return full / peak if peak > full else 1.0
 

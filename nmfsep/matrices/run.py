@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .. import memory
 from ..analysis.plots.canvas import require_plots
 from ..errors import InputError, UsageError
+from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, encode, versions, vouched_files
 from ..jobs.safety import require_free, require_readable
 from ..kernels.select import LARGE, THIN, slower
@@ -148,7 +149,7 @@ def require_memory(
     compiled = rows * columns >= LARGE and task.finest < THIN and divergence in ("kl", "is", 1, 0)
     pictures = settings.images or settings.pictures
     k = task.finest * (settings.template_frames if "template_frames" in options_of(settings.model) else 1)
-    need = memory.matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
+    need = matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
     memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
 
 

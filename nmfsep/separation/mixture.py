@@ -1,55 +1,52 @@
-"""Drawing frames at random from a mixture on disk, in one pass over it."""
+"""A mixture as the magnitudes that are factorized: all of its frames, or those that are learned from.
+
+What fits into memory is learned from whole. Of a mixture on disk, frames are drawn at random in one pass over it, or
+evenly spaced runs of frames are taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.factors import Matrix
+from ..kernels.reference import EPS
 from ..kernels.threads import Workers
+from ..nmf.prepare import FLOOR
 from ..nmf.sampling import Sample
-from ..signal.audio import Samples
+from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, Bins
 from ..signal.stream import Stream
 
+Mixture = Audio | Stream
 Channels = TypeVar("Channels", Samples, Bins)
+LOOK = 1024  # frames drawn from at a time
+SPARSE = 8  # of so many frames less than one is transformed on its own
 
 
-def magnitudes(samples: Samples, stft: STFT, threads: int | None = None) -> tuple[Matrix, np.float32]:
-    """Return X / scale, and scale.
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Magnitudes of the channels that are factorized together, at about unit mean.
 
-    X holds the channels' magnitudes one above the other, (channels * bins, frames), so that channels share Z and each
-    has its own part of W: where a component lies between the channels is learned with it. The scale is the power of
-    two that `factorize` would divide out, so that it need not copy X; it is in Fortran order for the same reason.
+    Attributes
+    ----------
+    Xt : ndarray, shape (frames, rows)
+        The channels' bins one after the other, so that channels share Z and each has its own part of W: where a
+        component lies between the channels is learned with it.
+    scale : float32
+        What the magnitudes were divided by: the power of two that `factorize` would divide out, so that it need not
+        copy them.
+    floor : float32
+        The least entry.
     """
-    channels, length = samples.shape
-    frames = stft.n_frames(length)
-    Xt = np.empty((frames, channels, stft.bins), np.float32)
 
-    def fill(start: int) -> float:
-        block = Xt[start : start + BLOCK]
-        np.abs(stft.forward_block(samples, start, start + len(block)).swapaxes(0, 1), out=block)
-        return float(block.sum(dtype=np.float64))
-
-    with Workers(threads) as workers:
-        total = sum(workers.map(fill, range(0, frames, BLOCK)))
-    scale = np.float32(2.0 ** np.frexp(total / Xt.size)[1] if total > 0 else 1)
-    if scale != 1:
-        Xt /= scale
-    return Xt.reshape(frames, -1).T, scale
-
-
-def mean_magnitudes(samples: Samples, stft: STFT, start: int, stop: int) -> Matrix:
-    """Return the magnitudes of frames start to stop, the mean over channels, (frames, bins).
-
-    The mean is taken of magnitudes, not of samples, in which channels out of phase would cancel.
-    """
-    each: Matrix = np.abs(stft.forward_block(samples, start, stop))
-    means: Matrix = each[0] if len(each) == 1 else each.mean(axis=0)
-    return means
+    Xt: Matrix
+    scale: np.float32
+    floor: np.float32
 
 
 def views(samples: Channels, mode: str) -> list[Channels]:
@@ -62,8 +59,40 @@ def views(samples: Channels, mode: str) -> list[Channels]:
     return [samples.mean(axis=0, keepdims=True)] if mode == "mid" else [samples]
 
 
-LOOK = 1024  # frames drawn from at a time
-SPARSE = 8  # of so many frames less than one is transformed on its own
+def all_frames(samples: Samples, stft: STFT, threads: int | None = None) -> Frames:
+    """Return the magnitudes of all frames of samples (channels, samples)."""
+    channels, length = samples.shape
+    frames = stft.n_frames(length)
+    Xt = np.empty((frames, channels, stft.bins), np.float32)
+
+    def fill(start: int) -> float:
+        block = Xt[start : start + BLOCK]
+        np.abs(stft.forward_block(samples, start, start + len(block)).swapaxes(0, 1), out=block)
+        return float(block.sum(dtype=np.float64))
+
+    with Workers(threads) as workers:
+        total = sum(workers.map(fill, range(0, frames, BLOCK)))
+    scale = _unit(total / Xt.size)
+    if scale != 1:
+        Xt /= scale
+    return Frames(Xt.reshape(frames, -1), scale, np.float32(0))
+
+
+def some_frames(rows: Matrix, known: int, beta: float) -> Frames:
+    """Return magnitudes (frames, rows) brought to about unit mean in place, by their first `known` rows."""
+    own = rows[:, :known]
+    scale = _unit(float(own.mean(dtype=np.float64)))
+    rows /= scale
+    if beta > 0:
+        return Frames(rows, scale, np.float32(0))
+    floor = np.float32(max(own.max() * np.float32(FLOOR), EPS))
+    np.maximum(own, floor, out=own)
+    return Frames(rows, scale, floor)
+
+
+def _unit(mean: float) -> np.float32:
+    """Return the power of two next to a mean."""
+    return np.float32(2.0 ** np.frexp(mean)[1] if mean > 0 else 1)
 
 
 def draw(
@@ -72,11 +101,11 @@ def draw(
     mode: str,
     frames: int,
     key: str,
-    told: Callable[[int], object],
+    passed: Callable[[int], object],
 ) -> list[Matrix]:
     """Return magnitudes of frames drawn at random, (frames, rows), of each part that channels are fitted in.
 
-    `key` decides which they are, and `told` is called with the samples that have passed. Afterwards the length of the
+    `key` decides which they are, and `passed` is called with the samples that have passed. Afterwards the length of the
     stream and its exponent are known.
     """
     while True:
@@ -87,17 +116,17 @@ def draw(
             count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
             for sample, part in zip(samples, parts, strict=True):
                 sample.choose(key, start, count, _transformer(part, stft, count))
-            told((start + count) * stft.hop_length)
-        if not stream.settle():
+            passed((start + count) * stft.hop_length)
+        if not stream.needs_another_pass():
             return [sample.rows() for sample in samples]
 
 
-def stretches(
-    stream: Stream, stft: STFT, mode: str, runs: int, run: int, told: Callable[[int], object]
+def runs_of_frames(
+    stream: Stream, stft: STFT, mode: str, runs: int, run: int, passed: Callable[[int], object]
 ) -> list[Matrix]:
     """Return magnitudes of so many evenly spaced runs of frames, (frames, rows), of each part; of all, if they are few.
 
-    It takes a pass over the stream, whose length must be known; `told` is called with the samples that have passed.
+    It takes a pass over the stream, whose length must be known; `passed` is called with the samples that have passed.
     """
     frames = stft.n_frames(stream.length)
     starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
@@ -111,7 +140,7 @@ def stretches(
         if len(chosen):
             for rows, part in zip(found, parts, strict=True):
                 rows.append(_transformer(part, stft, count)(chosen))
-        told((start + count) * stft.hop_length)
+        passed((start + count) * stft.hop_length)
     return [np.concatenate(rows) for rows in found]
 
 

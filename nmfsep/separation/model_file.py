@@ -22,10 +22,10 @@ from ..settings.separation import Settings
 from ..signal import npz as archive
 from ..signal.publish import Output
 from ..signal.stft import STFT
-from .result import Layer, Separation
-from .saved import Mixture, Saved, describe_fit
+from .components import Components
+from .model import Model, Resolution
+from .saved import MixtureIdentity, Saved, describe_fit
 from .stem_groups import component_names
-from .stems import Model
 
 SCHEMA, VERSION = "nmfsep.model", 1
 LARGEST = 1 << 36  # bytes of the factors: activations of many templates over hours
@@ -38,23 +38,24 @@ KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "None": 
 
 def write(
     output: Output,
-    separation: Separation,
+    model: Model,
     settings: Settings,
-    mixture: Mixture,
+    mixture: MixtureIdentity,
     guidance: Sequence[Mapping[str, Any]] = (),
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a separation into a file that has no name yet.
+    """Write a model into a file that has no name yet.
 
-    The same separation gives the same bytes.
+    The same model gives the same bytes.
 
     Parameters
     ----------
     output : Output
-    separation : Separation
+    model : Model
+        Rendered, if its mixture is on disk.
     settings : Settings
         By which it was made.
-    mixture : Mixture
+    mixture : MixtureIdentity
     guidance : sequence of mapping, optional
         From `Guide.about`.
     versions : mapping, optional
@@ -68,26 +69,27 @@ def write(
         It would be larger than what is read.
     """
     arrays: dict[str, archive.Member] = {}
-    for index, layer in enumerate(separation.layers):
-        model = layer.model
-        owners = np.empty(model.factors[0].components, np.int32)
-        for owner, group in enumerate(model.groups):
+    for index, resolution in enumerate(model.resolutions):
+        components = resolution.components.kept
+        assert components is not None, "only a model with activations can be saved"
+        owners = np.empty(components.factors[0].components, np.int32)
+        for owner, group in enumerate(components.groups):
             owners[list(group)] = owner
         arrays[f"owners{index}"] = owners
-        arrays[f"W{index}"] = _distinct([factors.W for factors in model.factors])
-        arrays[f"Z{index}"] = _distinct([factors.Z for factors in model.factors])
+        arrays[f"W{index}"] = _distinct([factors.W for factors in components.factors])
+        arrays[f"Z{index}"] = _distinct([factors.Z for factors in components.factors])
     about = {
         "versions": dict(versions or {}),
         "mixture": asdict(mixture),
         "settings": {name: value for name, value in asdict(settings).items() if name not in UNSAVED},
-        "labels": separation.labels,
+        "labels": model.labels,
         "layers": [
-            {"n_fft": layer.stft.n_fft, "hop_length": layer.stft.hop_length, "window": layer.stft.window}
-            for layer in separation.layers
+            {"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length, "window": each.stft.window}
+            for each in model.resolutions
         ],
         "guidance": [_without_folder(entry) for entry in guidance],
-        "fit": [_short(describe_fit(fit)) for fit in separation.fits],
-        "warnings": separation.warnings,
+        "fit": [_short(describe_fit(fit)) for fit in model.fits],
+        "warnings": model.warnings,
     }
     archive.fill(output, SCHEMA, VERSION, about, arrays, LARGEST)
 
@@ -138,19 +140,23 @@ def _read(file: archive.Archive) -> Saved:
         if len(labels) != settings.components:
             raise UsageError(f"has {len(labels)} labels for {settings.components} components")
     count = len(component_names(settings, labels))
-    layers = []
+    resolutions = []
     for index, about_stft in enumerate(stfts):
         stft = STFT(about_stft["n_fft"], about_stft["hop_length"], about_stft["window"])
-        layers.append(Layer(stft, _model(file, index, stft, mixture, count, settings.levels is not None)))
+        resolutions.append(
+            Resolution(stft, _components(file, index, stft, mixture, count, settings.levels is not None))
+        )
     with open(os.fsencode(file.path), "rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     return Saved(
-        settings, tuple(labels), tuple(layers), mixture, tuple(fits), tuple(guidance), tuple(warnings), versions,
+        settings, tuple(labels), tuple(resolutions), mixture, tuple(fits), tuple(guidance), tuple(warnings), versions,
         file.path, digest,
     )  # fmt: skip
 
 
-def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, count: int, deep: bool) -> Model:
+def _components(
+    file: archive.Archive, index: int, stft: STFT, mixture: MixtureIdentity, count: int, deep: bool
+) -> Components:
     owners = file.array(f"owners{index}", 1)
     W, Z = file.array(f"W{index}", 3), file.array(f"Z{index}", 3)
     if (owners != np.floor(owners)).any() or owners.max() >= count:
@@ -171,7 +177,7 @@ def _model(file: archive.Archive, index: int, stft: STFT, mixture: Mixture, coun
     templates = [np.asfortranarray(w) for w in W]  # a template after the other, as they are used
     channels = max(len(W), len(Z))
     factors = [Factors(templates[channel % len(W)], Z[channel % len(Z)]) for channel in range(channels)]
-    return Model(factors, groups)
+    return Components(factors, groups)
 
 
 def _distinct(matrices: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -186,8 +192,8 @@ def _short(fit: dict[str, Any]) -> dict[str, Any]:
     return fit | {"losses": dict([*losses[:1], *losses[-1:]])}
 
 
-def _mixture(about: Any) -> Mixture | None:
-    mixture = Mixture(**about)
+def _mixture(about: Any) -> MixtureIdentity | None:
+    mixture = MixtureIdentity(**about)
     sound = (
         _texts([mixture.name, mixture.sha256])
         and re.fullmatch("[0-9a-f]{64}", mixture.sha256) is not None

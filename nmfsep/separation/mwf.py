@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.threads import Workers
-from ..memory import block_frames
 from ..signal.audio import Samples
 from ..signal.stft import STFT, Bins
+from .components import Components
 from .masks import ratio
-from .stems import Model
+from .render import block_frames
 
 STEPS = 1
 POWER = 1.0  # of the ratio masks that the first variances come from
@@ -33,7 +33,7 @@ Covariance = NDArray[np.complexfloating[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class MultichannelWiener:
-    """A filter, see `separation.filters`.
+    """A filter, see `separation.render`.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ class MultichannelWiener:
     covariances: Sequence[Covariance] = ()
     margin: int = 0
 
-    def __call__(self, mixture: Bins, model: Model, inner: slice) -> Iterator[Iterator[Bins]]:
+    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
         """Yield the transforms of the stems."""
         stems = self.stems(mixture, model)
         for channel in range(len(mixture)):
             yield (mine[inner] for mine in stems[channel, 1:])
 
-    def stems(self, mixture: Bins, model: Model) -> Bins:
+    def stems(self, mixture: Bins, model: Components) -> Bins:
         """Return the transforms of all stems, (channels, stems, frames, bins)."""
-        found = np.empty((len(mixture), model.stems, *mixture.shape[1:]), np.complex64)
+        found = np.empty((len(mixture), model.count, *mixture.shape[1:]), np.complex64)
         for channel, S in enumerate(mixture):
             shares = model.parts(channel, 0, len(S), S)
             ratio(shares, POWER)
@@ -92,7 +92,7 @@ def solve(A: Bins, b: Bins) -> Bins:
     return solved
 
 
-def learn(samples: Samples, stft: STFT, model: Model, workers: Workers) -> MultichannelWiener:
+def learn(samples: Samples, stft: STFT, model: Components, workers: Workers) -> MultichannelWiener:
     """Return the filter of a mixture, whose stems were found so far by their magnitudes.
 
     Parameters
@@ -100,11 +100,11 @@ def learn(samples: Samples, stft: STFT, model: Model, workers: Workers) -> Multi
     samples : ndarray, shape (channels, samples)
         The mixture.
     stft : STFT
-    model : Model
+    model : Components
     workers : Workers
         An entered context.
     """
-    frames, size = stft.n_frames(samples.shape[1]), block_frames(model.stems, len(samples), stft.bins)
+    frames, size = stft.n_frames(samples.shape[1]), block_frames(model.count, len(samples), stft.bins)
     filter = MultichannelWiener()
 
     def measured(start: int) -> tuple[Covariance, NDArray[np.float64]]:
@@ -114,7 +114,7 @@ def learn(samples: Samples, stft: STFT, model: Model, workers: Workers) -> Multi
         outer = np.stack([[(y * z.conj()).sum(axis=1, dtype=np.complex128) for z in stems] for y in stems])
         return outer, np.square(np.abs(stems)).mean(axis=0).sum(axis=1, dtype=np.float64)
 
-    shape, starts = (model.stems, stft.bins), range(0, frames, size)
+    shape, starts = (model.count, stft.bins), range(0, frames, size)
     for _ in range(STEPS):
         outer, energy = np.zeros((len(samples), len(samples), *shape), np.complex128), np.zeros(shape)
         for first in range(0, len(starts), AT_ONCE):

@@ -13,7 +13,7 @@ from ..kernels.select import ONCE
 from ..models.by_name import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
 from ..nmf.fit import choose_solver
 from ..nmf.problem import Problem
-from ..registry import SOUND_STARTS
+from ..registry import SOUND_STARTS, SPATIAL_MASKS
 from ..settings.separation import GROUPED, Settings
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
@@ -123,6 +123,15 @@ def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -
     if "compiled_from" in options_of(settings.model):
         chosen["compiled_from"] = ONCE
     return chosen
+
+
+def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
+    """Return what the user should know about settings for a mixture of so many channels."""
+    if settings.mask in SPATIAL_MASKS and channels == 1:
+        return (
+            f"there is one channel, of which mask {settings.mask!r} can tell no more than 'ratio', so that was taken",
+        )
+    return ()
 
 
 def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:

@@ -14,21 +14,20 @@ from ..grouping.timbre import group
 from ..kernels.factors import Factors
 from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .result import Separation
+from .components import Components
+from .model import Model
 from .stem_groups import arrange, auto_names, component_names, left_over, parse, without_auto
-from .stems import Model
 from .summary import Portrait, portray
 
 
-def regrouped(separation: Separation, sample_rate: int) -> Separation:
-    """Return a separation whose settings say which components are in the groups that are to be found, if any."""
-    model = separation.model
-    if not isinstance(model, Model) or not without_auto(separation.settings.group)[1]:
-        return separation
-    return replace(separation, settings=settled(separation.settings, model, separation.stft, sample_rate))
+def regrouped(model: Model, sample_rate: int) -> Model:
+    """Return a model whose settings say which components are in the groups that are to be found, if any."""
+    if model.components.solver is not None or not without_auto(model.settings.group)[1]:
+        return model
+    return replace(model, settings=settled(model.settings, model.components, model.stft, sample_rate))
 
 
-def settled(settings: Settings, model: Model, stft: STFT, sample_rate: int) -> Settings:
+def settled(settings: Settings, components: Components, stft: STFT, sample_rate: int) -> Settings:
     """Return settings whose groups are all given by their members.
 
     What is in no other group is put together by the timbre of its components, as `--grouping timbre` puts atoms
@@ -38,17 +37,16 @@ def settled(settings: Settings, model: Model, stft: STFT, sample_rate: int) -> S
     ----------
     settings : Settings
         With auto:N among its groups.
-    model : Model
-        Of the components.
+    components : Components
     stft : STFT
     sample_rate : int
         Hertz.
     """
     arrange(settings)
     asked, count = without_auto(settings.group)
-    components = component_names(settings)
-    left = left_over(parse(asked, components), len(components))
-    portrait = portray(model.merged([[index] for index in left], False))
+    names = component_names(settings)
+    left = left_over(parse(asked, names), len(names))
+    portrait = portray(components.merged([[index] for index in left], False))
     owners = partition(portrait, count, stft, sample_rate, settings.seed)
     member = owners[:, None] == np.arange(count)
     energies = np.einsum("aj,ab,bj->j", member, portrait.products, member)

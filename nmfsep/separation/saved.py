@@ -16,16 +16,15 @@ from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
 from ..registry import SPATIAL_MASKS
 from ..settings.separation import Settings
-from ..signal.audio import Audio
-from ..signal.stream import Stream
+from .mixture import Mixture
+from .model import Model, Resolution
+from .options import channel_notes
 from .regroup import settled
-from .result import Layer, Separation
 from .stem_groups import AUTO, arrange, component_names, parse, without_auto
-from .stems import Model
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class MixtureIdentity:
     """The sound that was factorized.
 
     Parameters
@@ -67,15 +66,14 @@ class Saved:
         By which it was made, with any number of threads.
     labels : tuple of str
         That a guide told of; none where components are numbered.
-    layers : tuple of Layer
-        One model of the components for each length of frames.
-    mixture : Mixture
+    resolutions : tuple of Resolution
+    mixture : MixtureIdentity
     fits : tuple of dict
         What `describe_fit` says of each fit.
     guidance : tuple of dict
         What `Guide.about` said, without folders.
     warnings : tuple of str
-        Of the separation.
+        Of the model.
     versions : dict
         Of what made it.
     path : str
@@ -91,8 +89,8 @@ class Saved:
 
     settings: Settings
     labels: tuple[str, ...]
-    layers: tuple[Layer, ...]
-    mixture: Mixture
+    resolutions: tuple[Resolution, ...]
+    mixture: MixtureIdentity
     fits: tuple[dict[str, Any], ...] = ()
     guidance: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -111,14 +109,16 @@ class Saved:
     @property
     def size(self) -> int:
         """Bytes of the factors."""
-        matrices = [m for layer in self.layers for factors in layer.model.factors for m in (factors.W, factors.Z)]
+        matrices = [
+            m for each in self.resolutions for factors in each.components.factors for m in (factors.W, factors.Z)
+        ]
         return sum({id(matrix): matrix.nbytes for matrix in matrices}.values())
 
     def energy_shares(self) -> list[float]:
-        """Return each component's share of the energies of all, taken alone, of the first layer; all 0 in silence."""
-        model = self.layers[0].model
-        energies = sum(factors.energies() for factors in model.factors)
-        each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in model.groups]
+        """Return each component's share of all energies, taken alone, at the first resolution; all 0 in silence."""
+        components = self.resolutions[0].components
+        energies = sum(factors.energies() for factors in components.factors)
+        each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in components.groups]
         return [energy / (sum(each) or 1) for energy in each]
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
@@ -164,9 +164,9 @@ class Saved:
                 f"{name}={','.join(_spelling(index, names) for index in members)}" for name, members in groups.items()
             ) + ((f"{AUTO}:{auto}",) if auto else ())
         settings = replace(self.settings, **chosen)
-        first = self.layers[0]
-        if arrange(settings, self.labels).auto and isinstance(first.model, Model):
-            return settled(settings, first.model, first.stft, self.mixture.sample_rate)
+        first = self.resolutions[0]
+        if arrange(settings, self.labels).auto:
+            return settled(settings, first.components, first.stft, self.mixture.sample_rate)
         return settings
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
@@ -188,14 +188,14 @@ class Saved:
         if frames is not None and frames < mixture.length:
             self._require_length(frames)
 
-    def separation(self, audio: Audio | Stream, settings: Settings) -> Separation:
-        """Return the separation of the mixture, as if it had just been factorized.
+    def model(self, mixture: Mixture, settings: Settings) -> Model:
+        """Return the model of the mixture, as if it had just been factorized.
 
         A sound that differs in its samples only, as one encoded again does, is taken, with a warning.
 
         Parameters
         ----------
-        audio : Audio or Stream
+        mixture : Audio or Stream
             The stretch that the model is of.
         settings : Settings
             From `settings_with`.
@@ -205,17 +205,17 @@ class Saved:
         UsageError
             It has another sample rate, or number of channels or samples.
         """
-        self.require(audio.sample_rate, audio.channels, None)
-        digest = samples_sha256(audio)  # first, since it is what finds the length of a stream
-        self._require_length(audio.length)
+        self.require(mixture.sample_rate, mixture.channels, None)
+        digest = samples_sha256(mixture)  # first, since it is what finds the length of a stream
+        self._require_length(mixture.length)
         notes = self.warnings
         if digest != self.mixture.sha256:
             notes += (
                 f"is not the very sound that the model was learned from, {self.mixture.name!r}, though as long; if it "
                 "is not a copy of it, the stems mean nothing",
             )
-        first, *others = self.layers
-        return Separation(settings, first.stft, (), first.model, self.labels, tuple(others), notes)
+        notes += channel_notes(settings, mixture.channels)
+        return Model(settings, self.resolutions, labels=self.labels, notes=notes)
 
     def _require_length(self, length: int) -> None:
         if length != self.mixture.length:
@@ -231,21 +231,21 @@ class Saved:
 Known = Guide | Saved  # what makes a fit easier, or needless
 
 
-def mixture_of(path: str, audio: Audio | Stream, offset: int, to_end: bool) -> Mixture:
+def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:
     """Return what to keep of a mixture, of which a stretch was read from some sample on."""
-    name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(audio)
-    return Mixture(name, digest, audio.sample_rate, audio.channels, offset, audio.length, to_end)
+    name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(mixture)
+    return MixtureIdentity(name, digest, mixture.sample_rate, mixture.channels, offset, mixture.length, to_end)
 
 
-def samples_sha256(audio: Audio | Stream) -> str:
+def samples_sha256(mixture: Mixture) -> str:
     """Return a hash of the samples, which tags and containers do not change."""
     while True:
         digest = hashlib.sha256()
-        for piece in audio.pieces():
+        for piece in mixture.pieces():
             digest.update(np.ascontiguousarray(piece.T).astype("<f4", copy=False).data)
-        if isinstance(audio, Audio) or not audio.settle():
+        if not mixture.needs_another_pass():
             break
-    digest.update(f"{audio.exponent} {audio.channels} {audio.length}".encode())
+    digest.update(f"{mixture.exponent} {mixture.channels} {mixture.length}".encode())
     return digest.hexdigest()
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..analysis.describe import Component, describe
 from ..kernels.factors import Matrix
 from ..signal.stft import STFT
-from .result import Separation
-from .stems import Model
+from .components import Components
+from .model import Model
 
 STRUCK = 0.1  # seconds after an onset that count as its stroke
 SOUNDING = 0.05  # of the largest activation, from which a stem counts as sounding
@@ -84,30 +84,30 @@ class Diagnosis:
     hints: list[str]
 
 
-def diagnose(separation: Separation, names: Sequence[str], sample_rate: int) -> Diagnosis:
+def diagnose(model: Model, names: Sequence[str], sample_rate: int) -> Diagnosis:
     """Return what can be told of the stems of these names; nothing where activations were not kept."""
-    merged = separation.merged
-    if not isinstance(merged, Model):
+    stems = model.stems
+    if stems is None:
         return Diagnosis([{}] * len(names), [], [])
-    portrait = portray(merged)
-    rows = descriptors(portrait, names[: len(portrait.Z)], separation.stft, sample_rate)
+    portrait = portray(stems)
+    rows = descriptors(portrait, names[: len(portrait.Z)], model.stft, sample_rate)
     rows += [{}] * (len(names) - len(rows))
-    said = separation.labels or separation.settings.preset or separation.settings.group
+    said = model.labels or model.settings.preset or model.settings.group
     told = [] if said else hints(portrait, names)
     return Diagnosis(rows, np.round(portrait.bleed, 3).tolist(), told)
 
 
-def portray(model: Model) -> Portrait:
-    """Return the stems of a model as one template and one activation each."""
-    groups = [list(group) for group in model.groups]
-    stems, first = len(groups), model.factors[0]
+def portray(components: Components) -> Portrait:
+    """Return components or stems as one template and one activation each."""
+    groups = [list(group) for group in components.groups]
+    stems, first = len(groups), components.factors[0]
     member = np.zeros((first.components, stems))
     for stem, group in enumerate(groups):
         member[group, stem] = 1
     products, spectra, sides = np.zeros((stems, stems)), np.zeros((len(first.W), stems)), []
     grams: dict[int, NDArray[np.float64]] = {}
     activations = np.zeros((stems, first.Z.shape[1]), np.float32)
-    for factors in model.factors:
+    for factors in components.factors:
         if id(factors.Z) not in grams:  # which channels may share
             grams[id(factors.Z)] = _gram(factors.Z)
         levels = factors.Z.sum(axis=1, dtype=np.float64)

@@ -61,6 +61,16 @@ class Audio:
         """Seconds."""
         return self.length / self.sample_rate
 
+    def rewind(self) -> None:
+        """Begin a pass over `samples`: here all are there."""
+
+    def release(self, position: int) -> None:
+        """Forget what is before a sample: here all stays."""
+
+    def needs_another_pass(self) -> bool:
+        """Return False: nothing is found out while it is read."""
+        return False
+
     def pieces(self) -> Iterator[Samples]:
         """Yield all samples from the beginning on, in pieces (channels, samples)."""
         for start in range(0, self.length, PIECE):

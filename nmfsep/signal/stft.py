@@ -252,3 +252,13 @@ def synthesis_window(stft: STFT) -> Frames:
     taper: Frames = (window_samples(stft.window, stft.n_fft) / inside).astype(np.float32)
     taper.flags.writeable = False
     return taper
+
+
+def mean_magnitudes(samples: Samples, stft: STFT, start: int, stop: int) -> NDArray[np.float32]:
+    """Return the magnitudes of frames start to stop, the mean over channels, (frames, bins).
+
+    The mean is taken of magnitudes, not of samples, in which channels out of phase would cancel.
+    """
+    each: NDArray[np.float32] = np.abs(stft.forward_block(samples, start, stop))
+    means: NDArray[np.float32] = each[0] if len(each) == 1 else each.mean(axis=0)
+    return means

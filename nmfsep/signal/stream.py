@@ -83,7 +83,7 @@ class Stream:
     ----------
     sample_rate, channels : int
     exponent : int
-        As that of Audio; right after `settle`.
+        As that of Audio; right after `needs_another_pass`.
     samples : Tape
         What Audio.samples is, from the last `rewind` on.
     """
@@ -142,7 +142,7 @@ class Stream:
             raise InputError("holds no samples", path=self._source.path)
         self._length, self._peak = length, peak
 
-    def settle(self) -> bool:
+    def needs_another_pass(self) -> bool:
         """Return whether the pass just done has to be done again, since it showed that another exponent is needed."""
         before, self.exponent = self.exponent, exponent_for(self._peak)
         return self.exponent != before
@@ -150,6 +150,10 @@ class Stream:
     def rewind(self) -> None:
         """Begin a pass over `samples`; the length must be known, from a pass over `pieces`."""
         self.samples = Tape(self)
+
+    def release(self, position: int) -> None:
+        """Forget what is before a sample."""
+        self.samples.release(position)
 
 
 class Tape:

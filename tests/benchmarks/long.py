@@ -76,8 +76,7 @@ def loss(folder):
 def above(path, divergence):
     """Return how far the loss of templates from a sample of frames is above that of templates from all."""
     from nmfsep import STFT, factorize
-    from nmfsep.separation.long_fit import analyse_stream
-    from nmfsep.separation.mixture import magnitudes
+    from nmfsep.separation.mixture import all_frames
     from nmfsep.separation.pipeline import analyse
     from nmfsep.settings.separation import Settings
     from nmfsep.signal.read import Source
@@ -86,8 +85,8 @@ def above(path, divergence):
     settings = Settings(components=4, atoms=1, divergence=divergence)
     with Source(path) as source:
         audio, stream = source.read(), Stream(source)
-        sampled = analyse_stream(stream, settings)
-    X, _ = magnitudes(audio.samples, STFT())
+        sampled = analyse(stream, settings)
+    X = all_frames(audio.samples, STFT()).Xt.T
     whole = analyse(audio, settings).fits[0].factors.W
     ours, best = (
         factorize(X, 4, W=W, fixed={"W"}, divergence=divergence, **POLISH).losses[-1]

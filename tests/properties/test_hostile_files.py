@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from nmfsep.errors import NmfsepError
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary import Dictionary
+from nmfsep.guidance.templates import Templates
 from nmfsep.jobs import manifest
 from nmfsep.jobs.inputs import gather, listed
 from nmfsep.jobs.inspect import inspect_separated
@@ -177,7 +178,7 @@ def kit(tmp_path_factory):
     path = tmp_path_factory.mktemp("kit") / "kit.npz"
     W = np.random.default_rng(0).uniform(0.1, 1, (33, 3)).astype(np.float32)
     about = tuple({"label": name, "files": 1, "seconds": 1.0, "first": [{"name": "a", "sha256": ""}]} for name in "ab")
-    view = View(STFT(64), dictionary.unit(W), np.array([0, 0, 1]))
+    view = Templates(STFT(64), dictionary.unit(W), np.array([0, 0, 1]))
     dictionary.write(Dictionary((view,), ("a", "b"), 8000, provenance=about), path)
     return path.read_bytes()
 

@@ -16,7 +16,7 @@ from nmfsep.grouping.foreground import background
 from nmfsep.grouping.scene import Scene
 from nmfsep.grouping.timbre import group, weighted_kmeans
 from nmfsep.kernels.factors import Factors
-from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.options import require_model
 from nmfsep.separation.pipeline import analyse
 from nmfsep.settings.separation import Settings
@@ -147,7 +147,7 @@ def test_the_background_is_what_stays():
 def test_notes_and_drums_have_one_atom_a_stem_and_instruments_several(name, stems, grouping):
     audio = nmfsep.read(SAMPLES / f"{name}.wav")
     stft = STFT(2048)
-    X, _ = magnitudes(audio.samples, stft, 1)
+    X = all_frames(audio.samples, stft, 1).Xt.T
     choice, found = find(X, stft, audio.sample_rate, Settings(components=stems, threads=1))
     assert choice.grouping == grouping
     assert (choice.simplicity < SIMPLE) == (grouping is None) == (found is None)
@@ -173,15 +173,15 @@ def test_progress_moves_through_the_stages_and_restarts_are_the_runs(duet):
     audio, _ = duet
     told = []
     settings = Settings(components=2, grouping="timbre", restarts=3, threads=1)
-    found = analyse(audio, settings, lambda step, loss: told.append(step))
-    assert len(found.model.factors[0].Z) == most_atoms(settings) == 3 * 2 * 12
+    found = analyse(audio, settings, callback=lambda step, loss: told.append(step))
+    assert len(found.components.factors[0].Z) == most_atoms(settings) == 3 * 2 * 12
     assert most_atoms(Settings(components=2)) == 4 * 2 * 12
     assert (told == sorted(told), len(told) >= 7, told[-1]) == (True, True, settings.max_iter)
     assert 0 < told[0] < 0.6 * settings.max_iter
     told.clear()
     chosen = analyse(audio, Settings(components=2, restarts=1, threads=1), lambda step, loss: told.append(step))
     assert chosen.choice.grouping == "timbre"
-    assert len(chosen.model.factors[0].Z) == 2 * 12
+    assert len(chosen.components.factors[0].Z) == 2 * 12
     assert len(told) >= 4
 
 
@@ -217,8 +217,8 @@ def test_atoms_of_each_channel_share_their_activations(duet):
     left, right = references[0, 0], references[1, 0]
     stereo = Audio(np.stack([left + 0.2 * right, 0.2 * left + right]), RATE)
     separation = analyse(stereo, Settings(components=2, grouping="timbre", atoms=6))
-    first, second = separation.model.factors
+    first, second = separation.components.factors
     assert first.Z is second.Z
     assert not np.allclose(first.W, second.W)
-    assert sorted(atom for group in separation.model.groups for atom in group) == list(range(first.components))
+    assert sorted(atom for group in separation.components.groups for atom in group) == list(range(first.components))
     assert separation.choice.document() == {"atoms": 6, "grouping": "timbre", "r": None, "novelty": None}

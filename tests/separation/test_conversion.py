@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.guidance.dictionary import FARTHEST, Dictionary, View, convert, suitable, unit
+from nmfsep.guidance.dictionary import FARTHEST, Dictionary, convert, suitable, unit
+from nmfsep.guidance.templates import Templates
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 
@@ -17,7 +18,7 @@ def tone(hertz, rate, stft):
 
 
 def kit(hertz, rate, *stfts):
-    views = tuple(View(stft, unit(tone(hertz, rate, stft)), np.zeros(1, np.intp)) for stft in stfts)
+    views = tuple(Templates(stft, unit(tone(hertz, rate, stft)), np.zeros(1, np.intp)) for stft in stfts)
     return Dictionary(views, ("tone",), rate, "kl", provenance=({"label": "tone"},))
 
 
@@ -55,7 +56,7 @@ def test_there_and_back_is_about_the_same():
 
 
 def test_the_energy_of_a_flat_template_stays_flat():
-    view = View(STFT(512), unit(np.ones((257, 1), np.float32)), np.zeros(1, np.intp))
+    view = Templates(STFT(512), unit(np.ones((257, 1), np.float32)), np.zeros(1, np.intp))
     flat = Dictionary((view,), ("flat",), 8000)
     for rate, n_fft in ((8000, 128), (8000, 2048), (6000, 512), (16000, 512)):
         W = convert(flat, rate, [STFT(n_fft)]).views[0].W
@@ -87,16 +88,16 @@ def test_each_view_is_made_from_the_one_that_lasts_most_nearly_as_long():
 def test_above_what_was_recorded_the_templates_are_said_to_know_nothing():
     slow = kit(1000, 8000, STFT(512))
     view = convert(slow, 16000, [STFT(1024)]).views[0]
-    assert view.known == pytest.approx(1024 * 4000 / 16000, abs=1.01)
-    assert view.W[view.known :].min() > 0
+    assert view.known_bins == pytest.approx(1024 * 4000 / 16000, abs=1.01)
+    assert view.W[view.known_bins :].min() > 0
     whole = convert(slow, 6000, [STFT(512)]).views[0]
-    assert whole.known == whole.stft.bins
+    assert whole.known_bins == whole.stft.bins
 
 
 def test_what_is_known_is_still_known_after_a_second_conversion():
     once = convert(kit(1000, 8000, STFT(512)), 16000, [STFT(1024)])
     twice = convert(once, 32000, [STFT(2048)]).views[0]
-    assert twice.known == pytest.approx(2048 * 4000 / 32000, abs=2.01)
+    assert twice.known_bins == pytest.approx(2048 * 4000 / 32000, abs=2.01)
 
 
 @pytest.mark.parametrize("n_fft", [64, 4096])
@@ -116,7 +117,7 @@ def test_frames_of_four_times_or_a_quarter_can_be_converted(n_fft):
 
 
 def test_a_mixture_far_above_the_recordings_is_refused():
-    slow = Dictionary((View(STFT(4), unit(np.ones((3, 1), np.float32)), np.zeros(1, np.intp)),), ("rumble",), 2)
+    slow = Dictionary((Templates(STFT(4), unit(np.ones((3, 1), np.float32)), np.zeros(1, np.intp)),), ("rumble",), 2)
     with pytest.raises(UsageError, match="no frequency that the mixture has"):
         convert(slow, 2_000_000, [STFT(2**20)])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.kernels.factors import Factors
-from nmfsep.separation.stems import Model
+from nmfsep.separation.components import Components
 from nmfsep.separation.summary import descriptors, hints, portray
 from nmfsep.signal.stft import STFT
 
@@ -36,11 +36,11 @@ def model(templates, activations, groups=None, sides=((1.0,) * 9,)):
     W, Z = np.stack(templates, axis=1).astype(np.float32), np.stack(activations).astype(np.float32)
     count = W.shape[1]
     factors = [Factors(W * np.array(side[:count], np.float32), Z) for side in sides]
-    return Model(factors, groups or [[k] for k in range(count)])
+    return Components(factors, groups or [[k] for k in range(count)])
 
 
 def told(model):
-    return hints(portray(model), [f"component-{k + 1}" for k in range(model.stems)])
+    return hints(portray(model), [f"component-{k + 1}" for k in range(model.count)])
 
 
 def test_a_portrait_holds_the_products_of_the_stems_models():

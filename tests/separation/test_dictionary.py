@@ -10,7 +10,8 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import SCHEMA, VERSION, Dictionary, View, check_labels, is_dictionary, read, unit
+from nmfsep.guidance.dictionary import SCHEMA, VERSION, Dictionary, check_labels, is_dictionary, read, unit
+from nmfsep.guidance.templates import Templates
 from nmfsep.signal import npz as archive
 from nmfsep.signal.stft import STFT
 
@@ -19,7 +20,7 @@ STFTS = (STFT(16), STFT(64, 20, "hamming"))
 
 def view(stft=STFTS[0], owners=(0, 0, 1), seed=0):
     W = np.random.default_rng(seed).random((stft.bins, len(owners))).astype(np.float32)
-    return View(stft, unit(W), np.array(owners, np.intp))
+    return Templates(stft, unit(W), np.array(owners, np.intp))
 
 
 def about(label):
@@ -71,8 +72,8 @@ def test_templates_have_unit_norm_and_no_zeros():
 
 
 def test_a_view_tells_the_columns_of_a_label():
-    assert view(owners=(1, 0, 1)).of(1).tolist() == [0, 2]
-    assert view().known == STFTS[0].bins
+    assert view(owners=(1, 0, 1)).columns(1).tolist() == [0, 2]
+    assert view().known_bins == STFTS[0].bins
     assert kit().components(0) == (2, 2)
 
 
@@ -80,11 +81,11 @@ def test_a_view_tells_the_columns_of_a_label():
     ("change", "says"),
     [
         ({"views": ()}, "needs templates"),
-        ({"views": (View(STFT(16), np.ones((8, 3), np.float32), np.array([0, 0, 1])),)}, "does not fit n_fft 16"),
-        ({"views": (View(STFT(16), np.ones((9, 2), np.float32), np.array([0, 0, 1])),)}, "does not fit n_fft 16"),
+        ({"views": (Templates(STFT(16), np.ones((8, 3), np.float32), np.array([0, 0, 1])),)}, "does not fit n_fft 16"),
+        ({"views": (Templates(STFT(16), np.ones((9, 2), np.float32), np.array([0, 0, 1])),)}, "does not fit n_fft 16"),
         ({"views": (view(owners=(0, 0, 0)),)}, "not every label"),
         ({"views": (view(owners=(0, 1, 2)),)}, "not every label"),
-        ({"views": (View(STFT(16), np.zeros((9, 2), np.float32), np.array([0, 1])),)}, "zero"),
+        ({"views": (Templates(STFT(16), np.zeros((9, 2), np.float32), np.array([0, 1])),)}, "zero"),
         ({"labels": ("kick", "kick")}, "one file"),
     ],
 )
@@ -133,9 +134,9 @@ def test_appending_a_label_that_is_there_is_refused():
 
 
 def test_appending_heeds_the_shorter_of_what_is_known():
-    first = Dictionary((dataclasses.replace(view(owners=(0,)), known=5),), ("a",), 8000)
+    first = Dictionary((dataclasses.replace(view(owners=(0,)), known_bins=5),), ("a",), 8000)
     second = Dictionary((view(owners=(0,)),), ("b",), 8000)
-    assert first.append(second).views[0].known == second.append(first).views[0].known == 5
+    assert first.append(second).views[0].known_bins == second.append(first).views[0].known_bins == 5
 
 
 # what of a file of our own is believed

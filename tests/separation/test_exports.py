@@ -10,7 +10,6 @@ from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import parse
 from nmfsep.guidance.midi import read_notes
 from nmfsep.registry import EXPORTS
-from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.pipeline import analyse
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -91,7 +90,7 @@ def calls():
 
 def guided(sound, dictionary, free=0):
     guide = Guide((Dictionaries((dictionary,)),), {"free": free} if free else {})
-    return analyse_guided(Audio(np.atleast_2d(sound).astype(np.float32), RATE), guide.settings(), guide)
+    return analyse(Audio(np.atleast_2d(sound).astype(np.float32), RATE), guide.settings(), guide)
 
 
 def test_a_sound_that_is_not_there_has_neither_labels_nor_notes_and_is_told(calls, tmp_path):

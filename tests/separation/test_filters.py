@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import nmfsep
-from nmfsep import STFT, Audio, Factors, memory, separate
+import nmfsep.separation.render as rendering
+from nmfsep import STFT, Audio, Factors, separate
 from nmfsep.errors import UsageError
 from nmfsep.kernels.threads import Workers
-from nmfsep.separation.filters import Consistent, Masking
+from nmfsep.separation.components import Components
 from nmfsep.separation.masks import ratio
 from nmfsep.separation.mwf import MultichannelWiener, learn, solve
-from nmfsep.separation.stems import Model, render, with_power
+from nmfsep.separation.render import Consistent, Masking, render, with_power
 from nmfsep.settings.separation import Settings
 
 SIGNAL = STFT(256)
@@ -33,7 +34,7 @@ def scene():
     X = [np.abs(SIGNAL.forward(Audio(stem, 8000)).values[0]) for stem in stems]
     W = np.stack([x.mean(axis=1) for x in X], axis=1).astype(np.float32)
     Z = np.stack([x.sum(axis=0) / x.mean(axis=1).sum() for x in X]).astype(np.float32)
-    return stems.sum(axis=0), stems, Model([Factors(W, Z)], [[0], [1]])
+    return stems.sum(axis=0), stems, Components([Factors(W, Z)], [[0], [1]])
 
 
 def error(found, true):
@@ -54,7 +55,7 @@ def test_where_stems_are_tells_them_apart(scene):
 
 def test_level_changes_nothing_but_the_level(scene):
     mixture, _, model = scene
-    soft = Model([Factors(each.W, each.Z / 1024) for each in model.factors], model.groups)
+    soft = Components([Factors(each.W, each.Z / 1024) for each in model.factors], model.groups)
     with Workers(1) as workers:
         loud = rendered(mixture, model, learn(mixture, SIGNAL, model, workers))
         quiet = rendered(mixture / 1024, soft, learn(mixture / 1024, SIGNAL, soft, workers))
@@ -90,8 +91,8 @@ def test_consistent_masks_do_not_depend_on_the_blocks(scene, monkeypatch, rounds
     whole = rendered(mixture, model, filter)
     np.testing.assert_allclose(whole.sum(axis=0), mixture, atol=1e-6)
     assert not np.allclose(whole, rendered(mixture, model, Masking(MASK)), atol=1e-4)
-    monkeypatch.setattr(memory, "BLOCK", 1)
-    monkeypatch.setattr(memory, "SHORTEST", 7)
+    monkeypatch.setattr(rendering, "BLOCK", 1)
+    monkeypatch.setattr(rendering, "SHORTEST", 7)
     np.testing.assert_allclose(rendered(mixture, model, filter, threads=2), whole, atol=2e-6)
 
 

@@ -12,10 +12,9 @@ from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.excerpt_cue import Stretches
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import Labels, Region
-from nmfsep.separation.long_fit import analyse_stream, obstacle
-from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.options import may_group, resolved
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation.pipeline import analyse, obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
@@ -78,7 +77,7 @@ def test_a_time_limit_that_is_not_reached_changes_no_bit(sound, plain, method):
 
 def test_none_of_them_decides_the_method(sound):
     stft = STFT(256)
-    X, _ = magnitudes(sound.samples, stft, 1)
+    X = all_frames(sound.samples, stft, 1).Xt.T
     choices = set()
     limits = {name: value for name, value in OPTIONS.items() if name not in ("seed", "smoothness")}
     for given in ({}, limits, {"smoothness": 2.0, "divergence": "kl"}):
@@ -175,7 +174,7 @@ def test_every_option_reaches_groups_of_atoms_of_a_sound_that_stays_on_disk(soun
         found = []
         for more in ({}, {option: OPTIONS[option]}, {"time_limit": 600.0}):
             stream = Stream(source, 0.0, None)
-            separation = analyse_stream(stream, Settings(**{**own, **more}))
+            separation = analyse(stream, Settings(**{**own, **more}))
             assert separation.choice.grouping == "timbre"
             found.append(np.concatenate(list(separation.render(stream)), axis=-1))
     assert not np.array_equal(found[0], found[1])

@@ -9,12 +9,13 @@ import pytest
 from nmfsep import separate
 from nmfsep.errors import UsageError
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
 from nmfsep.guidance.learn import Sound, learn
-from nmfsep.separation import guided
-from nmfsep.separation.guided import analyse_guided
+from nmfsep.guidance.templates import Templates
+from nmfsep.separation import fit as guided
+from nmfsep.separation.pipeline import analyse
 from nmfsep.settings.commands import LearnSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -66,9 +67,9 @@ def guide_of(*dictionaries, paths=(), given=None):
     return Guide((Dictionaries(dictionaries, paths),), given or {})
 
 
-def analyse(audio, guide, given, callback=None):
+def analysed(audio, guide, given, callback=None):
     guide = dataclasses.replace(guide, given=given)
-    return analyse_guided(audio, guide.settings(), guide, callback)
+    return analyse(audio, guide.settings(), guide, callback=callback)
 
 
 def sdr(reference, estimate):
@@ -142,7 +143,7 @@ def test_silence_gives_silent_stems_and_a_warning(one):
     audio = Audio(np.zeros((1, 4000), np.float32), RATE)
     guide = guide_of(one)
     for settings in ({}, {"free": 2}, {"adapt": 0.5}):
-        separation = analyse(audio, guide, settings)
+        separation = analysed(audio, guide, settings)
         assert any("zero" in warning for warning in separation.warnings)
         assert not np.concatenate(list(separation.render(audio)), axis=-1).any()
 
@@ -151,7 +152,7 @@ def test_more_templates_than_frames_are_no_reason_to_warn(one):
     guide = guide_of(one)
     audio = Audio(MIXTURE.samples[:, :600], RATE)
     for settings in ({}, {"free": 2}):
-        assert analyse(audio, guide, settings).warnings == ()
+        assert analysed(audio, guide, settings).warnings == ()
 
 
 @pytest.mark.parametrize("settings", [{}, {"free": 3, "adapt": 0.3}], ids=str)
@@ -187,18 +188,18 @@ def test_a_residual_without_free_templates_is_what_the_model_leaves():
 @pytest.mark.parametrize("free", [1, 5])
 def test_free_templates_leave_the_dictionarys_alone(one, free):
     guide = guide_of(one)
-    separation = analyse(MIXTURE, guide, {"free": free, "adapt": 0.0})
-    (factors,) = separation.model.factors
+    separation = analysed(MIXTURE, guide, {"free": free, "adapt": 0.0})
+    (factors,) = separation.components.factors
     assert factors.W.shape[1] == one.views[0].W.shape[1] + free
     np.testing.assert_array_equal(factors.W[:, :-free], one.views[0].W)
-    assert separation.model.groups[-1] == list(range(factors.W.shape[1] - free, factors.W.shape[1]))
+    assert separation.components.groups[-1] == list(range(factors.W.shape[1] - free, factors.W.shape[1]))
 
 
 @pytest.mark.parametrize("adapt", [0.01, 0.3, 0.9])
 def test_templates_move_as_far_as_their_leash(one, adapt):
     def moved(adapt):
         guide = guide_of(one)
-        W = analyse(MIXTURE, guide, {"adapt": adapt}).model.factors[0].W
+        W = analysed(MIXTURE, guide, {"adapt": adapt}).components.factors[0].W
         return np.linalg.norm(W / np.linalg.norm(W, axis=0) - one.views[0].W)
 
     assert 0 < moved(adapt / 2) < moved(adapt)
@@ -206,13 +207,13 @@ def test_templates_move_as_far_as_their_leash(one, adapt):
 
 def test_without_a_leash_templates_stay(one):
     guide = guide_of(one)
-    W = analyse(MIXTURE, guide, {"adapt": 0.0}).model.factors[0].W
+    W = analysed(MIXTURE, guide, {"adapt": 0.0}).components.factors[0].W
     np.testing.assert_array_equal(W, one.views[0].W)
 
 
 def test_adapting_brings_the_model_nearer_to_the_mixture(one):
     guide = guide_of(one)
-    losses = [analyse(MIXTURE, guide, {"adapt": adapt, "sparsity": 0.0}).fits[0].losses[-1] for adapt in (0, 0.5)]
+    losses = [analysed(MIXTURE, guide, {"adapt": adapt, "sparsity": 0.0}).fits[0].losses[-1] for adapt in (0, 0.5)]
     assert losses[1] < 0.97 * losses[0]  # which counts the leash, too
 
 
@@ -221,8 +222,8 @@ def test_adapting_brings_the_model_nearer_to_the_mixture(one):
 
 def test_layers_of_all_lengths_of_frames_are_used(kit):
     guide = guide_of(kit)
-    separation = analyse(MIXTURE, guide, {})
-    assert [layer.stft.n_fft for layer in separation.layers] == [256, 1024]
+    separation = analysed(MIXTURE, guide, {})
+    assert [layer.stft.n_fft for layer in separation.resolutions] == [256, 1024]
     alone = []
     for view in kit.views:
         single = dataclasses.replace(kit, views=(view,))
@@ -233,9 +234,9 @@ def test_layers_of_all_lengths_of_frames_are_used(kit):
 
 def test_frames_that_are_asked_for_are_the_only_ones(kit):
     guide = guide_of(kit)
-    separation = analyse(MIXTURE, guide, {"n_fft": 512})
+    separation = analysed(MIXTURE, guide, {"n_fft": 512})
     assert separation.settings.frames(MIXTURE.sample_rate) == (512, 128)
-    assert [layer.stft for layer in separation.layers] == [STFT(512, 128)]
+    assert [layer.stft for layer in separation.resolutions] == [STFT(512, 128)]
     assert separation.notes == ("templates of 'dictionary 1' converted to n_fft 512",)
 
 
@@ -252,8 +253,8 @@ def test_dictionaries_of_different_frames_are_converted_to_the_first():
     first = teach({"buzz": buzz(200, seed=5)}, [STFT(256)])
     second = teach({"hiss": hiss(seed=6)}, [STFT(512)])
     guide = guide_of(first, second, paths=("a.npz", "b.npz"))
-    separation = analyse(MIXTURE, guide, {})
-    assert [layer.stft.n_fft for layer in separation.layers] == [256]
+    separation = analysed(MIXTURE, guide, {})
+    assert [layer.stft.n_fft for layer in separation.resolutions] == [256]
     assert separation.notes == ("templates of 'b.npz' converted to n_fft 256",)
     stems = np.concatenate(list(separation.render(MIXTURE)), axis=-1)
     assert min(sdr(s, e) for s, e in zip(SOURCES, stems[:, 0], strict=True)) > 5
@@ -264,7 +265,7 @@ def test_mixtures_of_other_rates_separate_with_a_note(kit, rate):
     sources = np.stack([buzz(200, rate=rate), hiss(rate=rate)])
     audio = Audio(sources.sum(axis=0), rate)
     guide = guide_of(kit, paths=("kit.npz",))
-    separation = analyse(audio, guide, {})
+    separation = analysed(audio, guide, {})
     (note,) = separation.notes
     assert note.startswith(f"templates of 'kit.npz' converted from 8000 to {rate} Hz")
     assert ("above 4000 Hz" in note) == (rate > RATE)
@@ -367,7 +368,7 @@ def test_settings_that_make_no_sense_with_a_dictionary_are_refused(one, given, s
 
 def test_one_label_alone_is_refused_with_what_to_do():
     W = np.ones((STFTS[0].bins, 1), np.float32)
-    guide = guide_of(Dictionary((View(STFTS[0], W, np.zeros(1, np.intp)),), ("buzz",), RATE))
+    guide = guide_of(Dictionary((Templates(STFTS[0], W, np.zeros(1, np.intp)),), ("buzz",), RATE))
     with pytest.raises(UsageError, match=r"'buzz' alone.*the whole mixture; use --free 20.*or --residual"):
         guide.settings()
     for given, residual in (({"residual": "rest"}, "rest"), ({"free": 2}, RESIDUAL)):
@@ -404,7 +405,7 @@ def test_progress_counts_all_runs_as_one(kit, extra):
     told = []
     guide = guide_of(kit)
     given = {"channels": "independent", "tol": 0.0, "max_iter": 20} | extra
-    analyse(STEREO, guide, given, lambda step, loss: told.append(step))
+    analysed(STEREO, guide, given, lambda step, loss: told.append(step))
     assert told == sorted(told)
     assert told[-1] == 20
 
@@ -416,7 +417,7 @@ def test_a_time_limit_is_shared_by_all_runs(kit, channels, extra, monkeypatch):
     real = guided.factorize
     monkeypatch.setattr(guided, "factorize", lambda *a, **o: limits.append(o["time_limit"]) or real(*a, **o))
     guide = guide_of(kit)
-    analyse(STEREO, guide, {"max_iter": 2, "time_limit": 8.0, "channels": channels} | extra)
+    analysed(STEREO, guide, {"max_iter": 2, "time_limit": 8.0, "channels": channels} | extra)
     assert sum(limits) == 8
 
 
@@ -424,14 +425,14 @@ def test_a_time_limit_is_shared_by_all_runs(kit, channels, extra, monkeypatch):
 def test_templates_moved_on_a_part_of_the_frames_do_as_well(kit, given, monkeypatch):
     """Long sounds have more frames than templates need; all frames get their own activations all the same."""
     guide = guide_of(kit)
-    whole = analyse(STEREO, guide, given)
+    whole = analysed(STEREO, guide, given)
     sizes, real = [], guided.factorize
     monkeypatch.setattr(guided, "PART", 1 << 14)
     monkeypatch.setattr(guided, "factorize", lambda X, *a, **o: sizes.append(X.shape[1]) or real(X, *a, **o))
-    part = analyse(STEREO, guide, given)
+    part = analysed(STEREO, guide, given)
     assert sizes[0] == sizes[1] < sizes[2]
-    for one, other in zip(whole.layers, part.layers, strict=True):
-        for a, b in zip(one.model.factors, other.model.factors, strict=True):
+    for one, other in zip(whole.resolutions, part.resolutions, strict=True):
+        for a, b in zip(one.components.factors, other.components.factors, strict=True):
             assert a.Z.shape == b.Z.shape
     for one, other in zip(whole.fits, part.fits, strict=True):
         assert other.losses[-1] < 1.1 * one.losses[-1]
@@ -446,7 +447,7 @@ def test_activations_between_chosen_frames_lie_between_theirs():
 
 def test_the_callback_can_stop_the_fit(one):
     guide = guide_of(one)
-    stopped = analyse(MIXTURE, guide, {"tol": 0.0}, lambda step, loss: True)
+    stopped = analysed(MIXTURE, guide, {"tol": 0.0}, lambda step, loss: True)
     assert stopped.fits[0].n_iter == 10
 
 

@@ -10,7 +10,7 @@ from nmfsep.errors import UsageError
 from nmfsep.guidance.excerpt_cue import Stretches
 from nmfsep.guidance.guide import FREE, Guide
 from nmfsep.guidance.label_cue import Labels, Region, parse
-from nmfsep.separation.guided import analyse_guided
+from nmfsep.separation.pipeline import analyse
 from nmfsep.signal.audio import Audio
 
 RATE = 8000
@@ -73,7 +73,7 @@ def test_what_is_never_alone_is_learned_beside_what_is(tmp_path):
 def test_labels_that_are_always_heard_together_are_told():
     def notes(*regions):
         guide = Guide((Labels(regions),), {"max_iter": 2})
-        return analyse_guided(MIXTURE, guide.settings(), guide).warnings
+        return analyse(MIXTURE, guide.settings(), guide).warnings
 
     together = "--labels: 'hum' and 'chirp' are never heard alone, so little tells them apart"
     assert notes(Region("hum", 0, 3), Region("chirp", 0, 3)) == (together,)
@@ -92,7 +92,7 @@ def test_a_name_of_another_cue_gets_its_times_from_the_labels():
     assert guide.labels == ("hum", "chirp")
     energies = []
     for each in (guide, plain):
-        separation = analyse_guided(MIXTURE, each.settings(), each)
+        separation = analyse(MIXTURE, each.settings(), each)
         hum = np.concatenate(list(separation.render(MIXTURE)), axis=-1)[0, 0, int(2.3 * RATE) :]
         energies.append(np.sum(hum**2))
     assert energies[0] < 0.5 * energies[1]
@@ -101,9 +101,9 @@ def test_a_name_of_another_cue_gets_its_times_from_the_labels():
 def test_times_count_from_the_beginning_of_the_file(track):
     guide = Guide((Labels.read([str(track)], {}),), {"max_iter": 10})
     cut = Audio(MIXTURE.samples[:, RATE // 2 :], RATE)
-    late = analyse_guided(cut, guide.settings(), guide, begin=0.5)
+    late = analyse(cut, guide.settings(), guide, begin=0.5)
     shifted = Guide((Labels((Region("hum", 0, 1.5), Region("chirp", 0.5, 2.5))),), {"max_iter": 10})
-    early = analyse_guided(cut, shifted.settings(), shifted)
+    early = analyse(cut, shifted.settings(), shifted)
     for one, other in zip(late.render(cut), early.render(cut), strict=True):
         np.testing.assert_array_equal(one, other)
 

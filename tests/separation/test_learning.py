@@ -46,7 +46,7 @@ def assert_same(first, second):
 
 def peaks(view, label=0):
     """Frequency of the largest entry of each template, in hertz."""
-    return view.W[:, view.of(label)].argmax(axis=0) * RATE / view.stft.n_fft
+    return view.W[:, view.columns(label)].argmax(axis=0) * RATE / view.stft.n_fft
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import soundfile as sf
 
 from nmfsep import STFT, factorize
 from nmfsep.errors import UsageError
-from nmfsep.guidance.dictionary import Dictionary, View, unit
+from nmfsep.guidance.dictionary import Dictionary, unit
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
-from nmfsep.separation.long_fit import FEWEST, FRAMES, analyse_stream, frames_drawn, obstacle
-from nmfsep.separation.mixture import LOOK, draw, magnitudes, segments
-from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.result import Layer, Separation
+from nmfsep.guidance.templates import Templates
+from nmfsep.separation.mixture import LOOK, all_frames, draw, segments
+from nmfsep.separation.model import Model, Resolution
+from nmfsep.separation.pipeline import analyse, obstacle
+from nmfsep.separation.sample import FEWEST, FRAMES, frames_drawn
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stream import Stream
@@ -43,7 +44,7 @@ def song(tmp_path_factory):
 
 def kit(**given):
     rng = np.random.default_rng(3)
-    views = [View(STFT(n), unit(rng.random((n // 2 + 1, 4)) ** 8), np.array([0, 0, 1, 1])) for n in (128, 512)]
+    views = [Templates(STFT(n), unit(rng.random((n // 2 + 1, 4)) ** 8), np.array([0, 0, 1, 1])) for n in (128, 512)]
     found = Dictionary(tuple(views), ("low", "high"), RATE, "kl")
     return Guide((Dictionaries((found,), ("kit.npz",), ("0" * 64,)),), given)
 
@@ -51,20 +52,20 @@ def kit(**given):
 def solved(layer, samples):
     """The model of a layer with all activations in memory."""
     S = layer.stft.forward_block(samples, 0, layer.stft.n_frames(samples.shape[1]))
-    return layer.model.at(0, S.shape[1], S)
+    return layer.components.at(0, S.shape[1], S)
 
 
 def whole(separation, samples):
     """The separation with all activations in memory."""
-    first, *others = [Layer(layer.stft, solved(layer, samples)) for layer in separation.layers]
-    return Separation(separation.settings, first.stft, (), first.model, separation.labels, tuple(others))
+    memory = [Resolution(each.stft, solved(each, samples)) for each in separation.resolutions]
+    return Model(separation.settings, tuple(memory), labels=separation.labels)
 
 
 def both(song, settings, guide=None, frames=800):
     """The separation of a file, the pieces of its stems, and the stems from memory."""
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse_stream(stream, settings, guide, frames=frames)
+        separation = analyse(stream, settings, guide, frames=frames)
         pieces = list(separation.render(stream))
         for piece, again in zip(pieces, separation.render(stream), strict=True):
             np.testing.assert_array_equal(piece, again)
@@ -114,14 +115,14 @@ def test_templates_of_a_sample_are_as_good_as_those_of_all_frames(song, divergen
     settings = Settings(**(SMALL | {"divergence": divergence, "components": 4}))
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse_stream(stream, settings, frames=1000)
-    X, _ = magnitudes(audio.samples, separation.stft)
+        separation = analyse(stream, settings, frames=1000)
+    X = all_frames(audio.samples, separation.stft).Xt.T
     best = analyse(audio, settings).fits[0]
 
     def loss(W):
         return factorize(X, 4, W=W, fixed={"W"}, divergence=divergence, max_iter=60, tol=0).losses[-1]
 
-    assert loss(separation.model.templates[0].Wt.T) <= 1.02 * loss(best.factors.W)
+    assert loss(separation.components.solver.templates[0].Wt.T) <= 1.02 * loss(best.factors.W)
     assert separation.learned_from == (1000, X.shape[1])
 
 
@@ -129,9 +130,9 @@ def test_where_all_frames_are_drawn_the_templates_are_those_of_memory(song):
     settings = Settings(**SMALL)
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse_stream(stream, settings, frames=1 << 14)
-    expected = analyse(audio, settings).model
-    found = separation.model.templates[0].Wt
+        separation = analyse(stream, settings, frames=1 << 14)
+    expected = analyse(audio, settings).components
+    found = separation.components.solver.templates[0].Wt
     for channel, W in enumerate(np.split(found.T, 2)):
         np.testing.assert_allclose(W, expected.factors[channel].W, atol=2e-3)
 
@@ -139,10 +140,10 @@ def test_where_all_frames_are_drawn_the_templates_are_those_of_memory(song):
 def test_kept_activations_are_those_that_were_rendered(song):
     with Source(song) as source:
         samples, stream = source.read().samples, Stream(source)
-        separation = analyse_stream(stream, Settings(**SMALL), frames=800, keep=True)
+        separation = analyse(stream, Settings(**SMALL), frames=800, keep=True)
         for _ in separation.render(stream):
             pass
-    kept, expected = separation.model.factors, solved(separation.layers[0], samples).factors
+    kept, expected = separation.components.kept.factors, solved(separation.resolutions[0], samples).factors
     assert len(kept) == len(expected) == 2
     np.testing.assert_allclose(kept[1].Z, expected[1].Z, rtol=1e-3, atol=1e-5)
 
@@ -185,7 +186,7 @@ def test_what_needs_all_frames_is_refused_with_what_to_do(song, given, reason):
     settings = Settings(**(SMALL | given))
     assert obstacle(settings).startswith(reason)
     with Source(song) as source, pytest.raises(UsageError, match="--max-memory"):
-        analyse_stream(Stream(source), settings)
+        analyse(Stream(source), settings)
 
 
 def test_long_frames_and_many_channels_draw_fewer():
@@ -200,7 +201,7 @@ def test_progress_is_told_in_rising_steps_to_the_end(song):
     with Source(song) as source:
         stream = Stream(source)
         settings = Settings(**SMALL)
-        separation = analyse_stream(stream, settings, frames=800, callback=lambda step, loss: told.append(step))
+        separation = analyse(stream, settings, frames=800, callback=lambda step, loss: told.append(step))
         for _ in separation.render(stream):
             pass
     assert told == sorted(told)
@@ -213,6 +214,6 @@ def test_one_thread_or_two_give_the_same(song):
     for threads in (1, 2):
         with Source(song) as source:
             stream = Stream(source)
-            separation = analyse_stream(stream, Settings(**(SMALL | {"threads": threads})), frames=800)
+            separation = analyse(stream, Settings(**(SMALL | {"threads": threads})), frames=800)
             found.append(np.concatenate(list(separation.render(stream)), axis=-1))
     np.testing.assert_array_equal(*found)

@@ -79,7 +79,7 @@ def test_a_part_that_nothing_belongs_to_is_silent_and_told(monkeypatch):
     monkeypatch.setattr(DeepFit, "tree", property(lambda fit: [[0, 0, 2, 2]]))
     audio = noise()
     separation = analyse(audio, Settings(model="deep", levels=(4, 3), **SHORT))
-    assert separation.model.groups == [[0, 1], [], [2, 3]]
+    assert separation.components.groups == [[0, 1], [], [2, 3]]
     assert separation.warnings == ("nothing of the finest level belongs most to component 2, which is silent",)
     stems = np.concatenate(list(separation.render(audio)), axis=-1)
     assert not stems[1].any()
@@ -89,20 +89,20 @@ def test_a_part_that_nothing_belongs_to_is_silent_and_told(monkeypatch):
 def test_levels_whose_parts_cancel_are_taken_as_they_are():
     separation = analyse(noise(), Settings(model="deep-semi", levels=(6, 3), **SHORT))
     (fit,) = separation.fits
-    assert separation.model.groups == [[0], [1], [2]]
-    W = np.concatenate([factors.W for factors in separation.model.factors])
+    assert separation.components.groups == [[0], [1], [2]]
+    W = np.concatenate([factors.W for factors in separation.components.factors])
     np.testing.assert_allclose(W, np.abs(fit.level(2).W), rtol=1e-6)
 
 
 def test_clusters_give_every_frame_to_one_stem():
     separation = analyse(noise(), Settings(model="kmeans", components=3, **SHORT))
-    assert (np.count_nonzero(separation.model.factors[0].Z, axis=0) == 1).all()
+    assert (np.count_nonzero(separation.components.factors[0].Z, axis=0) == 1).all()
 
 
 def test_parts_that_can_be_negative_are_told_and_taken_by_their_size():
     separation = analyse(noise(), Settings(model="semi", components=3, **SHORT))
     assert separation.fits[0].factors.W.min() < 0
-    assert all(min(factors.W.min(), factors.Z.min()) >= 0 for factors in separation.model.factors)
+    assert all(min(factors.W.min(), factors.Z.min()) >= 0 for factors in separation.components.factors)
     assert any("can be negative and cancel" in warning for warning in separation.warnings)
     assert not analyse(noise(), Settings(components=3, **SHORT)).warnings
 

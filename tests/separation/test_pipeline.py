@@ -4,10 +4,10 @@ import pytest
 from nmfsep import STFT, Audio, Factors, Settings, separate
 from nmfsep.errors import UsageError
 from nmfsep.registry import SOLVERS
-from nmfsep.separation.mixture import magnitudes
+from nmfsep.separation.components import Components
+from nmfsep.separation.mixture import all_frames
+from nmfsep.separation.model import Model, Resolution
 from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.result import Separation
-from nmfsep.separation.stems import Model
 
 RATE = 22050
 
@@ -114,8 +114,9 @@ def test_rescaling_the_factors_of_a_model_leaves_the_stems():
     audio = mixture()
     learned = analyse(audio, Settings(components=3, max_iter=20))
     D = np.float32([1e4, 1, 1e-5])
-    scaled = [Factors(f.W * D, f.Z / D[:, None]) for f in learned.model.factors]
-    other = Separation(learned.settings, learned.stft, learned.fits, Model(scaled, learned.model.groups))
+    scaled = [Factors(f.W * D, f.Z / D[:, None]) for f in learned.components.factors]
+    components = Components(scaled, learned.components.groups)
+    other = Model(learned.settings, (Resolution(learned.stft, components),), learned.fits)
     first, second = (np.concatenate(list(s.render(audio)), axis=-1) for s in (learned, other))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
@@ -177,7 +178,7 @@ def test_other_transforms_add_up_as_well(n_fft, hop_length, window):
 
 def test_magnitudes_are_those_of_the_channels_one_above_the_other():
     audio, stft = mixture(2), STFT(512)
-    X, scale = magnitudes(audio.samples, stft)
+    X, scale = (frames := all_frames(audio.samples, stft)).Xt.T, frames.scale
     wanted = np.abs(stft.forward(audio).values)
     np.testing.assert_allclose(X * scale, wanted.reshape(-1, wanted.shape[-1]), rtol=1e-6)
     assert 0.5 <= X.mean() < 1
@@ -189,7 +190,7 @@ def test_the_model_is_in_the_units_of_the_mixture(level):
     # a fit of Kullback-Leibler has the sum of X exactly
     audio = Audio(mixture(2).samples * np.float32(level), RATE)
     learned = analyse(audio, Settings(components=2, n_fft=512))
-    model = np.concatenate([factors.reconstruct() for factors in learned.model.factors])
+    model = np.concatenate([factors.reconstruct() for factors in learned.components.factors])
     assert model.sum() == pytest.approx(np.abs(STFT(512).forward(audio).values).sum(), rel=1e-3)
 
 

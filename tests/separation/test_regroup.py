@@ -3,10 +3,10 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.kernels.factors import Factors
-from nmfsep.separation.pipeline import separate
+from nmfsep.separation.components import Components
+from nmfsep.separation.python import separate
 from nmfsep.separation.regroup import filled, settled
 from nmfsep.separation.stem_groups import arrange
-from nmfsep.separation.stems import Model
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
@@ -34,7 +34,7 @@ def band():
     Z[5:, ::20] = 1
     Z[3:5] *= 4
     factors = Factors(W.astype(np.float32), Z.astype(np.float32))
-    return Model([factors], [[k] for k in range(7)]), STFT(FFT)
+    return Components([factors], [[k] for k in range(7)]), STFT(FFT)
 
 
 def test_components_of_an_instrument_come_together_the_loudest_first(band):

@@ -7,8 +7,9 @@ import pytest
 
 from nmfsep.kernels.factors import Factors
 from nmfsep.nmf.fit import Fit
-from nmfsep.separation.result import Layer, Separation, mean
-from nmfsep.separation.stems import Model
+from nmfsep.separation.components import Components
+from nmfsep.separation.model import Model, Resolution
+from nmfsep.separation.render import mean
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
@@ -19,12 +20,11 @@ AUDIO = Audio(np.random.default_rng(0).uniform(-0.5, 0.5, (2, 7000)).astype(np.f
 def layer(n_fft, seed, stems=3):
     stft, rng = STFT(n_fft), np.random.default_rng(seed)
     factors = Factors(rng.random((stft.bins, stems)), rng.random((stems, stft.n_frames(AUDIO.length))))
-    return Layer(stft, Model([factors], [[k] for k in range(stems)]))
+    return Resolution(stft, Components([factors], [[k] for k in range(stems)]))
 
 
 def separation(*layers, labels=(), notes=(), fits=(), **settings):
-    first, *others = layers
-    return Separation(Settings(components=3, **settings), first.stft, fits, first.model, labels, tuple(others), notes)
+    return Model(Settings(components=3, **settings), layers, fits, labels, notes)
 
 
 def rendered(found):

@@ -7,9 +7,9 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.kernels.factors import Factors
-from nmfsep.separation.result import Layer
-from nmfsep.separation.saved import Mixture, Saved, mixture_of, samples_sha256
-from nmfsep.separation.stems import Model
+from nmfsep.separation.components import Components
+from nmfsep.separation.model import Resolution
+from nmfsep.separation.saved import MixtureIdentity, Saved, identity_of, samples_sha256
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
@@ -26,8 +26,8 @@ def saved(labels=(), sound=SOUND, offset=0, to_end=True, **settings):
     groups = [[index] for index in range(settings.components)]
     if labels and settings.free:
         groups.append(list(range(settings.components, count)))
-    mixture = mixture_of("songs/song.wav", sound, offset, to_end)
-    return Saved(settings, labels, (Layer(stft, Model([factors], groups)),), mixture)
+    mixture = identity_of("songs/song.wav", sound, offset, to_end)
+    return Saved(settings, labels, (Resolution(stft, Components([factors], groups)),), mixture)
 
 
 def test_nothing_given_changes_nothing():
@@ -90,12 +90,12 @@ def test_a_residual_that_is_needed_stays():
 
 def test_the_sound_that_was_learned_from_is_taken_without_a_word():
     model = saved()
-    assert model.separation(SOUND, model.settings).warnings == ()
+    assert model.model(SOUND, model.settings).warnings == ()
 
 
 def test_a_sound_as_long_is_taken_with_a_warning():
     model = saved()
-    (warning,) = model.separation(Audio(SOUND.samples * 0.999, RATE), model.settings).warnings
+    (warning,) = model.model(Audio(SOUND.samples * 0.999, RATE), model.settings).warnings
     assert "is not the very sound that the model was learned from, 'song.wav'" in warning
 
 
@@ -111,13 +111,13 @@ def test_a_sound_as_long_is_taken_with_a_warning():
 def test_any_other_sound_is_refused(samples, rate, message):
     model = saved()
     with pytest.raises(UsageError) as caught:
-        model.separation(Audio(samples, rate), model.settings)
+        model.model(Audio(samples, rate), model.settings)
     assert str(caught.value) == f"{message}; give the file that the model was learned from, 'song.wav'"
 
 
 def test_a_mixture_that_came_through_a_pipe_has_no_name():
     model = saved()
-    piped = replace(model, mixture=mixture_of("-", SOUND, 0, True))
+    piped = replace(model, mixture=identity_of("-", SOUND, 0, True))
     with pytest.raises(UsageError, match=r"learned from, what came through standard input$"):
         piped.require(16000, 2, None)
 
@@ -151,7 +151,7 @@ def test_the_stretch_to_read_is_told_in_seconds(offset, to_end, stretch):
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 3_999_999])
 def test_seconds_give_back_the_very_samples(rate):
     for number in (1, 7, 44099, 10**9 + 7):
-        offset, duration = Mixture("x", "", rate, 1, number, number + 1, False).stretch
+        offset, duration = MixtureIdentity("x", "", rate, 1, number, number + 1, False).stretch
         assert (round(offset * rate), round(duration * rate)) == (number, number + 1)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.guidance.dictionary import Dictionary, View
+from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
+from nmfsep.guidance.templates import Templates
 from nmfsep.separation import model_file as saved_file
-from nmfsep.separation.guided import analyse_guided
 from nmfsep.separation.pipeline import analyse
-from nmfsep.separation.saved import Saved, mixture_of
+from nmfsep.separation.saved import Saved, identity_of
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.publish import Output, publish_one
@@ -39,7 +39,7 @@ def guide_of(*labels):
     for n_fft, each in ((256, 3), (512, 2)):
         W = rng.random((n_fft // 2 + 1, each * len(labels))).astype(np.float32) ** 4
         owners = np.repeat(np.arange(len(labels)), each)
-        views.append(View(STFT(n_fft), W / np.linalg.norm(W, axis=0), owners))
+        views.append(Templates(STFT(n_fft), W / np.linalg.norm(W, axis=0), owners))
     return Guide((Dictionaries((Dictionary(tuple(views), labels, RATE),), ("folder/kit.npz",), ("0" * 64,)),))
 
 
@@ -51,7 +51,7 @@ def separate(audio, guide=None, **given):
     del options["n_fft"]
     guide = dataclasses.replace(guide, given=options)
     settings = guide.settings()
-    return analyse_guided(audio, settings, guide), settings
+    return analyse(audio, settings, guide), settings
 
 
 def keep(path, audio, guide=None, **given):
@@ -59,7 +59,7 @@ def keep(path, audio, guide=None, **given):
     separation, settings = separate(audio, guide, **given)
     with Output(path) as output:
         about = guide.about([256, 512]) if guide else ()
-        mixture = mixture_of("music/song.wav", audio, 0, True)
+        mixture = identity_of("music/song.wav", audio, 0, True)
         saved_file.write(output, separation, settings, mixture, about, {"nmfsep": "1"})
         publish_one(output)
     return separation
@@ -96,7 +96,7 @@ GUIDED = {
 def test_what_was_kept_renders_to_the_same_bits(tmp_path, audio, case):
     separation = keep(tmp_path / "m", audio, **CASES[case])
     saved = saved_file.read(tmp_path / "m")
-    again = saved.separation(audio, saved.settings)
+    again = saved.model(audio, saved.settings)
     assert again.names == separation.names
     assert rendered(again, audio).tobytes() == rendered(separation, audio).tobytes()
     assert not again.warnings
@@ -106,8 +106,8 @@ def test_what_was_kept_renders_to_the_same_bits(tmp_path, audio, case):
 def test_so_does_what_was_separated_with_a_dictionary_of_several_layers(tmp_path, audio, case):
     separation = keep(tmp_path / "m", audio, guide_of("a", "b", "c"), **GUIDED[case])
     saved = saved_file.read(tmp_path / "m")
-    again = saved.separation(audio, saved.settings)
-    assert len(saved.layers) == 2
+    again = saved.model(audio, saved.settings)
+    assert len(saved.resolutions) == 2
     assert again.names == separation.names
     assert rendered(again, audio).tobytes() == rendered(separation, audio).tobytes()
 
@@ -128,7 +128,7 @@ def test_so_does_what_was_separated_with_a_dictionary_of_several_layers(tmp_path
 def test_other_options_give_what_split_gives_with_them(tmp_path, audio, change, before):
     keep(tmp_path / "m", audio, components=4, **before)
     saved = saved_file.read(tmp_path / "m")
-    again = saved.separation(audio, saved.settings_with(change))
+    again = saved.model(audio, saved.settings_with(change))
     options = {"components": 4} | before | change
     if "mask" in change:
         options["mask_power"] = 1.0
@@ -151,8 +151,8 @@ def test_all_that_matters_comes_back(tmp_path, audio):
     assert saved.labels == ("a", "b")
     assert saved.components == ("a", "b", "residual")
     assert (saved.settings.seed, saved.settings.free, saved.settings.threads) == (7, 2, None)
-    assert [layer.stft for layer in saved.layers] == [STFT(256), STFT(512)]
-    assert saved.mixture == mixture_of("song.wav", audio, 0, True)
+    assert [layer.stft for layer in saved.resolutions] == [STFT(256), STFT(512)]
+    assert saved.mixture == identity_of("song.wav", audio, 0, True)
     assert saved.guidance == (
         {"kind": "dictionary", "path": "kit.npz", "sha256": "0" * 64, "labels": ["a", "b"], "n_fft": [256, 512]},
     )
@@ -183,7 +183,7 @@ def test_silence_and_less_than_a_frame_can_be_kept(tmp_path):
         separation = keep(tmp_path / "m", sound)
         saved = saved_file.read(tmp_path / "m")
         assert saved.warnings == separation.warnings
-        again = rendered(saved.separation(sound, saved.settings), sound)
+        again = rendered(saved.model(sound, saved.settings), sound)
         assert again.tobytes() == rendered(separation, sound).tobytes()
 
 

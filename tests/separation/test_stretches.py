@@ -7,7 +7,7 @@ from nmfsep import separate
 from nmfsep.errors import InputError, UsageError
 from nmfsep.guidance.excerpt_cue import Stretches
 from nmfsep.guidance.guide import FREE, RESIDUAL, Guide
-from nmfsep.separation.guided import analyse_guided
+from nmfsep.separation.pipeline import analyse
 from nmfsep.signal.audio import Audio
 
 RATE = 8000
@@ -47,7 +47,7 @@ def test_learned_from_the_wrong_stretch_it_is_not():
 def test_times_count_from_the_beginning_of_the_file():
     guide = Guide((Stretches({"noise": [(0.5, 1)]}),), {"max_iter": 10})
     cut = Audio(MIXTURE.samples[:, RATE // 2 :], RATE)
-    late = analyse_guided(cut, guide.settings(), guide, begin=0.5)
+    late = analyse(cut, guide.settings(), guide, begin=0.5)
     early = separate(cut, learn={"noise": [(0, 0.5)]}, max_iter=10)
     np.testing.assert_array_equal(np.concatenate(list(late.render(cut)), axis=-1), early.samples)
 
@@ -71,7 +71,7 @@ def test_the_rest_has_free_templates_unless_it_is_said_how_many():
 def test_frames_that_are_asked_for_are_the_only_ones():
     for n_fft in (512, 2048):  # of which one is the default of the settings
         guide = Guide((Stretches({"noise": [(0, 1)]}),), {"n_fft": n_fft, "max_iter": 1})
-        layers = analyse_guided(MIXTURE, guide.settings(), guide).layers
+        layers = analyse(MIXTURE, guide.settings(), guide).resolutions
         assert [layer.stft.n_fft for layer in layers] == [n_fft]
 
 

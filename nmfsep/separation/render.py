@@ -1,0 +1,183 @@
+"""Stems from a mixture and the model of its components, a block of frames at a time: mask, filter, transform back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from ..kernels.threads import Workers
+from ..signal.audio import Samples
+from ..signal.stft import STFT, Bins
+from ..signal.stream import Tape
+from .components import Components
+from .masks import Mask, Parts, share
+
+BLOCK = 1 << 21  # entries of all stems' models in a block of frames that is rendered
+SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
+
+
+class Filter(Protocol):
+    """Shares the mixture out among the stems."""
+
+    @property
+    def margin(self) -> int:
+        """Frames on either side of a block that must be seen, too, where there are such."""
+
+    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
+        """Yield for each channel the transforms, (frames, bins), of all stems but the first, which is what they leave.
+
+        Parameters
+        ----------
+        mixture : ndarray, shape (channels, frames, bins)
+        model : Components
+            Of these frames.
+        inner : slice
+            The frames that are wanted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """One mask for each channel and stem."""
+
+    mask: Callable[[Parts], None]
+    margin: int = 0
+
+    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
+        """Yield the masked mixture."""
+        for channel, S in enumerate(mixture):
+            shares = model.parts(channel, 0, len(S), S)
+            self.mask(shares)
+            yield (S[inner] * mine[inner] for mine in shares[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Consistent:
+    """Masks made again from what the stems are once they were sound.
+
+    A masked transform is not the transform of any sound: what its inverse has in it is nearer to the stem's neighbours
+    in time than the mask says. The magnitudes of that sound, as shares of their sum, are the next masks.
+
+    Parameters
+    ----------
+    mask : callable
+        Turns models into the first shares, in place.
+    stft : STFT
+    rounds : int
+    """
+
+    mask: Callable[[Parts], None]
+    stft: STFT
+    rounds: int
+
+    @property
+    def margin(self) -> int:
+        """Frames that a round looks at on either side, for all rounds."""
+        return self.rounds * (self.stft.overlap - 1)
+
+    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
+        """Yield the masked mixture."""
+        edge, frames = self.stft.overlap - 1, mixture.shape[1]
+        whole = slice(edge, max(edge, frames - edge))  # frames that all that lie over them are seen with
+        for channel, S in enumerate(mixture):
+            shares = model.parts(channel, 0, frames, S)
+            self.mask(shares)
+            for _ in range(self.rounds):
+                for mine in shares:
+                    heard = self.stft.transform(self.stft.inverse_block((S * mine)[None]))[0]
+                    mine[whole] = np.abs(heard[whole])
+                renewed = shares[:, whole]
+                share(renewed)
+                shares[:, whole] = renewed
+            yield (S[inner] * mine[inner] for mine in shares[1:])
+
+
+def block_frames(stems: int, channels: int, bins: int) -> int:
+    """Return the frames rendered at a time."""
+    return max(SHORTEST, min(256, BLOCK // (stems * channels * bins)))
+
+
+def render(
+    samples: Samples | Tape, stft: STFT, stems: Components, filter: Filter, workers: Workers
+) -> Iterator[Samples]:
+    """Filter every stem out of the mixture and transform back.
+
+    Parameters
+    ----------
+    samples : ndarray or Tape, shape (channels, samples)
+        The mixture.
+    stft : STFT
+    stems : Components
+    filter : Filter
+    workers : Workers
+        An entered context.
+
+    Yields
+    ------
+    ndarray, shape (stems, channels, samples)
+        Consecutive pieces of the stems. They add up to the mixture because the first stem is what the others leave:
+        one inverse transform fewer, and no sum can be more exact.
+    """
+    channels, length = samples.shape
+    frames = stft.n_frames(length)
+    size = block_frames(stems.count, channels, stft.bins)
+
+    def others(block: tuple[int, int, int, Samples]) -> Samples:
+        """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""
+        first, start, stop, segment = block
+        S = stft.transform(segment)
+        here = stems.at(first, first + S.shape[1], S)
+        inner = slice(start - first, stop - first)
+        out = np.empty((stems.count - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
+        for channel, shares in enumerate(filter(S, here, inner)):
+            for stem, bins in enumerate(shares):
+                out[stem, channel] = stft.inverse_block(bins[None])[0]
+        return out
+
+    def blocks() -> Iterator[Samples]:
+        # one block ahead for each thread, so that they stay busy while the caller writes
+        ahead: deque[Callable[[], Samples]] = deque()
+        for start in range(0, frames, size):
+            stop = min(frames, start + size)
+            first, last = max(0, start - filter.margin), min(frames, stop + filter.margin)
+            ahead.append(workers.submit(others, (first, start, stop, stft.segment(samples, first, last))))
+            if len(ahead) > workers.threads:
+                yield ahead.popleft()()
+        while ahead:
+            yield ahead.popleft()()
+
+    position = 0
+    for piece in stft.join(blocks(), length):
+        count = piece.shape[-1]
+        sound = np.empty((stems.count, channels, count), np.float32)
+        sound[1:] = piece
+        np.subtract(samples[:, position : position + count], piece.sum(axis=0), out=sound[0])
+        position += count
+        yield sound
+
+
+def with_power(mask: Mask, power: float) -> Callable[[Parts], None]:
+    """Bind the power of a mask."""
+    return partial(mask, power=power)
+
+
+def mean(samples: Samples | Tape, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
+    """Yield the mean of streams of stems that are cut into pieces differently; the first stem is what others leave."""
+    rest: list[Samples] = [np.empty((1, len(samples), 0), np.float32)] * len(streams)
+    position = 0
+    while position < samples.shape[1]:
+        rest = [piece if piece.shape[-1] else next(stream) for piece, stream in zip(rest, streams, strict=True)]
+        count = min(piece.shape[-1] for piece in rest)
+        stems: Samples = rest[0][..., :count].copy()
+        for piece in rest[1:]:
+            stems += piece[..., :count]
+        stems /= np.float32(len(rest))
+        np.subtract(samples[:, position : position + count], stems[1:].sum(axis=0), out=stems[0])
+        rest = [piece[..., count:] for piece in rest]
+        position += count
+        yield stems
