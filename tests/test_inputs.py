@@ -73,9 +73,9 @@ def test_learn_leaves_out_what_nmfsep_wrote_and_says_so_and_evaluate_compares_it
     manifest = {"schema": 1, "complete": True, "kind": "x", "files": [entry]}
     with open("f/out/a/a.nmfsep.json", "w") as file:
         json.dump(manifest, file)
-    left_out = []
-    assert labelled(["x=f"], left_out)["x"] == ["f/a.wav"]
-    assert left_out == ["f: 1 sounds that nmfsep wrote are left out; name them to learn from them"]
+    notes = []
+    assert labelled(["x=f"], notes=notes)["x"] == ["f/a.wav"]
+    assert notes == ["f: 1 sounds that nmfsep wrote are left out; name them to learn from them"]
     with pytest.raises(UsageError, match="but what nmfsep wrote; name them"):
         labelled(["x=f/out"])
     assert find(["f/out/a"]) == ["f/out/a/component-1.wav"]

@@ -95,4 +95,4 @@ def test_the_tables_are_those_that_the_script_makes(tmp_path):
 
 
 def test_the_readme_leads_to_the_page():
-    assert "(tests/lecture/README.md)" in (HERE.parents[1] / "README.md").read_text()
+    assert "tests/lecture/README.md)" in (HERE.parents[1] / "README.md").read_text()

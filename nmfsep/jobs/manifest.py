@@ -316,8 +316,21 @@ def written_by_us(path: Path) -> set[Path]:
 
 
 def _is_regular(file: Path) -> bool:
-    """Whether there is a file of that name, not a link, whatever a manifest has for a name."""
-    return os.path.isfile(file) and not os.path.islink(file)
+    """Whether there is a file of that name, not a link, whatever a manifest has for a name.
+
+    Raises
+    ------
+    UnreadableError
+        The disk fails: nobody knows what is there.
+    """
+    try:
+        return stat.S_ISREG(os.lstat(file).st_mode)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=file) from error
+        return False
+    except ValueError:
+        return False
 
 
 def verify(path: Path) -> str:

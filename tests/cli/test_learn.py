@@ -286,7 +286,10 @@ def test_whatever_goes_wrong_when_there_is_a_whole_dictionary_or_none(
         left = files(folder / "wreck")
         if (folder / "struck").exists():
             struck += 1
-            assert code == -signal.SIGKILL if mode == "kill" else code in (0, 2, 3)
+            assert code == -signal.SIGKILL if mode == "kill" else code in (0, 1, 2, 3), (
+                code,
+                (folder / "stderr").read_bytes(),
+            )
         else:
             assert code == 0
         if "kit.npz" in left:
@@ -321,8 +324,9 @@ def test_odd_labels_go_all_the_way_to_stems(cli: Cli, workshop: Path) -> None:
     names = [os.fsdecode(label) for label in odd]
     assert list(counts(json.loads(shown.out))) == names
     assert (done.code, checked.code) == (0, 0)
-    assert done.out == b"".join(b"separated/beat/" + label + b".wav\n" for label in odd)
-    assert_add_up([workshop / "separated/beat" / f"{name}.wav" for name in names], workshop / "beat.wav")
+    files = [name.replace("con", "_con") for name in names]  # no file can be called like a device of Windows
+    assert done.out == b"".join(b"separated/beat/" + os.fsencode(name) + b".wav\n" for name in files)
+    assert_add_up([workshop / "separated/beat" / f"{name}.wav" for name in files], workshop / "beat.wav")
 
 
 def test_a_shells_own_pattern_needs_no_quotes(cli: Cli, workshop: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_signal_during_work_ends_the_run_by_that_signal_and_leaves_nothing(
 
 def test_a_signal_ends_a_large_step_too(cli: Cli, sounds: Path) -> None:
     # a hundred components of a minute: many seconds of work between two evaluations of the loss
-    args = ("split", sounds / "long.wav", "-k", "100", "--n-fft", "4096", "--divergence", "0.5", *ENDLESS)
+    args = ("split", sounds / "long.wav", "-k", "100", "--n-fft", "4096", "--divergence", "0.5", "-q", *ENDLESS)
     process = cli.start(*args)
     before = until_busy(process.pid, 1.5)
     process.send_signal(signal.SIGINT)
