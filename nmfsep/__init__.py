@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .separation.python import Stems as Stems
     from .separation.python import learn as learn
     from .separation.python import separate as separate
-    from .settings.separation import Settings as Settings
+    from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read
     from .signal.stft import STFT as STFT

@@ -16,9 +16,9 @@ import pytest
 
 WARM = """
 import numpy as np, nmfsep
-from nmfsep.nmf.divergences.beta import Beta
-from nmfsep.nmf.kernels import compiled
-from nmfsep.nmf.kernels.workers import Workers
+from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels import compiled
+from nmfsep.kernels.threads import Workers
 W, Z = np.ones((2, 40), np.float32), np.ones((40, 2), np.float32)
 held = np.ones((40, 40), np.float32)
 held.flags.writeable = False  # which makes another function of it
@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = str(children.ROOT)
     if "NUMBA_CACHE_DIR" in os.environ:
         return
-    kernels = sorted((children.ROOT / "nmfsep" / "nmf" / "kernels").glob("*.py"))
+    kernels = sorted((children.ROOT / "nmfsep" / "kernels").glob("*.py"))
     version = hashlib.sha256(b"".join(path.read_bytes() for path in kernels)).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else ""
     folder = Path(tempfile.gettempdir(), f"nmfsep-tests-{user}-{sys.version_info.minor}-{version}")

@@ -12,57 +12,80 @@ import nmfsep
 
 PACKAGE = Path(__file__).parents[1] / "nmfsep"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 450  # lines of a file
-# A layer may import those before it; the members of one layer may not import each other unless they are listed alone.
-LAYERS = [
-    {"errors"},
-    {"registry", "system"},
-    {"settings"},
-    {"naming", "memory", "processes"},
-    {"cluster"},
-    {"signal", "nmf"},
-    {"separation"},
-    {"manifest", "budget"},
-    {"access", "inputs", "plots", "resume"},
-    {"job"},
-    {"plan"},
-    {"track"},
-    {"batch", "evaluation", "inspection", "matrices", "training"},
-    {"tasks", "depfile"},
-    {"cli"},
-]
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+LONGEST = 450  # lines of a file: one subject
+# A module may import those of its own room and of the rooms before it; no imports go round in a circle.
+ORDER = (
+    ("errors", "system"),
+    ("registry", "progress", "memory"),
+    ("settings",),
+    ("signal", "kernels"),
+    ("nmf",),
+    ("models",),
+    ("guidance", "grouping"),
+    ("separation",),
+    ("analysis",),
+    ("jobs",),
+    ("matrices",),
+    ("cli",),
+)
+RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """Names below nmfsep that a module imports, wherever in it."""
-    package = ("nmfsep", *path.relative_to(PACKAGE).parent.parts)
-    rooms = set()
+def named(path: Path) -> str:
+    """Return the dotted name of a module below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {named(path): path for path in MODULES}
+
+
+def imported(name: str) -> set[str]:
+    """Return the modules of the package that a module imports, wherever in it, but for type checkers."""
+    path, found = FILES[name], set()
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            names = (*base, *(node.module or "").split("."))
-            if names[:1] == ("nmfsep",):
-                rooms |= {names[1]} if names[1:2] != ("",) and len(names) > 1 else {alias.name for alias in node.names}
-    return rooms
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            base = [part for part in base if part]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                found.add(whole if whole in FILES else ".".join(base))
+    return found - {name, ""}
 
 
-def test_every_room_has_its_place_in_the_order_of_layers():
-    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
-    assert rooms - {"__init__", "__main__"} == set(RANK)
+def test_every_room_has_its_place_in_the_order():
+    rooms = {name.split(".")[0] for name in FILES}
+    assert rooms - {"", "__main__"} == set(RANK)
 
 
 def test_imports_point_one_way():
-    upward = {}
-    for path in MODULES:
-        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if room not in ("__init__", "__main__"):
-            names = {name for name in imported_rooms(path) if name in RANK and name != room}
-            upward[str(path)] = sorted(name for name in names if RANK[name] >= RANK[room])
-    assert {path: names for path, names in upward.items() if names} == {}, "these import what lies above or beside them"
+    upward = []
+    for name in FILES:
+        room = name.split(".")[0]
+        for other in imported(name) if room in RANK else ():
+            theirs = other.split(".")[0]
+            if theirs != room and RANK[theirs] >= RANK[room]:
+                upward.append(f"{name} -> {other}")
+    assert upward == [], "these import what stands after or beside them"
 
 
-def test_a_file_is_one_room():
+def test_imports_never_go_round_in_a_circle():
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in imported(name) & FILES.keys():
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in FILES:
+        if name not in ("", "__main__"):
+            visit(name, ())
+
+
+def test_a_file_is_one_subject():
     lengths = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
 

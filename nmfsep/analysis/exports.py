@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..separation.components import Components
+from ..separation.describe import find_onsets
 from ..separation.model import Model
 from ..signal.pitch import find_pitch
 from ..signal.stft import STFT, window_samples
-from .describe import find_onsets
 
 
 class Export(Protocol):

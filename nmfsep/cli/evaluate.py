@@ -20,7 +20,7 @@ from .console import aligned
 from .options import GROUPS, Command, knobs, max_memory, reporting
 
 if TYPE_CHECKING:
-    from ..analysis.evaluate import Evaluation
+    from ..jobs.evaluate import Evaluation
 
 GROUPS |= {"mixture": "Evaluation"}
 ORACLE = ("n_fft", "hop_length", "window", "mask", "mask_power")  # what --oracle heeds
@@ -79,7 +79,7 @@ def command(
             if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
     oracle = Settings(**{name: values[name] for name in ORACLE}) if settings.oracle else None
-    from ..analysis.evaluate import document, evaluate, find
+    from ..jobs.evaluate import document, evaluate, find
     from ..jobs.safety import require_readable
 
     paths = [os.fsdecode(path) for path in references]
@@ -120,7 +120,7 @@ def _tables(found: Evaluation) -> str:
 
 def _csv(found: Evaluation) -> str:
     """Return one row for each true stem, then one for each estimate left over."""
-    from ..analysis.evaluate import rounded
+    from ..jobs.evaluate import rounded
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

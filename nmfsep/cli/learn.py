@@ -80,9 +80,10 @@ def command(
                 raise UsageError(f"--exemplars fits nothing, so {option} means nothing", "leave out one")
     from ..guidance import dictionary
     from ..guidance import learn as learning
-    from ..guidance.learn import Here, Pooled
+    from ..guidance.learn import Here
     from ..jobs.cluster import Cluster
     from ..jobs.inputs import labelled, listen, look_at, provenance, sounds
+    from ..jobs.pool import Pooled
     from ..kernels.select import slower
     from ..signal.audio import common_rate
 

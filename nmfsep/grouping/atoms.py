@@ -14,11 +14,21 @@ from ..kernels.factors import Factors, Matrix
 from ..nmf.fit import Fit
 from ..progress import Stages
 from ..registry import GROUPINGS
-from ..separation.options import atoms_options, may_group, one_component_option
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .bands import Bands, bands_of
-from .choice import MOST, ROUNDS, RULER, SHORTEST, STRETCH, Choice, choose
+from .choice import (
+    MOST,
+    ROUNDS,
+    RULER,
+    SHORTEST,
+    STRETCH,
+    Choice,
+    atoms_options,
+    choose,
+    may_group,
+    one_component_option,
+)
 from .scene import FOLLOWING, Atoms, Scene
 
 LIFT_ROUNDS = 3

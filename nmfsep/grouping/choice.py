@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
+from ..settings.separation import GROUPED, Settings
 from .scene import Scene
 
 STRETCH = 12.0  # seconds looked at, the loudest
@@ -19,6 +21,10 @@ RULER = 12  # templates for each stem by which is told whether a sound repeats i
 FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
 ROUNDS = 60
 STARTS = ("nndsvda", "random")  # the better counts
+
+
+PLAIN = ("model", "levels", "template_frames", "solver", "start")  # of fits with one component a stem only
+ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits of atoms, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +97,24 @@ def loudest(Y: Matrix, frames: int) -> slice:
     sums = np.concatenate([[0.0], np.cumsum(Y.sum(axis=1, dtype=np.float64))])
     start = int(np.argmax(sums[frames:] - sums[:-frames]))
     return slice(start, start + frames)
+
+
+def one_component_option(settings: Settings) -> str | None:
+    """Return the option that asks for what groups of atoms cannot do, as one types it; None if there is none."""
+    for name, value in settings.asked(PLAIN).items():
+        if not (name == "template_frames" and settings.preset and settings.convolutive):
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            return f"--{name.replace('_', '-')} {shown}"
+    if as_divergence(settings.divergence).beta != 1:
+        return f"--divergence {settings.divergence}"
+    return "--channels independent" if settings.channels == "independent" else None
+
+
+def may_group(settings: Settings) -> bool:
+    """Whether stems may be groups of atoms: whatever can be asked of atoms, too, does not matter."""
+    return settings.atoms != 1 and settings.components > 1 and one_component_option(settings) is None
+
+
+def atoms_options(settings: Settings) -> dict[str, Any]:
+    """Return what the fits of atoms are given: what was asked for, else as many iterations as suit them."""
+    return {**GROUPED, **settings.asked(ATOMS)}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..errors import InputError, UsageError
-from ..jobs.pool import Lost, Processes
+from ..errors import UsageError
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
 from ..kernels.threads import Workers
@@ -160,42 +159,6 @@ class Here:
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common) over the items, of which few are held at a time."""
         return total(self.map(function, items, common))
-
-
-class Pooled:
-    """An executor of several processes on this machine.
-
-    Parameters
-    ----------
-    processes : Processes
-        An entered context.
-    threads : int, optional
-        Threads of each.
-    """
-
-    def __init__(self, processes: Processes, threads: int | None = None) -> None:
-        self._processes = processes
-        self.threads = threads
-
-    def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
-        """Yield function(item, common) for each item, in order."""
-        waiting: dict[int, R] = {}
-        wanted = 0
-        for number, result in self._processes.run(partial(_call, function, common), items):
-            if isinstance(result, Lost):
-                raise InputError("one of the sounds took two processes with it", "it may need more memory")
-            waiting[number] = result
-            while wanted in waiting:
-                yield waiting.pop(wanted)
-                wanted += 1
-
-    def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items."""
-        return total(self.map(function, items, common))
-
-
-def _call(function: Callable[[T, C], R], common: C, item: T) -> R:
-    return function(item, common)
 
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..kernels.factors import Matrix
-from ..signal import pitch as combs
 from ..signal.stft import STFT
+from . import harmonics
 from .alignment import Alignment, align
 from .cue import Context, Cue, some
 from .dictionary import check_label, unit
@@ -125,12 +125,12 @@ class Scores(Cue):
         frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
         frequencies = stft.frequencies(audio.sample_rate)
         tonal = [pitch for _, pitch, drum in voices if not drum]
-        combed = iter(combs.harmonic(tonal, frequencies).T if tonal else ())
+        combed = iter(harmonics.harmonic(tonal, frequencies).T if tonal else ())
         W = np.empty((stft.bins, 2 * len(voices)), np.float32)
         Z = np.zeros((2 * len(voices), frames), np.float32)
         owners = np.repeat([labels.index(stem) for stem, _, _ in voices], 2)
         reach = stft.n_fft / 2 / audio.sample_rate  # by which frames hear of what is before and after them
-        struck = combs.broad(1, frequencies)[:, 0]
+        struck = harmonics.broad(1, frequencies)[:, 0]
         places = {voice: k for k, voice in enumerate(voices)}
         for k, (_, _, drum) in enumerate(voices):
             W[:, 2 * k] = struck if drum else next(combed)

@@ -14,7 +14,6 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from ..analysis.describe import Component, describe, template_and_activation
 from ..analysis.plots.sound import Sound, sound_picture
 from ..analysis.resynthesis import audition
 from ..errors import InputError, NmfsepError, UsageError
@@ -24,6 +23,7 @@ from ..kernels.factors import Factors, Matrix
 from ..memory import require
 from ..progress import Told
 from ..separation.components import Components
+from ..separation.describe import Component, describe, template_and_activation
 from ..separation.mixture import all_frames
 from ..separation.pipeline import analyse
 from ..settings.commands import OutputSettings

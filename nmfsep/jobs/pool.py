@@ -14,15 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ..errors import InputError
+from ..nmf.statistics import Statistics, total
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
 
 T = TypeVar("T")
 R = TypeVar("R")
+C = TypeVar("C")
 GRACE = 0.8  # seconds that processes have to tidy up when the run is interrupted
 
 
@@ -233,3 +237,39 @@ def _end_with(sentinel: int) -> None:
     """Wait until the process that started this one is gone, then end as if told to."""
     connection.wait([sentinel])
     interrupt(signal.SIGTERM)
+
+
+class Pooled:
+    """An executor of several processes on this machine.
+
+    Parameters
+    ----------
+    processes : Processes
+        An entered context.
+    threads : int, optional
+        Threads of each.
+    """
+
+    def __init__(self, processes: Processes, threads: int | None = None) -> None:
+        self._processes = processes
+        self.threads = threads
+
+    def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
+        """Yield function(item, common) for each item, in order."""
+        waiting: dict[int, R] = {}
+        wanted = 0
+        for number, result in self._processes.run(partial(_apply, function, common), items):
+            if isinstance(result, Lost):
+                raise InputError("one of the sounds took two processes with it", "it may need more memory")
+            waiting[number] = result
+            while wanted in waiting:
+                yield waiting.pop(wanted)
+                wanted += 1
+
+    def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
+        """Return the sum of function(item, common) over the items."""
+        return total(self.map(function, items, common))
+
+
+def _apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+    return function(item, common)

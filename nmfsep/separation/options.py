@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
+from ..grouping.choice import atoms_options, may_group, one_component_option
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
@@ -14,12 +15,10 @@ from ..models.by_name import defaults_of, has_levels, options_of, rehearse, requ
 from ..nmf.fit import choose_solver
 from ..nmf.problem import Problem
 from ..registry import SOUND_STARTS, SPATIAL_MASKS
-from ..settings.separation import GROUPED, Settings
+from ..settings.separation import Settings
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
 COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
-PLAIN = ("model", "levels", "template_frames", "solver", "start")  # of fits with one component a stem only
-ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits of atoms, too
 
 
 def require_model(settings: Settings) -> None:
@@ -78,27 +77,6 @@ def require_groupable(settings: Settings) -> None:
         raise UsageError("one stem is the mixture, so there is nothing to group", "give -k 2 or more")
     if other is not None:
         raise UsageError(f"{other} is for one atom a stem", "leave it out, or --atoms and --grouping")
-
-
-def one_component_option(settings: Settings) -> str | None:
-    """Return the option that asks for what groups of atoms cannot do, as one types it; None if there is none."""
-    for name, value in settings.asked(PLAIN).items():
-        if not (name == "template_frames" and settings.preset and settings.convolutive):
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            return f"--{name.replace('_', '-')} {shown}"
-    if as_divergence(settings.divergence).beta != 1:
-        return f"--divergence {settings.divergence}"
-    return "--channels independent" if settings.channels == "independent" else None
-
-
-def may_group(settings: Settings) -> bool:
-    """Whether stems may be groups of atoms: whatever can be asked of atoms, too, does not matter."""
-    return settings.atoms != 1 and settings.components > 1 and one_component_option(settings) is None
-
-
-def atoms_options(settings: Settings) -> dict[str, Any]:
-    """Return what the fits of atoms are given: what was asked for, else as many iterations as suit them."""
-    return {**GROUPED, **settings.asked(ATOMS)}
 
 
 def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -> dict[str, Any]:

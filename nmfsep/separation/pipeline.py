@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import UsageError
 from ..grouping.atoms import Grouped, find
-from ..grouping.choice import Choice
+from ..grouping.choice import Choice, may_group
 from ..guidance.guide import Guide
 from ..models.by_name import AnyFit
 from ..progress import Told
@@ -18,7 +18,7 @@ from ..signal.stream import Stream
 from .fit import Fitted, GuidedFit, fit_blind
 from .mixture import Mixture
 from .model import Model, Resolution
-from .options import channel_notes, may_group
+from .options import channel_notes
 from .regroup import regrouped
 from .sample import Learned, Sampled, Whole
 from .stem_groups import without_auto

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.describe import Component, describe
 from ..kernels.factors import Matrix
 from ..signal.stft import STFT
 from .components import Components
+from .describe import Component, describe
 from .model import Model
 
 STRUCK = 0.1  # seconds after an onset that count as its stroke

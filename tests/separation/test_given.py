@@ -7,13 +7,14 @@ import soundfile as sf
 from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import find, method_note, most_atoms
+from nmfsep.grouping.choice import may_group
 from nmfsep.guidance.cue import Heard
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.excerpt_cue import Stretches
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import Labels, Region
 from nmfsep.separation.mixture import all_frames
-from nmfsep.separation.options import may_group, resolved
+from nmfsep.separation.options import resolved
 from nmfsep.separation.pipeline import analyse, obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source

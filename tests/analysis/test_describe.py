@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from nmfsep.analysis.describe import describe, find_onsets, template_and_activation
 from nmfsep.analysis.resynthesis import audition
 from nmfsep.errors import UsageError
+from nmfsep.separation.describe import describe, find_onsets, template_and_activation
 from nmfsep.settings.knob import WINDOWS
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.pitch import find_pitch, to_hertz

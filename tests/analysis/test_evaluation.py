@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.analysis.evaluate import document, evaluate, memory_needed, rounded
 from nmfsep.analysis.scores import compare
 from nmfsep.errors import UsageError
+from nmfsep.jobs.evaluate import document, evaluate, memory_needed, rounded
 from nmfsep.settings.commands import EvaluationSettings
 from nmfsep.settings.separation import Settings
 

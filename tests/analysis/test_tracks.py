@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.analysis.evaluate import Tracks, find
 from nmfsep.errors import InputError, UsageError
+from nmfsep.jobs.evaluate import Tracks, find
 
 RATE = 8000
 

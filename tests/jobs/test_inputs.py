@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from nmfsep.analysis.evaluate import find
 from nmfsep.errors import UsageError
 from nmfsep.jobs.depfile import rule
+from nmfsep.jobs.evaluate import find
 from nmfsep.jobs.inputs import Input, gather, labelled, listed, look
 
 

@@ -16,7 +16,7 @@ FIT = """
 import json, sys
 import numpy as np
 from nmfsep.nmf.factorize import factorize
-from nmfsep.nmf.kernels.choose import slower
+from nmfsep.kernels.select import slower
 X = np.random.default_rng(0).random((513, 1040), np.float32)
 fit = factorize(X, 3, max_iter=5, tol=0, threads=2)
 fit.factors.W.tofile("W"); json.dump(slower(), sys.stdout)

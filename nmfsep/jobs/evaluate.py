@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .. import memory
+from ..analysis.oracle import FRAMES, beside_ideal_stems
+from ..analysis.scores import Figures, Judge, Real, correlate, transform_size
 from ..errors import InputError, UsageError
-from ..jobs.inputs import look
-from ..jobs.safety import require_readable
 from ..registry import MASKS
 from ..separation.render import with_power
 from ..settings.commands import EvaluationSettings
@@ -25,8 +25,8 @@ from ..signal.naming import track_name
 from ..signal.read import BLOCK, FAR, Source
 from ..signal.stft import STFT
 from ..signal.stream import blocks
-from .oracle import FRAMES, beside_ideal_stems
-from .scores import Figures, Judge, Real, correlate, transform_size
+from .inputs import look
+from .safety import require_readable
 
 
 def pair(
