@@ -18,10 +18,12 @@ from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
-from ..nmf.statistics import Statistics, total
+
+if TYPE_CHECKING:
+    from ..nmf.statistics import Statistics
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
 
 T = TypeVar("T")
@@ -268,6 +270,8 @@ class Pooled:
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common) over the items."""
+        from ..nmf.statistics import total
+
         return total(self.map(function, items, common))
 
 

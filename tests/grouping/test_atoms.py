@@ -179,7 +179,9 @@ def test_progress_moves_through_the_stages_and_restarts_are_the_runs(duet):
     assert (told == sorted(told), len(told) >= 7, told[-1]) == (True, True, settings.max_iter)
     assert 0 < told[0] < 0.6 * settings.max_iter
     told.clear()
-    chosen = analyse(audio, Settings(components=2, restarts=1, threads=1), lambda step, loss: told.append(step))
+    chosen = analyse(
+        audio, Settings(components=2, restarts=1, threads=1), callback=lambda step, loss: told.append(step)
+    )
     assert chosen.choice.grouping == "timbre"
     assert len(chosen.components.factors[0].Z) == 2 * 12
     assert len(told) >= 4

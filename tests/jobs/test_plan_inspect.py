@@ -52,7 +52,7 @@ def test_without_a_limit_what_is_free_decides(monkeypatch, free, enough):
 
 
 def test_a_full_disk_is_found_before_any_work(monkeypatch):
-    monkeypatch.setattr("nmfsep.system.free_space", lambda folder: 0)
+    monkeypatch.setattr("nmfsep.jobs.safety.free_space", lambda folder: 0)
     with pytest.raises(OutputError, match=r"no space left on device: .* are needed"):
         look()
     assert look(out="-")  # standard output needs none there

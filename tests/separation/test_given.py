@@ -8,7 +8,7 @@ from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import find, method_note, most_atoms
 from nmfsep.grouping.choice import may_group
-from nmfsep.guidance.cue import Heard
+from nmfsep.guidance.cue import Context
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.excerpt_cue import Stretches
 from nmfsep.guidance.guide import Guide
@@ -151,8 +151,8 @@ def test_fits_that_go_before_that_of_the_mixture_take_no_more_iterations_than_ar
     for cue in (Stretches({"a": [(0.0, 1.0)]}), Labels(regions)):
         found = []
         for given in ({}, {"max_iter": 1}, {"max_iter": 5000}):
-            heard = Heard(sound, 0.0, Settings(threads=1, given=given, **given))
-            found.append(cue.tell(heard, [STFT(256)], ("a",))[0][0].W)
+            context = Context(sound, 0.0, Settings(threads=1, given=given, **given))
+            found.append(cue.propose(context, [STFT(256)], ("a",))[0][0].W)
         assert not np.allclose(found[0], found[1])
         np.testing.assert_array_equal(found[0], found[2])
 
