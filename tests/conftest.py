@@ -1,17 +1,19 @@
-"""What all tests share: loops that are compiled once, and processes that end with the test that started them."""
+"""What all tests share: loops compiled once, processes that end with their test, and WAV files right or wrong."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import children
+import numpy as np
 import pytest
 
 WARM = """
@@ -63,3 +65,24 @@ def no_process_outlives_its_test() -> Iterator[None]:
     before = set(children.RUNNING)
     yield
     assert [left for process in children.RUNNING - before for left in process.end()] == []
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return the same random numbers for every test."""
+    return np.random.default_rng(7)
+
+
+def riff(*, tag=1, channels=1, rate=8000, bits=16, body=b"", size=None, block=None, extra=b"") -> bytes:
+    """Return the bytes of a WAV file with any header field as wanted, right or wrong."""
+    block = channels * bits // 8 if block is None else block
+    fmt = struct.pack("<HHIIHH", tag, channels, rate, rate * block & 0xFFFFFFFF, block, bits) + extra
+    size = len(body) if size is None else size
+    head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", size)
+    return b"RIFF" + struct.pack("<I", len(head) + len(body) & 0xFFFFFFFF) + head + body
+
+
+@pytest.fixture
+def make_wav() -> Callable[..., bytes]:
+    """Return what makes WAV files."""
+    return riff

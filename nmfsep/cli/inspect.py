@@ -79,8 +79,8 @@ class SoundFinding:
 
     def draw(self, target: Path) -> None:
         """Write spectrogram, W, Z and masks."""
+        from ..files.publish import Output, publish_one
         from ..jobs.inspect import picture
-        from ..signal.publish import Output, publish_one
 
         with Output(target) as output:
             output.write(picture(self.inspection))
@@ -305,8 +305,8 @@ def _is_archive(path: str) -> bool:
 def _is_model(path: str) -> bool:
     if not _is_archive(path):
         return False
+    from ..files.npz import Archive
     from ..separation.model_file import LARGEST, SCHEMA
-    from ..signal.npz import Archive
 
     with Archive(path, LARGEST) as file:
         return file.schema == SCHEMA
@@ -453,7 +453,7 @@ def require_absent(plot: str | None, path: str, force: bool) -> None:
     if plot is None:
         return
     from ..analysis.plots.canvas import is_ours, require_plots
-    from ..signal.publish import folder_is_writable
+    from ..files.publish import folder_is_writable
 
     require_plots()
     target = Path(os.fsdecode(plot))

@@ -170,8 +170,8 @@ def _lost(target: Path, append: bool, labels: tuple[str, ...]) -> list[str]:
 
 def _existing(target: Path, append: bool, force: bool, inputs: list[str]) -> Dictionary | None:
     """Check where the dictionary will be written; return the one that is there if it is to be added to."""
+    from ..files.publish import folder_is_writable
     from ..guidance import dictionary
-    from ..signal.publish import folder_is_writable
 
     if str(target) == "-":
         raise UsageError("a dictionary is not written to standard output", "name a file with -o")

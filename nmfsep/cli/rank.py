@@ -76,8 +76,8 @@ def command(path: str, lowest: int, highest: int, force: bool, **values: Any) ->
 
 def _draw(found: Any, target: Path) -> None:
     from ..analysis.plots.matrix import stability_picture
+    from ..files.publish import Output, publish_one
     from ..grouping.rank import STABLE
-    from ..signal.publish import Output, publish_one
 
     rows = found.evidence
     png = stability_picture(

@@ -49,10 +49,10 @@ class Rules:
     """
 
     def __init__(self, name: str | None, jobs: list[Job], known: Known | None) -> None:
+        from ..files.naming import collision_key
+        from ..files.publish import folder_is_writable
         from ..jobs.plan import files_of
         from ..jobs.safety import identities, require_readable
-        from ..signal.naming import collision_key
-        from ..signal.publish import folder_is_writable
 
         self._path = None if name is None else Path(os.fsdecode(name))
         self._jobs, self._shared = jobs, files_of(known)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..files import npz as archive
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
 from ..settings.knob import WINDOWS
-from ..signal import npz as archive
 from ..signal.stft import STFT
 from ..system import usable_name
 from .templates import Templates

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UsageError
-from ..signal.publish import Output, publish_one
+from ..files.publish import Output, publish_one
 
 
 def rule(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> bytes:

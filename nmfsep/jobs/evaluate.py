@@ -16,12 +16,12 @@ from .. import memory
 from ..analysis.oracle import FRAMES, beside_ideal_stems
 from ..analysis.scores import Figures, Judge, Real, correlate, transform_size
 from ..errors import InputError, UsageError
+from ..files.naming import track_name
 from ..registry import MASKS
 from ..separation.render import with_power
 from ..settings.commands import EvaluationSettings
 from ..settings.separation import Settings
 from ..signal.audio import not_finite
-from ..signal.naming import track_name
 from ..signal.read import BLOCK, FAR, Source
 from ..signal.stft import STFT
 from ..signal.stream import blocks

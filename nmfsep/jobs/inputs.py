@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, NmfsepError, UsageError
+from ..files.formats import SUFFIXES
+from ..files.naming import MANIFEST
 from ..guidance.learn import Executor, Sound
 from ..signal.audio import Samples, at_rate
-from ..signal.formats import SUFFIXES
-from ..signal.naming import MANIFEST
 from ..signal.read import Source
 from .manifest import files_of, load
 

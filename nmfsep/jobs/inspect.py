@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from ..analysis.plots.sound import Sound, sound_picture
 from ..analysis.resynthesis import audition
 from ..errors import InputError, NmfsepError, UsageError
+from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
+from ..files.publish import Output, publish
 from ..grouping.rank import BANDS, FRAMES, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
 from ..kernels.factors import Factors, Matrix
@@ -30,8 +32,6 @@ from ..settings.commands import OutputSettings
 from ..settings.knob import WINDOWS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
-from ..signal.naming import MANIFEST, fit_name, manifest_name, track_name
-from ..signal.publish import Output, publish
 from ..signal.read import Source
 from ..signal.stft import BLOCK, STFT
 from .budget import BASE, memory_needed

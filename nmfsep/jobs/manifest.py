@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MismatchError, OutputError, UnreadableError
-from ..signal.naming import MANIFEST, MODEL, manifest_name
+from ..files.naming import MANIFEST, MODEL, manifest_name
+from ..files.write import to_integers
 from ..signal.read import BLOCK, Source
-from ..signal.write import to_integers
 
 
 def sum_error(
@@ -368,7 +368,7 @@ def verify(path: Path) -> str:
 
 
 def _verify_sum(path: Path, manifest: Manifest) -> str:
-    from ..signal.formats import BITS
+    from ..files.formats import BITS
     from ..signal.read import Source
 
     stems = [path.parent / stem["file"] for stem in manifest["stems"]]

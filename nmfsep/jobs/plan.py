@@ -9,17 +9,8 @@ from pathlib import Path
 
 from .. import memory
 from ..errors import NmfsepError, UsageError
-from ..guidance.guide import Guide
-from ..kernels.divergence import as_divergence
-from ..nmf.fit import choose_solver
-from ..registry import EXPORTS, suggestion
-from ..separation.options import require_model
-from ..separation.saved import Known, Saved
-from ..separation.stem_groups import arrange
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
-from ..signal.formats import FORMATS, SampleFormat, resolve
-from ..signal.naming import (
+from ..files.formats import FORMATS, SampleFormat, resolve
+from ..files.naming import (
     beside,
     check_template,
     collision_key,
@@ -29,6 +20,15 @@ from ..signal.naming import (
     parent_name,
     track_name,
 )
+from ..guidance.guide import Guide
+from ..kernels.divergence import as_divergence
+from ..nmf.fit import choose_solver
+from ..registry import EXPORTS, suggestion
+from ..separation.options import require_model
+from ..separation.saved import Known, Saved
+from ..separation.stem_groups import arrange
+from ..settings.commands import OutputSettings
+from ..settings.separation import Settings
 from ..signal.read import Source
 from ..signal.stft import STFT
 from .budget import budget, length_of, model_size, stretch_of

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from ..analysis.exports import missing
 from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError, UsageError
+from ..files.formats import SampleFormat
+from ..files.publish import Output, publish
+from ..files.write import Integers, StemWriter, to_integers
 from ..progress import Told
 from ..registry import EXPORTS
 from ..separation import model_file as saved_file
@@ -31,11 +34,8 @@ from ..separation.saved import Known, Saved, describe_fit, identity_of
 from ..separation.summary import diagnose
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
-from ..signal.formats import SampleFormat
-from ..signal.publish import Output, publish
 from ..signal.read import Source
 from ..signal.stream import Stream
-from ..signal.write import Integers, StemWriter, to_integers
 from ..system import relative
 from .budget import budget
 from .manifest import SCHEMA, Manifest, Origin, encode, load, versions, vouched_files

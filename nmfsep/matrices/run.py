@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from .. import memory
 from ..analysis.plots.canvas import require_plots
 from ..errors import InputError, UsageError
+from ..files.naming import fit_name, manifest_name, track_name
+from ..files.publish import Output, publish
 from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, encode, versions, vouched_files
 from ..jobs.safety import require_free, require_readable
@@ -29,8 +31,6 @@ from ..models.deep import DeepFit
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings.commands import FactorizeSettings
 from ..settings.separation import Settings
-from ..signal.naming import fit_name, manifest_name, track_name
-from ..signal.publish import Output, publish
 from ..system import relative
 from .pictures import pictures, relative_error, sparseness
 from .read import Found, list_images, read_images, read_matrix, require_positive

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from .. import memory
 from ..errors import UsageError
+from ..files import npz as archive
+from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
 from ..kernels.factors import Factors
 from ..registry import CUES
 from ..settings.knob import WINDOWS
 from ..settings.separation import Settings
-from ..signal import npz as archive
-from ..signal.publish import Output
 from ..signal.stft import STFT
 from .components import Components
 from .model import Model, Resolution

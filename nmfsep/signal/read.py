@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files.chain import Chain
+from ..files.foreign import Decoder
+from ..files.layout import survey
+from ..files.view import View
 from ..system import read_at
 from .audio import Audio
-from .chain import Chain
-from .foreign import Decoder
-from .layout import survey
-from .view import View
 
 
 def open_input(path: str) -> BinaryIO:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
+from nmfsep.files import npz as archive
 from nmfsep.guidance import dictionary
 from nmfsep.guidance.dictionary import SCHEMA, VERSION, Dictionary, check_labels, is_dictionary, read, unit
 from nmfsep.guidance.templates import Templates
-from nmfsep.signal import npz as archive
 from nmfsep.signal.stft import STFT
 
 STFTS = (STFT(16), STFT(64, 20, "hamming"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
+from nmfsep.files.publish import Output, publish_one
 from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
@@ -18,7 +19,6 @@ from nmfsep.separation.pipeline import analyse
 from nmfsep.separation.saved import Saved, identity_of
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
-from nmfsep.signal.publish import Output, publish_one
 from nmfsep.signal.stft import STFT
 
 RATE = 8000

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-import nmfsep.signal.write as module
+import nmfsep.files.write as module
 from nmfsep.errors import InputError
-from nmfsep.signal.formats import FORMATS, SampleFormat
-from nmfsep.signal.publish import Output
+from nmfsep.files.formats import FORMATS, SampleFormat
+from nmfsep.files.publish import Output
+from nmfsep.files.write import StemWriter, to_integers
 from nmfsep.signal.read import Source
-from nmfsep.signal.write import StemWriter, to_integers
 
 INTEGERS = [(name, s) for name in ("wav", "rf64", "w64", "aiff", "flac") for s in FORMATS[name].subtypes if "PCM" in s]
 FLOATS = [(name, s) for name in ("wav", "rf64", "w64", "aiff") for s in ("FLOAT", "DOUBLE")]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nmfsep.signal.write import quantise, to_integers
+from nmfsep.files.write import quantise, to_integers
 
 WIDTHS = (8, 16, 24, 32)
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError
-from nmfsep.signal import layout, pages
+from nmfsep.files import layout, pages
 from nmfsep.signal.read import Source
 from nmfsep.signal.stream import Stream
 

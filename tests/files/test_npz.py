@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.signal import npz as archive
-from nmfsep.signal.npz import Archive
+from nmfsep.files import npz as archive
+from nmfsep.files.npz import Archive
 
 ARRAYS = {"W": np.float32([[1, 2], [3, 4], [5, 6]]), "owners": np.int32([0, 1])}
 

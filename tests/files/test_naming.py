@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmfsep.errors import UsageError
-from nmfsep.signal.naming import (
+from nmfsep.files.naming import (
     FIELDS,
     MANIFEST,
     MODEL,

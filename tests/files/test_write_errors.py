@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-import nmfsep.signal.write as module
+import nmfsep.files.write as module
 from nmfsep.errors import NmfsepError, OutputError
-from nmfsep.signal.formats import SampleFormat
-from nmfsep.signal.publish import Output
+from nmfsep.files.formats import SampleFormat
+from nmfsep.files.publish import Output
+from nmfsep.files.write import StemWriter, to_integers
 from nmfsep.signal.read import read
-from nmfsep.signal.write import StemWriter, to_integers
 
 RATE = 44100
 PCM = SampleFormat("wav", "PCM_16")

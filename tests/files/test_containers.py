@@ -6,7 +6,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError
-from nmfsep.signal.containers import W64_RIFF, identify
+from nmfsep.files.containers import W64_RIFF, identify
 
 INTEGERS = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32")
 

@@ -7,10 +7,10 @@ import stat
 
 import pytest
 
-import nmfsep.signal.publish as module
+import nmfsep.files.publish as module
 from nmfsep import system
 from nmfsep.errors import OutputError
-from nmfsep.signal.publish import Output, folder_is_writable, publish, publish_one
+from nmfsep.files.publish import Output, folder_is_writable, publish, publish_one
 
 STEMS = ("a.wav", "b.wav", "c.wav")
 

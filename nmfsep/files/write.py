@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .audio import Samples
 from .foreign import Encoder, Sink
 from .formats import WAV_LIMIT, SampleFormat
 from .publish import Output
 
+Samples = NDArray[np.float32]
 Integers = NDArray[np.int32] | NDArray[np.int64]
 
 
