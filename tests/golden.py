@@ -38,6 +38,7 @@ split s/song.wav -k 8 --start semantic
 split s/song.wav -k 4 --fast --restarts 3 --seed 5
 split s/song.wav -k 6 --fast --save-model && render o/song/song.nmf.npz --group band=1,3-4 --group rest=rest -o r && render o/song/song.nmf.npz --group auto:2 -o three
 split s/song.wav -k 4 --save-model && render o/song/song.nmf.npz --mask binary -o r && inspect o/song/song.nmf.npz --json
+split s/song.wav -k 4 --max-memory 150M
 split s/song.wav -k 4 --fast --max-memory 150M --save-model && render o/song/song.nmf.npz -o r
 split s/song.wav -k 3 --channels independent --fast
 split s/song.wav -k 3 --channels mid --fast --residual
@@ -102,6 +103,8 @@ def run(case: str) -> dict[str, object]:
                 [NMFSEP, *words], cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, env=environment
             )
             out = done.stdout
+            if "-j" in words:  # paths are printed as files are done
+                out = b"\n".join(sorted(out.splitlines()))
             if out.startswith(b"{"):
                 out = b"\n".join(canonical(line) for line in documents(out))
             printed.append([done.returncode, digest(out)])
