@@ -3,6 +3,9 @@
 It is used in place of `Processes`, and as an executor of learning. The scheduler sends each item to a worker and, if
 that dies, to another one; what all items share goes to each worker once, and sums are formed at the workers, two by
 two, so that no results but the last are sent to the one that asked.
+
+Dask leaves arrays where they lie in a message, at any odd address, and NumPy adds up such arrays in another order,
+which rounds differently. What is sent is therefore pickled as a whole, so that a worker gets arrays as they are here.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import operator
+import pickle
 import socket
 import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -134,7 +139,9 @@ class Cluster:
         with _lost_contact(self.address):
             numbers = {
                 future: number
-                for number, future in enumerate(self._client.map(function, items, pure=False, key="nmfsep"))
+                for number, future in enumerate(
+                    self._client.map(_call, _packed(items), function=pickle.dumps(function), pure=False, key="nmfsep")
+                )
             }
             try:
                 for future in as_completed(list(numbers), loop=self._client.loop):
@@ -151,8 +158,7 @@ class Cluster:
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
         with _lost_contact(self.address):
-            shared = self._client.scatter(common, broadcast=True, hash=False)
-            futures = self._client.map(function, items, common=shared, pure=False)
+            futures = self._each(function, items, common)
             futures.reverse()
             while futures:
                 yield _result(futures.pop())
@@ -160,8 +166,7 @@ class Cluster:
     def total(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> R:
         """Return the sum of function(item, common), neighbours first, as `nmf.statistics.total` adds."""
         with _lost_contact(self.address):
-            shared = self._client.scatter(common, broadcast=True, hash=False)
-            level = self._client.map(function, items, common=shared, pure=False)
+            level = self._each(function, items, common)
             while len(level) > 1:
                 pairs = [
                     self._client.submit(operator.add, a, b, pure=False)
@@ -170,6 +175,25 @@ class Cluster:
                 level = pairs + level[len(level) // 2 * 2 :]
             total: R = _result(level[0])
             return total
+
+    def _each(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> list[Any]:
+        """Return a future for each item; what they have in common goes to each worker once."""
+        shared = self._client.scatter(pickle.dumps(partial(_swapped, function, common)), broadcast=True, hash=False)
+        futures: list[Any] = self._client.map(_call, _packed(items), function=shared, pure=False)
+        return futures
+
+
+def _packed(items: Sequence[Any]) -> list[bytes]:
+    return [pickle.dumps(item) for item in items]
+
+
+def _call(item: bytes, function: bytes) -> Any:
+    """Call a function at a worker."""
+    return pickle.loads(function)(pickle.loads(item))
+
+
+def _swapped(function: Callable[[T, C], R], common: C, item: T) -> R:
+    return function(item, common)
 
 
 def _greets(connection: socket.socket, patience: float) -> bool:

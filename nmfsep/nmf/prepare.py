@@ -27,7 +27,7 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
         raise UsageError("X is not a matrix: its rows differ in length") from error
     if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "fiub":
         raise UsageError(f"X must be a matrix of real numbers, not {given.dtype} of shape {given.shape}")
-    return given
+    return np.require(given, requirements=["A"])  # at an odd address other loops would round it differently
 
 
 def check_count(what: str, count: Any) -> None:

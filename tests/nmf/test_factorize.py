@@ -73,6 +73,15 @@ def test_layout_and_type_of_x_do_not_matter(make):
     np.testing.assert_allclose(got.factors.Z, wanted.factors.Z, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_where_x_lies_in_memory_does_not_matter(seed):
+    X = np.asarray(np.random.default_rng(seed).random((60, 50)), order="F")
+    odd = np.ndarray(X.shape, X.dtype, bytearray(X.nbytes + 1), 1, order="F")  # as messages are taken apart
+    odd[:] = X
+    here, there = (factorize(A, 3, divergence="frobenius", max_iter=5).factors for A in (X, odd))
+    assert (here.W.tobytes(), here.Z.tobytes()) == (there.W.tobytes(), there.Z.tobytes())
+
+
 def test_a_matrix_of_booleans_is_one_of_zeros_and_ones():
     X = matrix() > 1
     assert_same_bits(factorize(X, 2, max_iter=10), factorize(X.astype(np.float32), 2, max_iter=10))
