@@ -12,10 +12,10 @@ import pytest
 pytestmark = pytest.mark.lecture
 
 HERE = Path(__file__).parent / "lecture"
-PAGE = (HERE / "README.md").read_text()
 SPEC = importlib.util.spec_from_file_location("lecture_make", HERE / "make.py")
 make = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
+PAGE = make.PAGE.read_text(encoding="utf-8")
 STEPS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
 
 
@@ -95,4 +95,4 @@ def test_the_tables_are_those_that_the_script_makes(tmp_path):
 
 
 def test_the_readme_leads_to_the_page():
-    assert "tests/lecture/README.md)" in (HERE.parents[1] / "README.md").read_text()
+    assert "nmfsep/manual/lecture.md)" in (make.ROOT / "README.md").read_text(encoding="utf-8")
