@@ -81,9 +81,7 @@ def command(
     from ..guidance import dictionary
     from ..guidance import learn as learning
     from ..guidance.learn import Here
-    from ..jobs.cluster import Cluster
     from ..jobs.inputs import labelled, listen, look_at, provenance, sounds
-    from ..jobs.pool import Pooled
     from ..kernels.select import slower
     from ..signal.audio import common_rate
 
@@ -104,12 +102,12 @@ def command(
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
     stfts = stfts or learning.frames_for(rate, settings)
-    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.jobs.inputs"], quiet)
+    pool, _ = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.jobs.inputs"], quiet)
     with (
         pool or contextlib.nullcontext(),
         console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,
     ):
-        executor = pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else Here()
+        executor = pool or Here()
         recordings = listen(recordings, rate, executor, left_out)
         if not quiet:
             for note in notes:

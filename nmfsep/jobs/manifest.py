@@ -13,17 +13,19 @@ import math
 import os
 import platform
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MismatchError, OutputError, UnreadableError
+from ..errors import InputError, MismatchError, OutputError, UnreadableError, UsageError
 from ..signal.naming import MANIFEST, MODEL, manifest_name
+from ..signal.publish import Output, publish
 from ..signal.read import BLOCK, Source
 from ..signal.write import to_integers
+from ..system import relative
 
 
 def sum_error(
@@ -108,8 +110,8 @@ class Origin:
     def entry(self, folder: Path) -> dict[str, Any]:
         """Return what a manifest in a folder says of the input."""
         there = not self.is_pipe and os.path.exists(self.path)
-        relative = os.path.relpath(self.path, folder) if there else None
-        return {"path": self.path, "relative": relative, "sha256": self.sha256}
+        seen_from = os.path.relpath(self.path, folder) if there else None
+        return {"path": self.path, "relative": seen_from, "sha256": self.sha256}
 
     def other(self, path: Path) -> str | None:
         """Return what files come from that the manifest in place vouches for; None if from this, or if there is none.
@@ -124,11 +126,11 @@ class Origin:
             return None
         about = manifest.get("input")
         about = about if isinstance(about, dict) else {}
-        before, relative, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
+        before, seen_from, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
         if manifest.get("kind") == self.kind:
             if self.is_pipe and self.sha256 is None:
                 return None
-            named = path.parent / relative if isinstance(relative, str) else before
+            named = path.parent / seen_from if isinstance(seen_from, str) else before
             if not self.is_pipe and isinstance(named, (str, Path)) and _same_place(named, self.path):
                 return None
             if isinstance(sha256, str) and sha256 == (self.sha256 or digest(self.path)):
@@ -174,6 +176,47 @@ def versions(sound: bool = True) -> dict[str, str]:
 
         found |= {"soundfile": soundfile.__version__, "libsndfile": soundfile.__libsndfile_version__}
     return found
+
+
+def file_entry(file: Output, folder: Path) -> dict[str, Any]:
+    """Return the entry of a file in a manifest that lies in a folder."""
+    return {"file": relative(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+
+
+def publish_with_manifest(
+    path: Path, manifest: Manifest, files: Sequence[Output], require_room: Callable[[], list[Path]]
+) -> None:
+    """Give files their names together with the manifest that vouches for them: all of them or none.
+
+    Parameters
+    ----------
+    path : Path
+        Of the manifest.
+    manifest : dict
+    files : sequence of Output
+        Written completely.
+    require_room : callable
+        Returns the files of an earlier run to remove. It is called again just before the files get their names, since
+        another run may have written there meanwhile, and raises UsageError if those must stay.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    InputError
+        Another run, of another input, has written there meanwhile.
+    """
+
+    def obsolete() -> list[Path]:
+        try:
+            return require_room()
+        except UsageError as error:
+            raise InputError(error.message, error.hint, error.path) from error
+
+    with Output(path, "note") as note, Output(path) as vouch:
+        note.write(encode(manifest | {"complete": False, "former": vouched_files(path)}))
+        vouch.write(encode(manifest))
+        publish(files, note, vouch, obsolete)
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -300,8 +343,8 @@ def mixture_beside(model: str) -> str | None:
     beside = vouched_model(path)
     if beside is None or beside.name != name:
         return None
-    relative = load(path)["input"]["relative"]
-    return os.path.normpath(folder / relative) if relative else None
+    seen_from = load(path)["input"]["relative"]
+    return os.path.normpath(folder / seen_from) if seen_from else None
 
 
 def written_by_us(path: Path) -> set[Path]:
