@@ -9,7 +9,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import platform
 import stat
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MismatchError, OutputError, UnreadableError, UsageError
+from ..signal.json_fields import matches
 from ..signal.naming import MANIFEST, MODEL, manifest_name
 from ..signal.publish import Output, publish
 from ..signal.read import BLOCK, Source
@@ -74,6 +74,21 @@ def sum_error(
 
 SCHEMA = 1
 LONGEST = 1 << 62  # samples, of which more are not believed
+ENTRY = {"file": str, "bytes": int, "sha256": str}
+FILES = {"complete": bool, "files": [ENTRY], "former?": [ENTRY]}  # what a manifest of any kind needs
+STEMS = {  # what one of a separation needs, so that the sum of its stems can be checked
+    "complete": bool,
+    "former?": [ENTRY],
+    "stems": [ENTRY | {"name": str}],
+    "model?": (None, ENTRY),
+    "exports?": [ENTRY],
+    "input": {
+        "relative": (str, None), "sha256": (str, None), "offset": range(LONGEST), "length": range(LONGEST),
+    },
+    "format": {"subtype": str},
+    "gain": float,
+    "sum_tolerance": (float, None),
+}  # fmt: skip
 MADE = {"None": "the stems of", "factorization": "the factors of", "audition": "the sounds of templates of"}
 Manifest = dict[str, Any]
 
@@ -237,18 +252,8 @@ def load(path: Path) -> Manifest:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # what comes through a pipe may never end
             raise InputError("is not a manifest of nmfsep", path=path)
         manifest = json.loads(path.read_bytes())
-        schema, listed = manifest["schema"], files_of(manifest)
-        sound = isinstance(schema, int) and (
-            schema > SCHEMA
-            or (
-                all(
-                    isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
-                    for s in [*listed, *manifest.get("former", [])]
-                )
-                and isinstance(manifest["complete"], bool)
-                and ("kind" in manifest or _lists_stems(manifest))
-            )
-        )
+        schema = manifest["schema"]
+        sound = type(schema) is int and (schema > SCHEMA or matches(manifest, FILES if "kind" in manifest else STEMS))
     except OSError as error:
         absent = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
         kind = InputError if absent else UnreadableError
@@ -268,20 +273,6 @@ def files_of(manifest: Manifest) -> list[dict[str, Any]]:
         return [*manifest["files"]]
     model = manifest.get("model")
     return [*manifest["stems"], *([model] if model else []), *manifest.get("exports", [])]
-
-
-def _lists_stems(manifest: Manifest) -> bool:
-    """Whether stems have names, and all is there that checking their sum needs."""
-    source, tolerance = manifest["input"], manifest["sum_tolerance"]
-    return (
-        all(isinstance(stem["name"], str) for stem in manifest["stems"])
-        and math.isfinite(manifest["gain"])
-        and (tolerance is None or math.isfinite(tolerance))
-        and isinstance(manifest["format"]["subtype"], str)
-        and isinstance(source["relative"], (str, type(None)))
-        and isinstance(source["sha256"], (str, type(None)))
-        and all(isinstance(source[name], int) and 0 <= source[name] < LONGEST for name in ("offset", "length"))
-    )
 
 
 def is_manifest(path: Path) -> bool:
