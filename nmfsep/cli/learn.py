@@ -20,7 +20,7 @@ from .run import processes, scheduler
 
 if TYPE_CHECKING:
     from ..guidance.dictionary import Dictionary
-    from ..jobs.inputs import Recording
+    from ..jobs.recordings import Recording
 
 GROUPS |= {"out": "Output", "append": "Output", "force": "Output"}
 
@@ -81,9 +81,8 @@ def command(
     from ..guidance import dictionary
     from ..guidance import learn as learning
     from ..guidance.learn import Here
-    from ..jobs.cluster import Cluster
-    from ..jobs.inputs import labelled, listen, look_at, provenance, sounds
-    from ..jobs.pool import Pooled
+    from ..jobs.inputs import labelled
+    from ..jobs.recordings import listen, look_at, provenance, sounds
     from ..kernels.select import slower
     from ..signal.audio import common_rate
 
@@ -104,12 +103,12 @@ def command(
         rate, stfts = before.sample_rate, [view.stft for view in before.views]
         _require_new(before, tuple(paths), target)
     stfts = stfts or learning.frames_for(rate, settings)
-    pool, threads = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.jobs.inputs"], quiet)
+    pool, _ = processes(count, len(everything), settings.threads, scheduler, ["nmfsep.jobs.recordings"], quiet)
     with (
         pool or contextlib.nullcontext(),
         console.progress_bar("learn", len(paths) * len(stfts), not (quiet or no_progress)) as advance,
     ):
-        executor = pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else Here()
+        executor = pool or Here()
         recordings = listen(recordings, rate, executor, left_out)
         if not quiet:
             for note in notes:
@@ -147,7 +146,7 @@ def command(
 
 def _tell(recordings: list[Recording], rate: int) -> None:
     """Say what is odd about the sounds that are learned from, and what is done to them."""
-    from ..jobs.inputs import conversions
+    from ..jobs.recordings import conversions
 
     for recording in recordings:
         for warning in recording.warnings:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import InputError, NmfsepError, UsageError
+from ..errors import UsageError
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from . import console
@@ -69,7 +69,8 @@ def command(
     from dataclasses import replace
 
     from ..jobs.plan import plan
-    from ..jobs.track import run
+    from ..jobs.run_options import RunOptions
+    from ..jobs.track import separate_file
     from ..separation.model_file import read
 
     output = output_settings(values, flac, short)
@@ -78,18 +79,13 @@ def command(
     output = replace(output, offset=offset, duration=duration)
     settings = saved.settings_with(_given(ctx, values, no_group, no_residual))
     path = _mixture(saved.path) if mixture is None else os.fsdecode(mixture)
-    jobs = plan([path], settings, output, saved)
+    options = RunOptions(settings, output, saved=saved, limit=limit, debug=debug)
+    jobs = plan([path], options)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
     if only_look:
-        return dry_run(jobs, settings, output, saved, limit, as_json)
-    try:
-        manifest = run(jobs[0], settings, output, saved, limit=limit)
-    except MemoryError as error:
-        raise InputError("memory does not suffice", "group the components into fewer stems", path) from error
-    except NmfsepError as error:
-        error.path = path if error.path is None else error.path
-        raise
+        return dry_run(jobs, options, as_json)
+    manifest = separate_file(jobs[0], options).result()
     report(jobs[0], manifest, quiet, verbose)
     if as_json:
         console.print_json({"tracks": [manifest], "errors": []})

@@ -14,7 +14,7 @@ import click
 
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..jobs.cluster import Cluster
-from ..jobs.pool import Lost, Processes
+from ..jobs.pool import Lost, Pool, Processes
 from ..system import cpu_count
 from . import console
 from . import console as progress
@@ -26,7 +26,6 @@ from .writing import failure, report
 if TYPE_CHECKING:
     from ..jobs.plan import Job
     from ..jobs.track import Outcome
-    from ..separation.saved import Known
 
 
 class Rules:
@@ -38,8 +37,8 @@ class Rules:
         The file to write.
     jobs : list of Job
         Of which those are refused whose names cannot be in a makefile.
-    known : Guide, optional
-        The dictionaries, on which all outputs depend.
+    shared : sequence of str
+        Files on which all outputs depend, such as dictionaries.
 
     Raises
     ------
@@ -48,14 +47,13 @@ class Rules:
         makefile.
     """
 
-    def __init__(self, name: str | None, jobs: list[Job], known: Known | None) -> None:
+    def __init__(self, name: str | None, jobs: list[Job], shared: Sequence[str]) -> None:
         from ..files.naming import collision_key
         from ..files.publish import folder_is_writable
-        from ..jobs.plan import files_of
         from ..jobs.safety import identities, require_readable
 
         self._path = None if name is None else Path(os.fsdecode(name))
-        self._jobs, self._shared = jobs, files_of(known)
+        self._jobs, self._shared = jobs, shared
         self._made: dict[int, Job] = {}
         if self._path is None:
             return
@@ -95,7 +93,8 @@ class Rules:
 
 if TYPE_CHECKING:
     from ..jobs.plan import Job
-    from ..jobs.track import Outcome, Work
+    from ..jobs.run_options import RunOptions
+    from ..jobs.track import Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 GROUPS |= {"recursive": "Input", "depfile": "Output"}
@@ -148,7 +147,7 @@ def processes(
     scheduler: str | None,
     modules: Sequence[str],
     quiet: bool,
-) -> tuple[Processes | Cluster | None, int | None]:
+) -> tuple[Pool | None, int | None]:
     """Return what works on several files at a time, None where one process does, and the threads of each.
 
     Raises
@@ -164,30 +163,29 @@ def processes(
     count = min(count or cores, inputs)
     if count < 2:
         return None, threads
-    return Processes(count, modules), threads or max(1, cores // count)
+    threads = threads or max(1, cores // count)
+    return Processes(count, modules, threads), threads
 
 
-def survey(jobs: list[Job], work: Work) -> list[tuple[int, int]]:
+def survey(jobs: list[Job], options: RunOptions) -> list[tuple[int, int]]:
     """Return for each file the bytes that it takes and its size in samples, 0 where that cannot be known.
 
     What can be known of every input is checked here, before the first is touched: a job that cannot be done is refused.
     A broken file fails when its turn comes.
     """
-    from ..jobs.budget import budget, length_of
-    from ..jobs.plan import inspect, own
+    from ..jobs.budget import length_of
+    from ..jobs.plan import check_source
     from ..signal.read import Source
 
-    settings = replace(work.settings, threads=work.threads)
     found = []
     for number, job in enumerate(jobs):
         need = size = 0
         if is_regular(job) and job.refused is None:  # a pipe can be read only once
             try:
                 with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                    mine = own(job, settings)
-                    inspect(job, source, mine, work.output, work.limit, work.known)
-                    size = (length_of(source, work.output) or 0) * source.channels
-                    need = budget(source, mine, work.output, work.known, work.limit).need
+                    _, way = check_source(job, source, options.with_components(job.components))
+                    size = (length_of(source, options.output) or 0) * source.channels
+                    need = way.need
             except UsageError as error:
                 jobs[number] = replace(job, refused=error)
         found.append((need, size))
@@ -211,14 +209,14 @@ def is_regular(job: Job) -> bool:
 
 def outcomes(
     jobs: Sequence[Job],
-    work: Work,
-    pool: Processes | Cluster | None,
+    options: RunOptions,
+    pool: Pool | None,
     sizes: Sequence[tuple[int, int]],
     files: Files,
     fail_fast: bool = False,
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield the number of each job with what has become of it, as it is done; with `fail_fast`, up to a failure."""
-    for number, outcome in _outcomes(jobs, work, pool, sizes, files, fail_fast):
+    for number, outcome in _outcomes(jobs, options, pool, sizes, files, fail_fast):
         if outcome.error is not None and len(jobs) > 1:
             outcome = replace(outcome, error=failure(jobs[number], outcome.error))
         yield number, outcome
@@ -228,17 +226,17 @@ def outcomes(
 
 def _outcomes(
     jobs: Sequence[Job],
-    work: Work,
-    pool: Processes | Cluster | None,
+    options: RunOptions,
+    pool: Pool | None,
     sizes: Sequence[tuple[int, int]],
     files: Files,
     refused_first: bool,
 ) -> Iterator[tuple[int, Outcome]]:
-    from ..jobs.track import Outcome, separate
+    from ..jobs.track import Outcome, separate_file
     from ..signal.read import is_url
 
-    levels = work.settings.levels
-    steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
+    levels = options.settings.levels
+    steps = max(1, options.settings.max_iter * (len(levels) + 1 if levels else 1))
     here = [
         number
         for number, job in enumerate(jobs)
@@ -251,13 +249,13 @@ def _outcomes(
         files.part(number, step / steps)
 
     for number in here:  # nobody else has our standard input
-        yield number, separate(jobs[number], work, functools.partial(follow, number))
+        yield number, separate_file(jobs[number], options, functools.partial(follow, number))
     if pool is None:
         return
     there = sorted(set(range(len(jobs))) - set(here), key=lambda number: (-sizes[number][1], number))
-    function = functools.partial(separate, work=work)
+    function = functools.partial(separate_file, options=options)
     chosen, needs = [jobs[number] for number in there], [sizes[number][0] for number in there]
-    for number, outcome in pool.run(function, chosen, needs, work.limit):
+    for number, outcome in pool.run(function, chosen, needs, options.limit):
         if isinstance(outcome, Lost):
             outcome = Outcome(error=InputError(*lost(outcome), path=chosen[number].path))
         yield there[number], outcome

@@ -38,6 +38,7 @@ from .writing import Writing, dry, dry_run, formats, list_outputs, output_settin
 if TYPE_CHECKING:
     from ..jobs.inputs import Input
     from ..jobs.plan import Job
+    from ..jobs.run_options import RunOptions
 
 AUTO = "auto"
 
@@ -67,9 +68,7 @@ def begin(values: dict[str, Any]) -> bool:
 def counted(
     jobs: list[Job],
     inputs: Sequence[Input],
-    settings: Settings,
-    output: OutputSettings,
-    limit: int | None,
+    options: RunOptions,
     quiet: bool,
 ) -> list[Job]:
     """Return the jobs with as many stems as `rank` recommends for each, at least two; refused where it cannot tell."""
@@ -82,10 +81,10 @@ def counted(
             raise UsageError("-k auto reads its input twice, which standard input does not allow", "save it first")
         if job.refused is None:
             try:
-                count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+                count = max(2, rank_sound(job.path, options.settings, options.output, limit=options.limit).recommended)
                 if not quiet:
                     console.say(f"{console.quote(job.path)}: {count} components")
-                job = replace(plan([entry], replace(settings, components=count), output)[0], components=count)
+                job = replace(plan([entry], options.with_components(count))[0], components=count)
             except NmfsepError as error:  # told when its turn comes, so that the others are done
                 if len(jobs) == 1:
                     raise
@@ -190,36 +189,36 @@ def command(
         if pool is not None:
             stack.enter_context(pool)
         from ..jobs.plan import plan
+        from ..jobs.run_options import RunOptions
 
-        jobs = plan(entries, settings, output, guide, skip_existing)
+        options = RunOptions(settings, output, guide, limit=limit, threads=threads, debug=debug)
+        jobs = plan(entries, options, skip_existing)
         if guide is None and not quiet:
             from ..grouping.atoms import method_note
 
             if (note := method_note(settings)) is not None:
                 console.say(note)
         if counting:
-            jobs = counted(jobs, entries, settings, output, limit, quiet)
+            jobs = counted(jobs, entries, options, quiet)
         if nothing_left(jobs):
             return UsageError.exit_code
         if print_outputs:
             return list_outputs(jobs)
         if only_look:
-            return dry_run(jobs, settings, output, guide, limit, as_json)
-        rules = Rules(depfile, jobs, guide)
+            return dry_run(jobs, options, as_json)
+        rules = Rules(depfile, jobs, options.files_read)
         from .. import memory
-        from ..jobs.track import Work
 
         if pool is not None and scheduler is None:  # each would take what is free for its own
-            limit = memory.allowance(limit)
-        work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
-        sizes = survey(jobs, work) if len(jobs) > 1 else [(0, 0)]
+            options = replace(options, limit=memory.allowance(limit))
+        sizes = survey(jobs, options) if len(jobs) > 1 else [(0, 0)]
         if nothing_left(jobs):
             return UsageError.exit_code
         bar = stack.enter_context(files_bar(jobs, sizes, not (quiet or no_progress)))
         told = ctx.get_parameter_source("count") is not click.core.ParameterSource.DEFAULT
         many = told or recursive or files_from is not None or skip_existing
         tell = Telling(bar, many, as_json, quiet, verbose)
-        for number, outcome in outcomes(jobs, work, pool, sizes, bar, fail_fast):
+        for number, outcome in outcomes(jobs, options, pool, sizes, bar, fail_fast):
             tell(number, jobs[number], outcome)
             rules.note(number, outcome)
     tell.end(len(jobs), len(pool.retried) if pool is not None else 0)

@@ -11,13 +11,12 @@ import click
 
 from ..errors import InputError, NmfsepError, UsageError
 from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
 from . import console
 from .options import GROUPS, Command
 
 if TYPE_CHECKING:
     from ..jobs.plan import Job
-    from ..separation.saved import Known
+    from ..jobs.run_options import RunOptions
 
 GROUPS |= {"flac": "Output", "short": "Output"}
 SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
@@ -69,17 +68,13 @@ def output_settings(values: dict[str, Any], flac: bool, short: str | None) -> Ou
 
 def dry_run(
     jobs: Sequence[Job],
-    settings: Settings,
-    output: OutputSettings,
-    known: Known | None,
-    limit: int | None,
+    options: RunOptions,
     as_json: bool,
 ) -> int:
     """Tell what would be written."""
     from .. import memory
-    from ..guidance.guide import Guide
-    from ..jobs.budget import budget, stretch_of
-    from ..jobs.plan import inspect, own
+    from ..jobs.budget import stretch_of
+    from ..jobs.plan import check_source
     from ..jobs.resume import same_input
     from ..signal.read import Source
 
@@ -89,18 +84,16 @@ def dry_run(
             if job.refused is not None:
                 raise job.refused
             with Source(job.path) as source:
-                mine = own(job, settings)
-                form = inspect(job, source, mine, output, limit, known)
-                way = budget(source, mine, output, known, limit)
-                guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
-                notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
+                form, way = check_source(job, source, options.with_components(job.components))
+                guide, stretch = options.guide, stretch_of(source, options.output)
+                notes = guide.check(source.sample_rate, options.settings, *stretch) if guide else []
         except NmfsepError as error:
             if len(jobs) == 1:
                 raise
             errors.append(failure(job, error))
             console.say(console.describe(errors[-1]))
             continue
-        results = [path for path in job.results if not (job.untitled and path in job.targets)]
+        results = [path for path in job.results if not (job.names_pending and path in job.targets)]
         row = {"path": job.path, "outputs": [str(path) for path in results], "stems": list(job.names)}
         rows.append(row | {"memory": way.need, "streamed": way.streamed, "subtype": form.subtype})
         model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
@@ -108,11 +101,11 @@ def dry_run(
         if way.streamed:
             what += ", read a part at a time"
             what += f", learned from {way.frames} frames at the most" if way.frames else ""
-        done = job.promised and job.manifest is not None and same_input(job.path, job.manifest)
+        done = job.up_to_date and job.manifest is not None and same_input(job.path, job.manifest)
         console.say(
             f"{console.quote(job.path)}: {'was done before, would be skipped' if done else f'would write {what}'}"
         )
-        if job.untitled:
+        if job.names_pending:
             notes = [*notes, "the names of the stems will be known when it is known how they sound"]
         for note in notes:
             console.say(f"{console.quote(job.path)}: {note}")

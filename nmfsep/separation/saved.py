@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
-from ..guidance.guide import MASK_POWER, Guide
+from ..guidance.guide import MASK_POWER
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
 from ..registry import SPATIAL_MASKS
@@ -121,10 +121,6 @@ class Saved:
         each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in components.groups]
         return [energy / (sum(each) or 1) for energy in each]
 
-    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return what was told beforehand, as JSON; `frames` is not needed, since it is saved with it."""
-        return list(self.guidance)
-
     def settings_with(self, given: Mapping[str, Any]) -> Settings:
         """Return the settings by which to render, those given in place of the saved ones.
 
@@ -226,9 +222,6 @@ class Saved:
     def _refusal(self, message: str) -> UsageError:
         name = "what came through standard input" if self.mixture.name == "-" else repr(self.mixture.name)
         return UsageError(message, f"give the file that the model was learned from, {name}")
-
-
-Known = Guide | Saved  # what makes a fit easier, or needless
 
 
 def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:

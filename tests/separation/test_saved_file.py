@@ -285,14 +285,14 @@ BAD_DESCRIPTIONS = {
     "n_fft": ({"layers": [{"n_fft": 512, "hop_length": 64, "window": "hann"}]}, "does not fit n_fft 512"),
     "hop": ({"layers": [{"n_fft": 256, "hop_length": 32, "window": "hann"}]}, "does not fit 6000 samples"),
     "no hop": ({"layers": [{"n_fft": 256, "window": "hann"}]}, "lacks a part"),
-    "layers text": ({"layers": ["x"]}, "lacks a part"),
+    "layers text": ({"layers": ["x"]}, NONSENSE),
     "fit": ({"fit": [{"solver": "mue"}]}, "lacks a part"),
-    "losses": ({"fit": [{"solver": "mue", "n_iter": 1, "converged": True, "losses": [1]}]}, "lacks a part"),
+    "losses": ({"fit": [{"solver": "mue", "n_iter": 1, "converged": True, "losses": [1]}]}, NONSENSE),
     "warnings": ({"warnings": [1]}, NONSENSE),
     "versions": ({"versions": {"nmfsep": 1}}, NONSENSE),
     "guidance": ({"guidance": [{"kind": "learn", "path": 1, "labels": [], "n_fft": []}]}, NONSENSE),
     "cue": ({"guidance": [{"kind": "magic", "labels": [], "n_fft": []}]}, NONSENSE),
-    "settings list": ({"settings": []}, "settings that are no JSON object"),
+    "settings list": ({"settings": []}, NONSENSE),
     "setting unknown": ({"settings": {"components": 3, "speed": 1}}, "'speed' that this nmfsep does not know"),
     "setting kind": ({"settings": {"components": "3"}}, "a setting components that makes no sense: '3'"),
     "setting true": ({"settings": {"components": 3, "seed": True}}, "a setting seed that makes no sense"),
@@ -304,7 +304,7 @@ BAD_DESCRIPTIONS = {
     "group": ({"settings": {"components": 3, "group": ["a=9"]}}, "there is no stem 9"),
     "group kind": ({"settings": {"components": 3, "group": [1]}}, "a setting group that makes no sense"),
     "mixture": ({"mixture": {}}, "lacks a part"),
-    "mixture list": ({"mixture": [1]}, "lacks a part"),
+    "mixture list": ({"mixture": [1]}, NONSENSE),
 }
 
 
