@@ -6,21 +6,22 @@ import re
 from functools import lru_cache
 from typing import BinaryIO
 
-from .view import View
+from .cut import CUT_FRAME, length_warning
+from .view import BUFFER, View
 
 START = b"fLaC"
 JOINED = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # a file, and the block that describes its sound
 TAIL = 1 << 20  # bytes in which the last frame is looked for
 TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # how what may lie behind a file begins
 TOTAL = (1 << 36) - 1
-RATE_BITS, CUT = 44, "ends within a frame; it was cut, and what is there is used"
+RATE_BITS = 44
 
 
 def parts(file: BinaryIO, size: int) -> list[range]:
     """Return the files of FLAC that a file consists of: one, unless several were joined."""
     starts, position, held = [], 0, b""
     file.seek(0)
-    while chunk := file.read(1 << 20):
+    while chunk := file.read(BUFFER):
         held = held[-7:] + chunk
         starts += [position + len(chunk) - len(held) + match.start() for match in JOINED.finditer(held)]
         position += len(chunk)
@@ -53,13 +54,11 @@ def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
             warnings = [f"{len(behind[0])} bytes behind its last frame are no FLAC and are left out"]
         else:
             there -= samples
-            warnings = [CUT] if promised <= there else []
+            warnings = [CUT_FRAME] if promised <= there else []
     if promised == there or not 0 < there <= TOTAL:
         return whole, warnings
     if promised:
-        says, has = f"its header promises {promised / rate:.3f} s", f"{there / rate:.3f} s"
-        more = f"{says}, {has} follow; all of them are used"
-        warnings.append(more if promised < there else f"ends after {has} where {says}; what is there is used")
+        warnings.append(length_warning(promised / rate, there / rate))
     right = (info - promised + there).to_bytes(8, "big")
     places = range(part.start, part.start + 18), range(part.start + 26, part.stop)
     return View(file, [places[0], right, places[1]]), warnings

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import BinaryIO
 
+from .cut import CUT_FRAME, length_warning
 from .tags import tag_length
 from .view import Part, View, add
 
@@ -84,19 +85,17 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
         if promised is None:
             if position + frame.size > size:
                 if not found[-1].promised:  # else its header tells
-                    warnings.append("ends within a frame; it was cut, and what is there is used")
+                    warnings.append(CUT_FRAME)
                 break
             found[-1].count += 1
-            add(found[-1].ranges, position, position + frame.size)
+            add(found[-1].ranges, range(position, position + frame.size))
         position += frame.size
     if lost and found:
         warnings.append(f"{lost} bytes in it are no frames of MP3 and are left out")
     for run in found:
         says, there = (n * run.frame.samples / run.frame.rate for n in (run.promised or 0, run.count))
-        if 0 < says < there:
-            warnings.append(f"its header promises {says:.3f} s, {there:.3f} s follow; all of them are used")
-        elif says > SENSIBLE * there > 0:
-            warnings.append(f"ends after {there:.3f} s where its header promises {says:.3f} s; what is there is used")
+        if 0 < says < there or says > SENSIBLE * there > 0:
+            warnings.append(length_warning(says, there))
     return [run.view(file) for run in found if run.count], warnings
 
 

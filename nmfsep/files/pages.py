@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ..errors import InputError
+from .cut import USED
 from .view import Part, View, add
 
 VORBIS, OPUS, FLAC = b"\x01vorbis", b"OpusHead", b"\x7fFLAC"
-CUT = "does not end with a last page; it was cut, and what is there is used"
+CUT = f"does not end with a last page; it was cut, and {USED}"
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def links(file: BinaryIO, size: int) -> tuple[list[tuple[View, bool]], list[str]
         starting = first
         if groups and (stream := groups[-1].get(serial)):
             begin = position + body if stream.codec == FLAC else position
-            add(stream.ranges, min(begin, stop), stop)
+            add(stream.ranges, range(min(begin, stop), stop))
             stream.ended = bool(head[5] & 4) and stop == claimed
         position = stop
     if not groups:

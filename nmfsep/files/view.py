@@ -1,20 +1,21 @@
-"""A file seen otherwise: stretches of it, and bytes in the place of others, as one file that can be read and sought in.
+"""Views: stretches of a file, and bytes that stand for others, as one file to read and seek in.
 
-So sound is decoded whose header is wrong, lies behind a tag, or is one of several in a file; nothing is copied.
+So sound is decoded whose header is wrong, or that lies behind a tag or between others. Nothing is copied.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 from typing import BinaryIO, cast
 
-from .containers import Container
+from ..errors import InputError
+from ..system import read_at
 
 Part = bytes | range
+BUFFER = 1 << 16  # bytes read at a time; the memory of larger pieces would come fresh from the system each time
 
 
 class View(io.RawIOBase):
@@ -23,32 +24,50 @@ class View(io.RawIOBase):
     Parameters
     ----------
     file : binary file
-        Seekable.
+        One of the system, or a buffered view, whose own parts are then taken.
     parts : iterable of bytes or range
         Bytes as they are, or which bytes of the file.
 
     Attributes
     ----------
     parts : list of bytes or range
+        With ranges of the file of the system.
     size : int
         Bytes.
     """
 
     def __init__(self, file: BinaryIO, parts: Iterable[Part]) -> None:
-        self._file, self._position = file, 0
+        below = getattr(file, "raw", None)
+        self._fd: int = below._fd if isinstance(below, View) else file.fileno()
         self.parts: list[Part] = []
         for part in parts:
-            if isinstance(part, range):
-                add(self.parts, part.start, part.stop)
-            elif part:
-                self.parts.append(part)
+            if not isinstance(part, range):
+                self.parts += [part] if part else []
+            elif isinstance(below, View):
+                below._cut(part, self.parts)
+            else:
+                add(self.parts, part)
         self._starts = [0, *accumulate(map(len, self.parts))]
         self.size = self._starts[-1]
+        self._position = 0
+
+    def _cut(self, wanted: range, parts: list[Part]) -> None:
+        """Append some of the bytes of this view."""
+        for begin, part in zip(self._starts, self.parts, strict=False):
+            add(parts, part[max(0, wanted.start - begin) : max(0, wanted.stop - begin)])
 
     @property
     def altered(self) -> bool:
         """Whether some of its bytes are not those of the file."""
         return not all(isinstance(part, range) for part in self.parts)
+
+    def buffered(self) -> BinaryIO:
+        """Return the view from its beginning on, fast to read in small pieces."""
+        self._position = 0
+        return cast(BinaryIO, io.BufferedReader(self, BUFFER))
+
+    def close(self) -> None:
+        """Do nothing: the file below stays open, and the view can be read again."""
 
     def readable(self) -> bool:
         """Return True."""
@@ -62,27 +81,23 @@ class View(io.RawIOBase):
         """Fill the buffer; return the number of bytes."""
         view, filled = memoryview(buffer).cast("B"), 0  # type: ignore[arg-type]
         while filled < len(view) and self._position < self.size:
-            count = self._some(view[filled:])
-            if not count:  # the file has become shorter
+            index = bisect_right(self._starts, self._position) - 1
+            within = self._position - self._starts[index]
+            part = self.parts[index][within : within + min(BUFFER, len(view) - filled)]
+            data = self._read(part) if isinstance(part, range) else part
+            if not data:  # the file has become shorter
                 break
-            filled += count
-            self._position += count
+            view[filled : filled + len(data)] = data
+            filled += len(data)
+            self._position += len(data)
         return filled
 
-    def _some(self, view: memoryview) -> int:
-        index = bisect_right(self._starts, self._position) - 1
-        part, within = self.parts[index], self._position - self._starts[index]
-        count = min(len(view), len(part) - within)
-        if isinstance(part, range):
-            self._file.seek(part.start + within)
-            return int(self._file.readinto(view[:count]))  # type: ignore[attr-defined]
-        view[:count] = part[within : within + count]
-        return count
-
-    def moved(self, file: BinaryIO, start: int) -> View:
-        """Return the same of another file, in which that of this one begins at a byte."""
-        shift = (range(p.start + start, p.stop + start) if isinstance(p, range) else p for p in self.parts)
-        return View(file, shift)
+    def _read(self, part: range) -> bytes:
+        try:
+            return read_at(self._fd, len(part), part.start)
+        except OSError as error:
+            message = f"cannot be read: {(error.strerror or str(error)).lower()}"
+            raise InputError(message, "the disk, or the way to it, may be failing") from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a byte; return its place."""
@@ -94,27 +109,10 @@ class View(io.RawIOBase):
         return self._position
 
 
-def buffered(view: View) -> BinaryIO:
-    """Return a view that may be read in small pieces."""
-    return cast(BinaryIO, io.BufferedReader(view, 1 << 16))
-
-
-def add(parts: list[Part], start: int, stop: int) -> None:
-    """Append a range, or make the last one longer if it ends where this begins."""
+def add(parts: list[Part], part: Part) -> None:
+    """Append a part, or make the last one longer if it ends where this begins."""
     last = parts[-1] if parts else None
-    if isinstance(last, range) and last.stop == start:
-        parts[-1] = range(last.start, stop)
-    elif start < stop:
-        parts.append(range(start, stop))
-
-
-def beyond_4_gib(file: BinaryIO, container: Container, there: int) -> View:
-    """Return a WAV file whose size fields no longer hold its size with a header that does: that of RF64."""
-    assert container.data_start is not None
-    file.seek(12)
-    chunks = file.read(container.data_start - 20)  # all between the form and the samples
-    size = there - there % container.block
-    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, size + 72 + len(chunks), size, size // container.block, 0)
-    unknown = b"\xff" * 4
-    head = b"RF64" + unknown + b"WAVE" + ds64 + chunks + b"data" + unknown
-    return View(file, [head, range(container.data_start, container.data_start + there)])
+    if isinstance(part, range) and isinstance(last, range) and last.stop == part.start:
+        parts[-1] = range(last.start, part.stop)
+    elif part:
+        parts.append(part)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .foreign import Encoder, Sink
 from .formats import WAV_LIMIT, SampleFormat
+from .libsndfile import Encoder
 from .publish import Output
 
 Samples = NDArray[np.float32]
@@ -186,12 +186,10 @@ class StemWriter:
         container = form.file.container
         if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
             container = "RF64"
-        self._sinks = [Sink(output) for output in outputs]
         self._files: list[Encoder] = []
         try:
-            for sink in self._sinks:
-                with sink.errors():
-                    self._files.append(Encoder(sink, "w", sample_rate, channels, form.subtype, format=container))
+            for output in outputs:
+                self._files.append(Encoder(output, sample_rate, channels, form.subtype, format=container))
         except BaseException:
             self._close()
             raise
@@ -206,9 +204,8 @@ class StemWriter:
             self._close()
             return
         try:
-            for output, sink, file in zip(self._outputs, self._sinks, self._files, strict=True):
-                with sink.errors():
-                    file.close()
+            for output, file in zip(self._outputs, self._files, strict=True):
+                file.close()
                 if self.form.name == "ogg":
                     set_serial(output)
                 if self.form.subtype in ("FLOAT", "DOUBLE"):
@@ -219,8 +216,8 @@ class StemWriter:
 
     def _close(self) -> None:
         """Close all files now, and not when the collector comes to it."""
-        for sink, file in zip(self._sinks, self._files, strict=False):
-            with contextlib.suppress(Exception), sink.errors():
+        for file in self._files:
+            with contextlib.suppress(Exception):
                 file.close()
 
     def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
@@ -248,12 +245,11 @@ class StemWriter:
             data = data[list(self._selected)]
         if self._merged:
             data = data.reshape(1, -1, data.shape[-1])
-        for sink, file, stem in zip(self._sinks, self._files, data, strict=True):
+        for file, stem in zip(self._files, data, strict=True):
             interleaved = np.ascontiguousarray(stem.T)
             step = OGG_BLOCK if self.form.name == "ogg" else max(1, len(interleaved))
-            with sink.errors():
-                for start in range(0, len(interleaved), step):
-                    file.write(interleaved[start : start + step])
+            for start in range(0, len(interleaved), step):
+                file.write(interleaved[start : start + step])
 
     @property
     def sum_error(self) -> float:

@@ -330,9 +330,9 @@ def test_a_pipe_brings_all_sound_as_well(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_on_does_not_end_in_silence(tmp_path, monkeypatch):
-    (tmp_path / "a.mp3").write_bytes(without_xing(encoded(tone(5.0), "MP3", "MPEG_LAYER_III")))
+    (tmp_path / "a.mp3").write_bytes(without_xing(encoded(tone(30.0), "MP3", "MPEG_LAYER_III")))
     with Source(tmp_path / "a.mp3") as source:
-        monkeypatch.setattr(layout.View, "_some", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        monkeypatch.setattr(os, "pread", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         with pytest.raises(InputError, match="cannot be read: input/output error"):
             source.read()
 

@@ -56,7 +56,7 @@ class Closing:
 
     def __init__(self, made, refuse_open, refuse_close):
         if len(made) == refuse_open:
-            raise RuntimeError("no")
+            raise OutputError("cannot be written: no")
         self.closed, self.refuse = False, len(made) == refuse_close
         made.append(self)
 
@@ -66,7 +66,7 @@ class Closing:
     def close(self):
         self.closed = True
         if self.refuse:
-            raise RuntimeError("no")
+            raise OutputError("cannot be written: no")
 
 
 @pytest.mark.parametrize(
