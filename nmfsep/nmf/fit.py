@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence
 from ..kernels.factors import Factors, Matrix
+from ..kernels.interface import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
 from ..kernels.weighted import Weighted
@@ -158,8 +158,9 @@ def fit(
     """
     began = time.monotonic()
     frames, bins = Xt.shape
+    kernels: Kernels
     if problem.weights is not None:
-        kernels: Any = Weighted(problem.weights)
+        kernels = Weighted(problem.weights)
     else:
         kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)

@@ -5,9 +5,9 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.kernels import reference
-from nmfsep.kernels import weighted as module
+from nmfsep.kernels import blocked
 from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels.reference import Reference
 from nmfsep.kernels.threads import Workers
 from nmfsep.kernels.weighted import Weighted, entries
 
@@ -32,13 +32,13 @@ def test_the_entries_of_a_divergence_add_up_to_it(beta, rng):
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("tile", [1, 1 << 18])
 def test_equal_weights_are_the_plain_kernels(beta, tile, rng, monkeypatch):
-    monkeypatch.setattr(module, "TILE", tile)
+    monkeypatch.setattr(blocked, "TILE", tile)
     measure = Beta(beta)
     Xt, Wt, Zt = rng.random((50, 20)) + 0.1, rng.random((3, 20)), rng.random((50, 3))
     with Workers(2) as workers:
-        kernels, twice = Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
-        plain = reference.mm_pass(Xt, Wt, Zt, measure, 1.0, workers)
-        for single, double in zip(plain, kernels.mm_pass(Xt, Wt, twice, measure, 1.0, workers), strict=True):
+        reference, kernels, twice = Reference(), Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
+        plain = reference.mm_pass(Xt, Wt, Zt, measure, 1.0, workers, Wt)
+        for single, double in zip(plain, kernels.mm_pass(Xt, Wt, twice, measure, 1.0, workers, Wt), strict=True):
             np.testing.assert_allclose(double, 2 * np.broadcast_to(single, Wt.shape), rtol=1e-9)
         np.testing.assert_allclose(twice, Zt, rtol=1e-9)
         loss = kernels.divergence(Xt, Wt, Zt, measure, workers)
@@ -85,7 +85,7 @@ def test_what_has_no_weight_does_not_matter(rng):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing(threads, rng, monkeypatch):
-    monkeypatch.setattr(module, "TILE", 300)
+    monkeypatch.setattr(blocked, "TILE", 300)
     X, weights = product(rng, frames=400), rng.random((30, 400))
     one = factorize(X, 3, weights=weights, max_iter=5, threads=2)
     np.testing.assert_array_equal(
