@@ -10,6 +10,7 @@ from nmfsep.kernels.divergence import Beta
 from nmfsep.kernels.reference import Reference
 from nmfsep.kernels.threads import Workers
 from nmfsep.kernels.weighted import Weighted, entries
+from nmfsep.nmf.fit import Execution
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
 
@@ -49,7 +50,16 @@ def test_equal_weights_are_the_plain_kernels(beta, tile, rng, monkeypatch):
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_weighted_loss_never_rises(beta, solver, rng):
     X = product(rng) + 0.2 * rng.random((30, 80))
-    fit = factorize(X, 3, divergence=beta, solver=solver, weights=rng.random(X.shape), loss_every=1, max_iter=60, tol=0)
+    fit = factorize(
+        X,
+        3,
+        divergence=beta,
+        solver=solver,
+        weights=rng.random(X.shape),
+        execution=Execution(loss_every=1),
+        max_iter=60,
+        tol=0,
+    )
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
     assert fit.losses[-1] < 0.5 * fit.losses[0]
 
@@ -99,7 +109,9 @@ def test_held_entries_stay_bit_for_bit_and_the_others_descend(solver, penalty, r
     X = product(rng) + 0.2 * rng.random((30, 80))
     W, Z = rng.random((30, 3)), rng.random((3, 80))
     masks = {"W": rng.random(W.shape) < 0.3, "Z": rng.random(Z.shape) < 0.3}
-    fit = factorize(X, 3, W=W, Z=Z, fixed=masks, solver=solver, max_iter=40, tol=0, loss_every=1, **penalty)
+    fit = factorize(
+        X, 3, W=W, Z=Z, fixed=masks, solver=solver, max_iter=40, tol=0, execution=Execution(loss_every=1), **penalty
+    )
     np.testing.assert_array_equal(fit.factors.W[masks["W"]], W[masks["W"]])
     np.testing.assert_array_equal(fit.factors.Z[masks["Z"]], Z[masks["Z"]])
     assert (fit.factors.W != W)[~masks["W"]].all()
