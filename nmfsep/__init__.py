@@ -32,6 +32,7 @@ _PUBLIC = {
     "ReLUNetwork": "models.relu",
     "whiten": "models.relu",
     "DeepFit": "models.deep",
+    "Execution": "nmf.fit",
     "NMF": "models.sklearn",
     "separate": "separation.python",
     "Stems": "separation.python",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF
     from .nmf.factorize import factorize as factorize
+    from .nmf.fit import Execution as Execution
     from .nmf.fit import Fit as Fit
     from .nmf.statistics import Statistics as Statistics
     from .separation.python import Stems as Stems

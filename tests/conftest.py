@@ -19,19 +19,20 @@ import pytest
 WARM = """
 import numpy as np, nmfsep
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels import compiled
+from nmfsep.kernels.compiled import Compiled
 from nmfsep.kernels.threads import Workers
+from nmfsep.nmf.fit import Execution
 W, Z = np.ones((2, 40), np.float32), np.ones((40, 2), np.float32)
-held = np.ones((40, 40), np.float32)
+held, compiled = np.ones((40, 40), np.float32), Compiled()
 held.flags.writeable = False  # which makes another function of it
 with Workers(1) as workers:
     for beta in (0.0, 1.0, 2.0):
-        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, compiled_from=0)
+        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, execution=Execution(compiled_from=0))
         compiled.divergence(held, W, Z, Beta(beta), workers)
         compiled.mm_activations(held, W, Z, Beta(beta), 1.0, workers)
-        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers)
+        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers, W)
     for plain in (None, Z.copy()):
-        compiled.hals_pass(held, W, W @ W.T, Z, 2, workers, plain, 0.5)
+        compiled.hals_pass(held, W, Z, 2, workers, plain, 0.5)
 """
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
-from ..nmf.fit import Fit
+from ..nmf.fit import Execution, Fit
 
 ROUNDS = 60  # iterations of a fit that only measures the sound
 FOLLOWING = 20  # updates of activations alone, templates held
@@ -90,7 +90,7 @@ class Scene:
         """Fit frames of the scene, (frames, bands), for ROUNDS iterations; options are those of `factorize`."""
         seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
         chosen = {"max_iter": ROUNDS, "tol": 0, **({} if "W" in options else {"start": start}), **options}
-        return factorize(Yt.T, k, seed=seed, threads=self.threads, compiled_from=ONCE, **chosen)
+        return factorize(Yt.T, k, seed=seed, execution=Execution(self.threads, ONCE), **chosen)
 
     def learn(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
         """Fit atoms to frames as the user asked for it. Fits that only measure the sound do not depend on that."""

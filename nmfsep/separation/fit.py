@@ -17,7 +17,7 @@ from ..kernels.select import ONCE
 from ..models.by_name import AnyFit, fit_model
 from ..models.convolutive import convolutive_nmf
 from ..nmf.factorize import factorize
-from ..nmf.fit import Fit
+from ..nmf.fit import Execution, Fit
 from ..nmf.problem import Anchor
 from ..progress import Told
 from ..registry import STARTS
@@ -129,7 +129,7 @@ class GuidedFit:
             "tol": settings.tol,
             "time_limit": settings.time_limit,
             "threads": settings.threads,
-            "compiled_from": ONCE,
+            "execution": Execution(compiled_from=ONCE),
         }
         if templates.delays > 1:
             return self._strokes(Xt, W, options, on_step)

@@ -13,8 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS
+from ..kernels.factors import EPS, Matrix
 from ..kernels.threads import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.sampling import Sample

@@ -18,7 +18,7 @@ import numpy as np
 from ..grouping.atoms import RUN, RUNS, Grouped, most_atoms
 from ..grouping.bands import bands_of
 from ..guidance.templates import Templates
-from ..kernels import blocked
+from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Factors
 from ..kernels.select import ONCE, choose
@@ -242,7 +242,7 @@ class Sampled(Learned):
         apart = stream.channels if guided and settings.channels == "joint" else 1
         # compiled loops know no penalties, and nothing of them is needed for coordinate descent or atoms
         plain = settings.sparsity or measure.beta == 2 or held[0].bands is not None
-        kernels = blocked if plain else choose(held[0].known_rows, count * apart, k, measure, ONCE)
+        kernels = Blocked() if plain else choose(held[0].known_rows, count * apart, k, measure, ONCE)
         kept = [np.empty((count, apart, k), np.float32) for _ in held] if self._keep else []
         problem = Problem(measure, sparsity=settings.sparsity)
         return BlockSolver(held, stream.channels, settings.channels, guided, problem, kernels, kept)

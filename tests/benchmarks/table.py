@@ -18,6 +18,7 @@ import numpy as np
 from bench_factorize import BINS, LOSSES, scikit_learn, spectrogram, start
 
 from nmfsep import factorize
+from nmfsep.nmf.fit import Execution
 
 RESULTS = Path(__file__).parents[2] / "nmfsep" / "manual" / "results.md"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
@@ -46,7 +47,9 @@ def race(task):
     theirs, (A, C, _) = min((took(scikit_learn, *given, beta, k) for _ in range(2)), key=lambda pair: pair[0])
     same = {"divergence": beta, "W": W, "Z": Z, "tol": 0}
     target = factorize(X, k, divergence=beta, W=C.T, Z=A.T, max_iter=0).losses[0] * 1.00001
-    reached = factorize(X, k, **same, max_iter=PATIENCE, loss_every=STEP, callback=lambda _, loss: loss <= target)
+    reached = factorize(
+        X, k, **same, max_iter=PATIENCE, execution=Execution(loss_every=STEP), callback=lambda _, loss: loss <= target
+    )
     above = reached.losses[-1] / target - 1
     if above > 0:
         return theirs, None, above
