@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from ..analysis.exports import missing
 from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError, UsageError
-from ..progress import Told
+from ..progress import OnProgress
 from ..registry import EXPORTS
 from ..separation import model_file as saved_file
 from ..separation.mixture import Mixture
 from ..separation.model import Model
 from ..separation.options import resolved
-from ..separation.pipeline import analyse
+from ..separation.pipeline import render
+from ..separation.pipeline import separate as separate_mixture
 from ..separation.saved import Known, Saved, describe_fit, identity_of
 from ..separation.summary import diagnose
 from ..settings.commands import OutputSettings
@@ -93,7 +94,7 @@ class Track:
         )  # fmt: skip
         with writer:
             position, energies = 0, np.zeros(2)
-            for stems in self.model.render(whole):
+            for stems in render(self.model, whole):
                 mixture = whole.samples[:, position : position + stems.shape[-1]]
                 writer.write(stems, mixture, self._integers(mixture, position))
                 position += stems.shape[-1]
@@ -286,7 +287,7 @@ def run(
     *,
     limit: int | None = None,
     threads: int | None = None,
-    progress: Told | None = None,
+    progress: OnProgress | None = None,
 ) -> Manifest:
     """Separate one track and write its stems.
 
@@ -333,7 +334,9 @@ def run(
         if isinstance(known, Saved):
             model = known.model(mixture, here)
         else:
-            model = analyse(mixture, here, known, begin=begin, frames=way.frames, keep=output.keeps, callback=progress)
+            model, _ = separate_mixture(
+                mixture, here, known, begin=begin, frames=way.frames, keep=output.keeps, on_progress=progress
+            )
         clock.lap("match" if isinstance(known, Saved) else "factorize")
         gain = _gain(model, mixture, form) if output.clip_mode == "rescale" and form.bits else 1.0
         track = Track(job, source, form, mixture, model, output, gain, known)
@@ -374,7 +377,7 @@ def _stale(job: Job, protected: set[tuple[int, int]], output: OutputSettings, sh
 
 def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:
     """Return the one factor that keeps every stem within the range."""
-    peak = max((float(np.abs(stems).max(initial=0)) for stems in model.render(mixture)), default=0.0)
+    peak = max((float(np.abs(stems).max(initial=0)) for stems in render(model, mixture)), default=0.0)
     peak *= 2.0**mixture.exponent
     full = 1 - 2.0 ** (1 - form.bits)
     return full / peak if peak > full else 1.0
@@ -430,7 +433,7 @@ class Outcome:
         return "failed" if self.error else "skipped" if self.skipped else "done"
 
 
-def separate(job: Job, work: Work, progress: Told | None = None) -> Outcome:
+def separate(job: Job, work: Work, progress: OnProgress | None = None) -> Outcome:
     """Separate a file and write its stems, unless those of an earlier run are there and were promised.
 
     Whatever is wrong with the file is in the outcome. All that is given and returned can be pickled.
