@@ -29,7 +29,7 @@ GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
     CHANGES,
     mask={"default": None, "show_default": False},
     mask_power={"default": None, "show_default": False},
-    consistency={"default": None, "show_default": False},
+    consistency={"default": None, "hidden": True},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
 )

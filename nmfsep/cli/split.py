@@ -114,6 +114,7 @@ LIMIT = "Stop iterating after this long, in seconds, not counting the look at wh
         "help": "Stems wanted, or auto: as many as rank recommends, of one template each. Needed where no guidance or "
         "--preset names them.",
     },
+    consistency={"hidden": True},
     residual={"metavar": "[=NAME]"},
     group={"metavar": "NAME=1,3-5|auto:N"},
     time_limit={"help": LIMIT},

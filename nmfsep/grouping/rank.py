@@ -1,4 +1,4 @@
-"""How many components a matrix has: as many as come out again when it is disturbed a little.
+"""Number of components of a matrix: as many as come out again when it is disturbed a little.
 
 Alexandrov & Stanev, "Blind source separation for groundwater pressure analysis based on nonnegative matrix
 factorization", Water Resources Research 50(9), 2014: for each K, several factorizations of X with noise; their

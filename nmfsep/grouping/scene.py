@@ -1,7 +1,7 @@
-"""Groupings find the atoms of a mixture and tell which stem each belongs to.
+"""The scene that a grouping works on: a mixture in bands, and how to fit it; and the atoms that a grouping returns.
 
 A stem that changes its pitch or its sound needs several templates, its *atoms*. A grouping is a function
-(Scene, stems, atoms) -> Atoms; it works on bands, see `separation.bands`.
+(Scene, stems, atoms) -> Atoms; it works on bands, see `grouping.bands`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Scene:
     starts : int, default 1
         Starts of which the best goes on, where a grouping learns its atoms once.
     options : mapping, optional
-        What the user asked of the fits of atoms, as `factorize` has it: max_iter, tol, time_limit (seconds of all fits
+        Options of `factorize` that the user gave for the fits of atoms: max_iter, tol, time_limit (seconds of all fits
         together), sparsity, smoothness.
-    told : callable, optional
+    on_progress : callable, optional
         Called with the share of the grouping that is done.
     """
 
@@ -61,12 +61,12 @@ class Scene:
     runs: int = 4
     starts: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
-    told: Callable[[float], object] | None = None
+    on_progress: Callable[[float], object] | None = None
 
-    def tell(self, share: float) -> None:
-        """Tell how much of the grouping is done, from 0 to 1."""
-        if self.told is not None:
-            self.told(share)
+    def report(self, share: float) -> None:
+        """Report how much of the grouping is done, from 0 to 1."""
+        if self.on_progress is not None:
+            self.on_progress(share)
 
     def mono(self, spectra: Matrix) -> Matrix:
         """Return the means over channels of spectra (..., channels * bands)."""

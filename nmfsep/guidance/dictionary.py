@@ -170,9 +170,6 @@ def write(dictionary: Dictionary, path: Path) -> None:
 def read(path: str | os.PathLike[str]) -> Dictionary:
     """Read a dictionary.
 
-    Also understood is an ``.npz`` of a matrix ``W`` (bins, templates) with ``n_fft``, ``hop``, ``sr`` and ``format`` 1,
-    as a script would save it: each template then has a label of its own.
-
     Raises
     ------
     UsageError
@@ -180,8 +177,6 @@ def read(path: str | os.PathLike[str]) -> Dictionary:
     """
     with archive.Archive(path) as file:
         try:
-            if file.schema is None and "W" in file:
-                return _read_plain(file)
             file.require(SCHEMA, VERSION)
             return _read(file)
         except UsageError as error:
@@ -215,17 +210,6 @@ def _read(file: archive.Archive) -> Dictionary:
             raise UsageError(f"owners{index} are not indices of labels")
         read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
     return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]))
-
-
-def _read_plain(file: archive.Archive) -> Dictionary:
-    version = file.integer("format", 0, 2**31)
-    if version != 1:
-        raise UsageError(f"has format {version}; this nmfsep knows 1", "upgrade nmfsep")
-    stft = STFT(file.integer("n_fft", 4, 2**20), file.integer("hop", 1, 2**19))
-    rate = file.integer("sr", 1, RATES)
-    count = file.array("W", 2).shape[1]
-    view = _view(file, "W", stft, np.arange(count))
-    return Dictionary((view,), tuple(f"template-{index + 1}" for index in range(count)), rate)
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> Templates:

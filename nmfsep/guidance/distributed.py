@@ -1,4 +1,4 @@
-"""Learning templates from a corpus by whatever runs jobs: a map, a sum, and a step, each a pure function."""
+"""Distributed learning of templates from a corpus, by whatever runs jobs: map, sum and step, all pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cue of label tracks, as Audacity writes them: when a sound is heard, and between which frequencies.
+"""Label cue, by label tracks of Audacity: when a sound is heard, and between which frequencies.
 
 Neither is a bound that the fit cannot cross: activations outside a label's time and entries of templates outside its
 frequencies cost something.

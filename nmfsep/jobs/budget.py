@@ -296,7 +296,7 @@ def saved_size(
 
 def filtering(settings: Settings, threads: int) -> int:
     """Return what sharing the mixture out takes beyond one mask for each stem."""
-    several = settings.mask in SPATIAL_MASKS or settings.consistency > 0
+    several = settings.mask in SPATIAL_MASKS
     return 4 * 8 * (threads + 1) * BLOCK if several else 0
 
 

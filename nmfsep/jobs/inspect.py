@@ -27,11 +27,11 @@ from ..grouping.rank import BANDS, FRAMES, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
 from ..kernels.factors import Factors, Matrix
 from ..memory import require
-from ..progress import Told
+from ..progress import OnProgress
 from ..separation.components import Components
 from ..separation.describe import Component, describe, template_and_activation
 from ..separation.mixture import all_frames
-from ..separation.pipeline import analyse
+from ..separation.pipeline import separate
 from ..settings.commands import OutputSettings
 from ..settings.knob import WINDOWS
 from ..settings.separation import Settings
@@ -287,7 +287,7 @@ def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspect
 
 
 def inspect_sound(
-    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: Told | None = None
+    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: OnProgress | None = None
 ) -> Inspection:
     """Factorize the magnitude spectrogram of a file, as `split` does, and describe its components.
 
@@ -319,7 +319,7 @@ def inspect_sound(
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings, sha256 = source.warnings, source.sha256()
-    model = analyse(audio, settings, callback=callback)
+    model, _ = separate(audio, settings, on_progress=callback)
     W, Z, energies = _of_components(model.components)
     names = [f"component-{index + 1}" for index in range(settings.components)]
     components = describe(names, W, Z, energies, model.stft, audio.sample_rate)

@@ -26,13 +26,14 @@ from ..errors import BugError, InputError, NmfsepError
 from ..files.formats import SampleFormat
 from ..files.publish import Output
 from ..files.write import Integers, StemWriter, to_integers
-from ..progress import Told
+from ..progress import OnProgress
 from ..registry import EXPORTS
 from ..separation import model_file
 from ..separation.mixture import Mixture
 from ..separation.model import Model
 from ..separation.options import resolved
-from ..separation.pipeline import analyse
+from ..separation.pipeline import render
+from ..separation.pipeline import separate as separate_mixture
 from ..separation.saved import describe_fit, identity_of
 from ..separation.summary import diagnose
 from ..signal.read import Source
@@ -79,7 +80,7 @@ class Outcome:
         return self.manifest
 
 
-def separate_file(job: Job, options: RunOptions, progress: Told | None = None) -> Outcome:
+def separate_file(job: Job, options: RunOptions, progress: OnProgress | None = None) -> Outcome:
     """Separate a file and write its stems, unless those of an earlier run are up to date.
 
     Whatever is wrong with the file is in the outcome. Arguments and outcome can be pickled.
@@ -118,7 +119,7 @@ def separate_file(job: Job, options: RunOptions, progress: Told | None = None) -
         return Outcome(error=BugError(what, "run again with --debug and report it", job.path))
 
 
-def _separate(job: Job, options: RunOptions, progress: Told | None) -> Manifest:
+def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Manifest:
     clock, settings, output, saved = Clock(), options.settings_with_threads, options.output, options.saved
     with Source(job.path) as source:
         protected = identities((job.path, *options.files_read))
@@ -135,8 +136,14 @@ def _separate(job: Job, options: RunOptions, progress: Told | None) -> Manifest:
             model = saved.model(mixture, settings)
             clock.lap("match")
         else:
-            model = analyse(
-                mixture, settings, options.guide, begin=begin, frames=way.frames, keep=output.keeps, callback=progress
+            model, _ = separate_mixture(
+                mixture,
+                settings,
+                options.guide,
+                begin=begin,
+                frames=way.frames,
+                keep=output.keeps,
+                on_progress=progress,
             )
             clock.lap("factorize")
         gain = _gain(model, mixture, form) if output.clip_mode == "rescale" and form.bits else 1.0
@@ -170,7 +177,7 @@ def _separate(job: Job, options: RunOptions, progress: Told | None) -> Manifest:
 
 def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:
     """Return the one factor that keeps every stem within the range."""
-    peak = max((float(np.abs(stems).max(initial=0)) for stems in model.render(mixture)), default=0.0)
+    peak = max((float(np.abs(stems).max(initial=0)) for stems in render(model, mixture)), default=0.0)
     peak *= 2.0**mixture.exponent
     full = 1 - 2.0 ** (1 - form.bits)
     return full / peak if peak > full else 1.0
@@ -221,7 +228,7 @@ class Track:
         )  # fmt: skip
         with writer:
             position, energies = 0, np.zeros(2)
-            for stems in self.model.render(whole):
+            for stems in render(self.model, whole):
                 mixture = whole.samples[:, position : position + stems.shape[-1]]
                 writer.write(stems, mixture, self._integers(mixture, position))
                 position += stems.shape[-1]

@@ -1,4 +1,4 @@
-"""A mixture as the magnitudes that are factorized: all of its frames, or those that are learned from.
+"""Magnitudes of a mixture, which are factorized: of all of its frames, or of those that are learned from.
 
 What fits into memory is learned from whole. Of a mixture on disk, frames are drawn at random in one pass over it, or
 evenly spaced runs of frames are taken.

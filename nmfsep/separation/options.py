@@ -1,4 +1,4 @@
-"""Which model a mixture is fitted with, and what of the settings it takes."""
+"""Options of the fit: those of the settings that the model takes; settings that contradict each other are refused."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
 
 
 def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
-    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such.
+    """Return all settings as they were used: those not asked for at the model's defaults, None where it has no such.
 
     `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
     """

@@ -14,12 +14,11 @@ from ..errors import UsageError
 from ..guidance.guide import MASK_POWER
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
-from ..registry import SPATIAL_MASKS
 from ..settings.separation import Settings
 from .mixture import Mixture
 from .model import Model, Resolution
 from .options import channel_notes
-from .regroup import settled
+from .regroup import resolve_auto_groups
 from .stem_groups import AUTO, arrange, component_names, parse, without_auto
 
 
@@ -139,8 +138,6 @@ class Saved:
         mask = chosen.get("mask", self.settings.mask)
         if mask != self.settings.mask:
             chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
-            if mask in SPATIAL_MASKS:
-                chosen.setdefault("consistency", 0)
         if "residual" in chosen and chosen["residual"] is None and self.labels:
             if self.settings.free:
                 message = "the free templates of the model are a stem, so it cannot go without"
@@ -162,7 +159,7 @@ class Saved:
         settings = replace(self.settings, **chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
-            return settled(settings, first.components, first.stft, self.mixture.sample_rate)
+            return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
         return settings
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:

@@ -194,7 +194,7 @@ class Settings:
         group="Mask",
     )
     consistency: int = knob(
-        0, "Times that masks are made again from what the stems sound like.", low=0, high=100, group="Mask"
+        0, "Not offered any more; stays for documents and models that name it.", low=0, high=100, group="Mask"
     )
     residual: str | None = knob(
         None, "Put what the model does not explain into a stem of this name; residual if it has none.", group="Mask"
@@ -233,8 +233,8 @@ class Settings:
             object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
         if self.mask != "ratio" and self.mask_power != 1:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
-        if self.mask in SPATIAL_MASKS and self.consistency:
-            raise UsageError(f"mask {self.mask!r} has no shares to make again", "leave out --consistency")
+        if self.consistency:
+            raise UsageError("--consistency made no stem better, so it is gone", "leave it out")
         if self.n_fft is not None:
             self.frames(0)
 

@@ -15,7 +15,7 @@ from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.separation import model_file as saved_file
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation import pipeline
 from nmfsep.separation.saved import Saved, identity_of
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -47,11 +47,11 @@ def separate(audio, guide=None, **given):
     options = {"n_fft": 256, "max_iter": 6, "threads": 2} | given
     if guide is None:
         settings = Settings(**({"components": 3} | options))
-        return analyse(audio, settings), settings
+        return pipeline.separate(audio, settings)[0], settings
     del options["n_fft"]
     guide = dataclasses.replace(guide, given=options)
     settings = guide.settings()
-    return analyse(audio, settings, guide), settings
+    return pipeline.separate(audio, settings, guide)[0], settings
 
 
 def keep(path, audio, guide=None, **given):
@@ -66,7 +66,7 @@ def keep(path, audio, guide=None, **given):
 
 
 def rendered(separation, audio):
-    return np.concatenate(list(separation.render(audio)), axis=-1)
+    return np.concatenate(list(pipeline.render(separation, audio)), axis=-1)
 
 
 CASES = {
