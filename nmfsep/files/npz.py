@@ -18,6 +18,7 @@ import stat
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -34,7 +35,7 @@ META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
 LARGEST = 1 << 30  # bytes of all members, unpacked
 PACKED_TIGHT, HARMLESS = 100, 16 << 20  # what unpacks to more than so many times its size, and to more than so much
-PIECE = 1 << 20  # bytes written at a time
+PIECE = 1 << 20  # bytes read or written at a time
 HEADER = 4096  # bytes of a member's header
 TEXT = 1 << 20  # characters of the description
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; unpacking others takes memory of its own
@@ -265,14 +266,13 @@ class Archive:
             raise self.refusal(f"has {name} packed in a way that is not read", "save it with numpy.savez")
         try:
             with self._zip.open(entry) as stream:
-                dtype, by_column, shape, size = read_header(stream)
-                there = entry.file_size - size
-                if dtype.kind not in "fiuU":
-                    raise self.refusal(f"{name} must be real numbers, not {dtype.str[:40]}")
-                if math.prod(shape) * dtype.itemsize != there:
-                    raise self.refusal(f"{name} claims shape {str(shape)[:60]} but has {there} bytes")
-                values = np.frombuffer(stream.read(), dtype)
-            return values.reshape(shape[::-1]).T if by_column else values.reshape(shape)
+                header = read_header(stream)
+                there = entry.file_size - header.length
+                if header.dtype.kind not in "fiuU":
+                    raise self.refusal(f"{name} must be real numbers, not {header.dtype.str[:40]}")
+                if header.size != there:
+                    raise self.refusal(f"{name} claims shape {str(header.shape)[:60]} but has {there} bytes")
+                return read_numbers(stream, header)
         except NmfsepError:
             raise
         except Exception as error:  # of zipfile and what unpacks for it
@@ -317,8 +317,33 @@ class _Certain(io.FileIO):
             raise UnreadableError(f"cannot be read: {reason}", path=os.fsdecode(self.name)) from error
 
 
-def read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
-    """Return the dtype of an array in a file, whether columns lie together, the shape, and the bytes of the header.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Header of an array in a file.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    fortran : bool
+        Whether the first axis runs fastest.
+    shape : tuple of int
+    length : int
+        Bytes of the header itself.
+    """
+
+    dtype: np.dtype[Any]
+    fortran: bool
+    shape: tuple[int, ...]
+    length: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(stream: IO[bytes]) -> Header:
+    """Return the header of an array, after which its numbers follow.
 
     As NEP 1 describes it. numpy's own reader goes further, to headers of Python 2, and fails in more ways.
 
@@ -339,9 +364,30 @@ def read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], bool, tuple[int, ...]
             header = ast.literal_eval(text)
             dtype = npy.descr_to_dtype(header["descr"])
             shape = tuple(operator.index(length) for length in header["shape"])
-            by_column = bool(header["fortran_order"])
+            fortran = bool(header["fortran_order"])
     except Exception as error:  # what Python's parser and numpy say of junk
         raise ValueError("no header of an array") from error
     if min(shape, default=1) < 0:
         raise ValueError("a negative length")
-    return dtype, by_column, shape, 8 + width + size
+    return Header(dtype, fortran, shape, 8 + width + size)
+
+
+def read_numbers(stream: IO[bytes], header: Header) -> NDArray[Any]:
+    """Return the array that follows its header, in the byte order of this machine.
+
+    Raises
+    ------
+    EOFError
+        The file ends before.
+    """
+    flat = np.empty(math.prod(header.shape), header.dtype)
+    view = flat.view(np.uint8).data
+    done = 0
+    while done < len(view):
+        piece = stream.read(min(PIECE, len(view) - done))
+        if not piece:
+            raise EOFError("the numbers of an array")
+        view[done : done + len(piece)] = piece
+        done += len(piece)
+    array = flat.reshape(header.shape, order="F" if header.fortran else "C")
+    return array if header.dtype.isnative else array.astype(header.dtype.newbyteorder("="))

@@ -1,4 +1,8 @@
-"""What a separation takes: memory, and room on the disk, by the header of its input; and whether all at once."""
+"""Budget of memory: what a separation takes at its peak, by the header of its input, and how it fits into a limit.
+
+An estimate lists the arrays of each stage in bytes, by their shapes; the peak is the largest stage. `budget` decides
+from it whether the mixture is separated in memory or stays on disk, and how many frames its templates are learned from.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ class Budget:
     streamed : bool
         Whether the mixture stays on disk, so that no length takes more.
     frames : int
-        Frames that templates are learned from, where it does.
+        Frames that templates are learned from, if it stays there.
     obstacle : str or None
         Why it cannot stay there, in words.
     """
@@ -158,6 +162,24 @@ def _views(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
     return options.guide.sizes(source.sample_rate, options.settings) if options.guide is not None else []
 
 
+Arrays = dict[str, int]  # bytes, by what they hold
+
+
+def _floats(*shape: int) -> int:
+    return 4 * math.prod(shape)
+
+
+def _peak(held: Arrays, *stages: Arrays) -> int:
+    """Return the bytes at the peak: the interpreter, what is held all along, and the largest of the stages."""
+    return BASE + sum(held.values()) + max(sum(stage.values()) for stage in stages)
+
+
+def _with_floored_copy(settings: Settings) -> int:
+    """Return how many spectrograms there are: two where the divergence needs one without zeros."""
+    divergence = settings.divergence
+    return 2 if divergence == "is" or (isinstance(divergence, (int, float)) and divergence <= 0) else 1
+
+
 def estimate(
     settings: Settings,
     channels: int,
@@ -168,38 +190,53 @@ def estimate(
     atoms: int = 0,
     sample_rate: int = 44100,
 ) -> int:
-    """Return about how many bytes separating a mixture of that size takes at its peak.
+    """Return about how many bytes separating a mixture in memory takes at its peak.
 
-    `atoms` is the number of templates in all where stems may be groups of them, `compiled_from` that of entries of the
-    spectrogram from which compiled loops are loaded, `stems` that of stems where components are grouped.
+    Parameters
+    ----------
+    settings : Settings
+    channels, length : int
+        Of the mixture, in samples.
+    threads : int
+    compiled_from : int, optional
+        Entries of the spectrogram from which compiled loops are loaded; never if not given.
+    stems : int, optional
+        Where components are grouped; one a component if not given.
+    atoms : int, default 0
+        Templates in all, where stems are groups of them.
+    sample_rate : int, default 44100
+        Hertz.
     """
     n_fft, hop = settings.frames(sample_rate)
     frames, bins = length // hop + 2, n_fft // 2 + 1
-    stacked = channels if settings.channels == "joint" else 1
-    k, stems = settings.templates, settings.components if stems is None else stems
-    samples = 4 * channels * length
-    spectrogram = 4 * frames * bins * stacked
-    if (isinstance(settings.divergence, (int, float)) and settings.divergence <= 0) or settings.divergence == "is":
-        spectrogram *= 2  # a floored copy
-    factors = 4 * 3 * k * (frames + bins * stacked) + 4 * 9 * k * bins * stacked
-    start = 4 * 4 * (k + 10) * (frames + bins * stacked)
-    render = _rendering(stems, channels, frames, n_fft, hop, threads)
+    rows, k = bins * (channels if settings.channels == "joint" else 1), settings.templates
+    held = {
+        "samples": _floats(channels, length),
+        "X": _with_floored_copy(settings) * _floats(frames, rows),
+    }
+    factors = {
+        "W, Z and their sums": _floats(3, k, frames + rows) + _floats(9, k, rows),
+        "loops": LOOPS if compiled_from is not None and frames * rows >= compiled_from else 0,
+    }
+    start = {"start": _floats(4, k + 10, frames + rows)}
     if settings.model != "nmf" or settings.convolutive:
-        start = matrix_estimate(settings.model, bins * stacked, frames, 4, k) - BASE
-    loops = LOOPS if compiled_from is not None and frames * bins * stacked >= compiled_from else 0
-    grouped = _grouped(atoms, frames, bins, stacked) if atoms else 0
-    plain = factors + max(start, render) + loops
-    return BASE + samples + spectrogram + max(plain, grouped + render)
+        start = {"model": matrix_estimate(settings.model, rows, frames, 4, k) - BASE}
+    stems = settings.components if stems is None else stems
+    render = {"masks and stems": _rendering(stems, channels, frames, n_fft, hop, threads)}
+    grouped = _grouping(atoms, frames, bins, rows // bins) | render if atoms else {}
+    return _peak(held, factors | start, factors | render, grouped)
 
 
-def _grouped(atoms: int, frames: int, bins: int, stacked: int) -> int:
-    """Return what finding atoms takes beside the spectrogram: see separation.atoms."""
-    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of separation.bands
-    merged = 4 * bands * stacked * frames
-    activations = 4 * 2 * atoms * frames  # of all runs, and joined
+def _grouping(atoms: int, frames: int, bins: int, stacked: int) -> Arrays:
+    """Return what finding and grouping atoms takes besides the spectrogram: see `grouping.atoms`."""
+    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.bands
     sample = min(frames, SAMPLED)
-    learned = 4 * sample * (3 * bins + 2 * bands * stacked + 3 * atoms) + 4 * 4 * atoms * bins * stacked
-    return merged + activations + learned
+    return {
+        "X in bands": _floats(bands * stacked, frames),
+        "Z of all runs, and joined": _floats(2, atoms, frames),
+        "sample": _floats(sample, 3 * bins + 2 * bands * stacked + 3 * atoms),
+        "W of the sample": _floats(4, atoms, bins * stacked),
+    }
 
 
 def estimate_guided(
@@ -212,27 +249,42 @@ def estimate_guided(
     moved: bool | None = None,
     extra: int = 0,
 ) -> int:
-    """Return about how many bytes separating with a guide takes at its peak.
+    """Return about how many bytes separating a mixture in memory with a guide takes at its peak.
 
-    `views` has n_fft, hop_length and templates of each; `moved` says whether templates move, if not the settings do,
-    `extra` how many matrices there are as large as the activations.
+    Parameters
+    ----------
+    settings : Settings
+    channels, length : int
+        Of the mixture, in samples.
+    threads : int
+    views : sequence of tuple of int
+        n_fft, hop_length and templates of each resolution, which are fitted one after the other.
+    stems : int, optional
+    moved : bool, optional
+        Whether templates move; as the settings have it if not given.
+    extra : int, default 0
+        Matrices as large as the activations that cues hold.
     """
     stacked = channels if settings.channels == "joint" else 1
     moved = bool(settings.free or settings.adapt) if moved is None else moved
-    held, peak, render = 0, 0, 0
     stems = settings.components + (settings.residual is not None) if stems is None else stems
-    for n_fft, hop, templates in views:
+    kept, render, stages = Arrays(), Arrays(), []
+    for index, (n_fft, hop, templates) in enumerate(views):
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
-        spectrogram = 4 * frames * bins * stacked
-        transform = 4 * threads * stacked * min(256, frames) * (n_fft + 2 * bins)  # frames, and the same transformed
-        activations = 4 * k * frames * stacked
-        fit = (6 + extra) * activations + 4 * (16 if moved else 8) * k * bins + threads * min(TILES, spectrogram)
-        if settings.free:  # what the dictionary leaves, and where the free templates start
-            fit += spectrogram + 4 * 8 * (settings.free + 10) * (frames * stacked + bins)
-        peak = max(peak, held + spectrogram + max(transform, fit))
-        held += 4 * k * frames * channels + 4 * 2 * k * bins
-        render += _rendering(stems, channels, frames, n_fft, hop, threads)
-    return BASE + 4 * channels * length + max(peak, held + render)
+        X = _floats(frames, bins * stacked)
+        fit = {
+            "Z and what cues say of it": _floats(6 + extra, k, frames * stacked),
+            "W": _floats(16 if moved else 8, k, bins),
+            "tiles": threads * min(TILES, X),
+        }
+        if settings.free:
+            fit["X without the dictionary"] = X
+            fit["start of the free templates"] = _floats(8, settings.free + 10, frames * stacked + bins)
+        transform = {"frames and their transforms": _floats(threads, stacked, min(256, frames), n_fft + 2 * bins)}
+        stages += [{**kept, "X": X, **transform}, {**kept, "X": X, **fit}]
+        kept[f"Z {index}"], kept[f"W {index}"] = _floats(k, frames, channels), _floats(2, k, bins)
+        render[f"masks and stems {index}"] = _rendering(stems, channels, frames, n_fft, hop, threads)
+    return _peak({"samples": _floats(channels, length)}, *stages, kept | render)
 
 
 def estimate_rendering(
@@ -243,7 +295,7 @@ def estimate_rendering(
     `views` is as for `estimate_guided`.
     """
     render = sum(_rendering(stems, channels, length // hop + 2, n_fft, hop, threads) for n_fft, hop, _ in views)
-    return BASE + 4 * channels * length + model + render
+    return _peak({"samples": _floats(channels, length), "model": model}, {"masks and stems": render})
 
 
 def estimate_streamed(
@@ -260,21 +312,23 @@ def estimate_streamed(
     `views` is as for `estimate_guided`, `frames` the number that templates are learned from; `compiled` says that
     compiled loops are loaded.
     """
-    stacked, fit, render = 1 if settings.channels == "mid" else channels, 0, 0
-    floored = settings.divergence == "is" or (
-        isinstance(settings.divergence, (int, float)) and settings.divergence <= 0
-    )
-    for n_fft, hop, templates in views:
+    stacked, render, stages = 1 if settings.channels == "mid" else channels, Arrays(), []
+    for index, (n_fft, hop, templates) in enumerate(views):
         bins, k = n_fft // 2 + 1, templates + settings.free
-        sample = 4 * frames * bins * stacked
-        factors = 4 * (7 * k + 40) * (frames * stacked + bins * stacked) + 4 * 9 * k * bins * stacked
-        moved = sample if settings.free else 0  # what the dictionary leaves
-        fit = max(fit, (2 if floored else 1) * sample + factors + moved)
+        rows, X = bins * stacked, _floats(frames, bins * stacked)
+        fit = {
+            "X of the sample": _with_floored_copy(settings) * X,
+            "W and Z": _floats(7 * k + 40, frames * stacked + rows) + _floats(9, k, rows),
+            "X without the dictionary": X if settings.free else 0,
+        }
         size = block_frames(stems, channels, bins)
-        solve = 4 * 6 * (threads + 1) * size * bins * stacked
-        tape = 4 * 3 * channels * ((threads + 3) * size * hop + 2 * n_fft + PIECE)
-        render += _rendering(stems, channels, 256, n_fft, hop, threads) + solve + tape
-    return BASE + max(fit, render) + (LOOPS if compiled else 0)
+        render |= {
+            f"masks and stems {index}": _rendering(stems, channels, 256, n_fft, hop, threads),
+            f"activations of the blocks {index}": _floats(6, threads + 1, size, rows),
+            f"samples of the blocks {index}": _floats(3, channels, (threads + 3) * size * hop + 2 * n_fft + PIECE),
+        }
+        stages.append(fit)
+    return _peak({"loops": LOOPS if compiled else 0}, *stages, render)
 
 
 def saved_size(
@@ -324,7 +378,14 @@ def matrix_estimate(
     """
     size = 8 if itemsize >= 8 or model == "deep-semi" else 4
     entries, least = rows * columns, min(rows, columns)
-    need = BASE + entries * (itemsize + COPIES.get(model, 1) * size) + 8 * size * (k + 10) * (rows + columns)
-    if model in DECOMPOSED or pca:  # in double precision, whatever goes in
-        need += 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2)
-    return need + (LOOPS if compiled else 0) + (PICTURES if pictures else 0)
+    decomposed = model in DECOMPOSED or pca  # in double precision, whatever goes in
+    return BASE + sum(
+        {
+            "X as it is in the file": entries * itemsize,
+            "X and the copies of the model": entries * COPIES.get(model, 1) * size,
+            "W and Z": 8 * size * (k + 10) * (rows + columns),
+            "decomposition": 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2) if decomposed else 0,
+            "loops": LOOPS if compiled else 0,
+            "pictures": PICTURES if pictures else 0,
+        }.values()
+    )

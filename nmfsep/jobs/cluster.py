@@ -21,11 +21,13 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, UsageError
-from ..nmf.statistics import Statistics
 from .pool import Lost, Pool
+
+if TYPE_CHECKING:
+    from ..nmf.statistics import Statistics
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -66,7 +68,7 @@ class Cluster(Pool):
         except ImportError as error:
             message = "a scheduler needs dask.distributed"
             raise UsageError(message, "install it: pip install 'nmfsep[cluster]'") from error
-        for name in ("distributed", "tornado"):  # what goes wrong is told in one line, by us
+        for name in ("distributed", "tornado"):  # errors are reported by nmfsep, in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self._wait_for_scheduler()
@@ -86,7 +88,7 @@ class Cluster(Pool):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(Exception):  # a scheduler that is gone has nothing left to be told
+        with contextlib.suppress(Exception):  # the scheduler may be gone
             self._client.close(timeout=self.patience)
 
     def _wait_for_scheduler(self) -> None:

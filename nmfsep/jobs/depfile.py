@@ -1,4 +1,4 @@
-"""What make should know: which files were made from which."""
+"""Dependency file for make: rules that say which outputs were made from which inputs."""
 
 from __future__ import annotations
 

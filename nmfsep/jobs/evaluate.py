@@ -1,4 +1,8 @@
-"""From files to figures: read, correlate, pair, judge."""
+"""Evaluation of stems: files of estimates and of true stems into SI-SDR, SDR, SIR, SAR and SNR.
+
+All files are read side by side, block by block. Their correlations are added up, estimates are paired with true stems,
+and each pair gets its figures, together with those of an ideal mask if asked for.
+"""
 
 from __future__ import annotations
 
@@ -289,7 +293,7 @@ class Evaluation:
 
     @property
     def left_over(self) -> tuple[str, ...]:
-        """Estimates that were held against no true stem."""
+        """Estimates that were compared with no true stem."""
         used = {row.estimate for row in self.rows}
         return tuple(name for name in self.estimates if name not in used)
 
@@ -302,7 +306,7 @@ def evaluate(
     oracle: Settings | None = None,
     limit: int | None = None,
 ) -> Evaluation:
-    """Hold files of estimates against files of true stems.
+    """Compare files of estimates with files of true stems.
 
     Parameters
     ----------
@@ -343,8 +347,8 @@ def evaluate(
             truth = tracks.blocks([*range(count), len(tracks.paths) - 1] if mixture else range(count))
             stft = STFT(*wanted.frames(tracks.sample_rate), wanted.window)
             mask = mask_of(wanted.mask, wanted.mask_power)
-            beside = beside_ideal_stems(truth if mixture else _with_sum(truth, count), tracks.length, stft, mask)
-            ideal = judge.figures(correlate(beside, count, lags).of(slice(count, None)))
+            ideal_stems = beside_ideal_stems(truth if mixture else _with_sum(truth, count), tracks.length, stft, mask)
+            ideal = judge.figures(correlate(ideal_stems, count, lags).of(slice(count, None)))
         sound = (tracks.length, tracks.sample_rate, tracks.channels)
     by, found = pair(stems, names, judged.sdr[:, :-1], settings.match)
     with_gain = count > 1 or mixture is not None

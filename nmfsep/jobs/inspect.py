@@ -205,7 +205,7 @@ def _pooled(rows: NDArray[np.float64], step: int) -> NDArray[np.float64]:
     return pooled
 
 
-LONGEST = 1 << 20  # samples of a frame, of which more are not believed
+LONGEST = 1 << 20  # samples of a frame; a manifest with more makes no sense
 
 
 def inspect_separated(path: str, limit: int | None = None, failed: list[NmfsepError] | None = None) -> list[Inspection]:
@@ -298,7 +298,7 @@ def inspect_sound(
     settings : Settings
         Of the factorization; its channels are joint.
     stretch : OutputSettings
-        Of which offset and duration are heeded.
+        Its offset and duration count.
     limit : int, optional
         Bytes of memory that may be taken.
     callback : callable, optional
@@ -323,8 +323,11 @@ def inspect_sound(
     W, Z, energies = _of_components(model.components)
     names = [f"component-{index + 1}" for index in range(settings.components)]
     components = describe(names, W, Z, energies, model.stft, audio.sample_rate)
-    told, found = (*warnings, *model.warnings), tuple(components)
-    return Inspection("sound", path, track, audio.samples, audio.sample_rate, model.stft, W, Z, found, told, sha256)
+    warnings = [*warnings, *model.warnings]
+    return Inspection(
+        "sound", path, track, audio.samples, audio.sample_rate, model.stft, W, Z, tuple(components), tuple(warnings),
+        sha256,
+    )  # fmt: skip
 
 
 def _of_components(components: Components) -> tuple[Matrix, Matrix, NDArray[np.float64]]:
@@ -383,9 +386,9 @@ def rank_sound(
     path : str
         "-" is standard input.
     settings : Settings
-        Of which frames, seed and threads are heeded.
+        Its frames, seed and threads count.
     stretch : OutputSettings
-        Of which offset and duration are heeded.
+        Its offset and duration count.
     counts : sequence of int
     limit : int, optional
         Bytes of memory that may be taken.

@@ -1,11 +1,11 @@
-"""The manifest vouches for what was written: what was done, with what, and the hash of every file.
+"""Manifest of what was written: input, settings and versions, and size and hash of every file.
 
-One of a separation lists stems, which add up to their input; one of any other kind says so and lists files.
+A manifest of a separation lists stems, which add up to their input; one of another kind names the kind and lists files.
+Files are published together with their manifest; `jobs.verify` checks them against it later.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -17,63 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import InputError, MismatchError, OutputError, UnreadableError, UsageError
+from ..errors import InputError, OutputError, UnreadableError, UsageError
 from ..files.json_fields import matches
 from ..files.naming import MANIFEST, MODEL, manifest_name
 from ..files.publish import Output, publish
-from ..files.write import to_integers
-from ..signal.read import BLOCK, Source
 from ..system import relative
 
-
-def sum_error(
-    stems: Sequence[Path], mixture: Source, offset: int, length: int, gain: float = 1.0, bits: int = 0
-) -> float:
-    """Return the largest difference between gain times the mixture and the sum of the stems, relative to its peak.
-
-    Parameters
-    ----------
-    stems : sequence of Path
-    mixture : Source
-    offset, length : int
-        The stretch of the mixture that was separated, in samples.
-    gain : float, default 1
-    bits : int, default 0
-        Width of the stems' integers, to which the mixture is rounded first; 0 if they have none.
-    """
-    worst, peak = 0.0, 0.0
-    with contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(Source(path)) for path in stems]
-        mixture.seek(offset)
-        for start in range(0, length, BLOCK):
-            count = min(BLOCK, length - start)
-            x = mixture.block(count)
-            if len(x) < count:
-                return np.inf
-            if bits and not (bits == 32 and mixture.subtype == "PCM_32" and gain == 1):
-                with np.errstate(over="ignore"):
-                    x = to_integers(x.astype(np.float32), bits, gain) / (1 << (bits - 1))
-            else:
-                x = gain * x
-            total = np.zeros_like(x)
-            for source in sources:
-                piece = source.block(count)
-                if piece.shape != x.shape:
-                    return np.inf
-                total += piece
-            worst = float(np.maximum(worst, np.abs(total - x).max(initial=0)))  # unlike max, keeps a NaN
-            peak = max(peak, float(np.abs(x).max(initial=0)))
-    if worst <= len(stems) * float(np.finfo(np.float32).smallest_subnormal):  # as near as single precision comes
-        return 0.0
-    if np.isnan(worst):
-        return np.inf
-    return worst / peak if peak > 0 else worst
-
-
 SCHEMA = 1
-LONGEST = 1 << 62  # samples, of which more are not believed
+LONGEST = 1 << 62  # samples; a manifest with more makes no sense
 ENTRY = {"file": str, "bytes": int, "sha256": str}
 FILES = {"complete": bool, "files": [ENTRY], "former?": [ENTRY]}  # what a manifest of any kind needs
 STEMS = {  # what one of a separation needs, so that the sum of its stems can be checked
@@ -268,7 +219,7 @@ def load(path: Path) -> Manifest:
 
 
 def files_of(manifest: Manifest) -> list[dict[str, Any]]:
-    """Return the entries of the files that a manifest vouches for: stems with what lies beside them, or others."""
+    """Return the entries of the files that a manifest vouches for: stems, model, exports, or those of another kind."""
     if "kind" in manifest:
         return [*manifest["files"]]
     model = manifest.get("model")
@@ -328,11 +279,11 @@ def vouched_model(path: Path) -> Path | None:
 
 
 def mixture_beside(model: str) -> str | None:
-    """Return the input of the manifest that vouches for a saved model and lies beside it, None if there is none."""
+    """Return the input named by the manifest next to a saved model that vouches for it; None if there is none."""
     folder, name = Path(model).parent, os.path.basename(model)
     path = folder / manifest_name(name.removesuffix(MODEL))
-    beside = vouched_model(path)
-    if beside is None or beside.name != name:
+    vouched = vouched_model(path)
+    if vouched is None or vouched.name != name:
         return None
     seen_from = load(path)["input"]["relative"]
     return os.path.normpath(folder / seen_from) if seen_from else None
@@ -365,59 +316,3 @@ def _is_regular(file: Path) -> bool:
         return False
     except ValueError:
         return False
-
-
-def verify(path: Path) -> str:
-    """Check files against their manifest: sizes, hashes, and of stems that they add up to the input.
-
-    Returns
-    -------
-    str
-        What was found, in a few words.
-
-    Raises
-    ------
-    MismatchError
-        A file is missing or changed, or stems do not add up.
-    InputError
-        The manifest cannot be read.
-    """
-    manifest = load(path)
-    if not manifest["complete"]:
-        raise MismatchError("the run that wrote it was interrupted", "run it again", path)
-    what = "file" if "kind" in manifest else "stem"
-    for entry in files_of(manifest):
-        name, file = entry["file"], path.parent / entry["file"]
-        if not os.path.isfile(file):
-            raise MismatchError(f"{what} {name!r} is missing", path=path)
-        try:
-            size, digest = file.stat().st_size, file_sha256(file)
-        except OSError as error:
-            raise InputError(f"{what} {name!r} cannot be read: {error.strerror}", path=path) from error
-        if size != entry["bytes"]:
-            raise MismatchError(f"{what} {name!r} has {size} bytes, not {entry['bytes']}", path=path)
-        if digest != entry["sha256"]:
-            raise MismatchError(f"{what} {name!r} has changed since it was written", path=path)
-    return "hashes match" if "kind" in manifest else _verify_sum(path, manifest)
-
-
-def _verify_sum(path: Path, manifest: Manifest) -> str:
-    from ..files.formats import BITS
-    from ..signal.read import Source
-
-    stems = [path.parent / stem["file"] for stem in manifest["stems"]]
-    source = manifest["input"]
-    mixture = path.parent / source["relative"] if source.get("relative") else None
-    if manifest["sum_tolerance"] is None:
-        return "hashes match; only some stems were written, or lossily, so no sum was checked"
-    if mixture is None or not os.path.isfile(mixture) or digest(mixture) != source["sha256"]:
-        return "hashes match; the input is not at hand, so no sum was checked"
-    bits = BITS.get(manifest["format"]["subtype"], 0)
-    try:
-        with Source(mixture) as sound:
-            off = sum_error(stems, sound, source["offset"], source["length"], manifest["gain"], bits)
-    except (RuntimeError, OSError) as error:  # soundfile's errors are RuntimeErrors
-        raise MismatchError("the stems cannot be compared with the input", path=path) from error
-    if off > manifest["sum_tolerance"]:
-        raise MismatchError(f"the stems differ from the input by {off:.3g} of full scale", path=path)
-    return f"hashes match; the stems add up to the input, error {off:.3g}"

@@ -300,6 +300,6 @@ def _leave(number: int, frame: Any) -> None:
 
 
 def _end_with(sentinel: int) -> None:
-    """Wait until the process that started this one is gone, then end as if told to."""
+    """Wait until the process that started this one is gone, then end as SIGTERM ends it."""
     connection.wait([sentinel])
     interrupt(signal.SIGTERM)

@@ -24,7 +24,7 @@ NAMED = 20  # files named in a dictionary, of each label
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file to learn from, as far as its header tells.
+    """A file to learn from, by its header.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
     """Return the sounds of recordings, to be read when they are needed; of long ones, piece by piece."""
 
     def loaders(recording: Recording) -> Iterator[Sound]:
-        # where the header promises more than there is, only reading tells how much that is
+        # a header that claims more than there is says nothing about the length: read such a file whole
         long = max(PIECE, FEWEST / recording.sample_rate)
         pieces = 1 if recording.warnings else max(1, round(recording.seconds / long))
         seconds = recording.seconds / pieces

@@ -1,4 +1,7 @@
-"""What may be read, what may be written over, and whether there is room."""
+"""Safety of files: what may be read, what may be replaced, and whether the disk has room.
+
+Nothing replaces an input, a file of another program, or the stems of another input, unless --force asks for it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def require_readable(path: str) -> None:
 
 
 def identities(paths: Sequence[str]) -> set[tuple[int, int]]:
-    """Return what tells files apart whatever names they have, of those that exist."""
+    """Return device and inode of the files that exist, which identify them by whatever name."""
     found = set()
     for path in paths:
         if path != "-" and (identity := _identity(path)):
@@ -77,7 +80,7 @@ def require_free(
     origin : Origin, optional
         What the files are made from.
     remedy : str, default ""
-        What helps, beside another folder, where there are files from another input.
+        What else helps than another folder, where there are files from another input.
 
     Returns
     -------

@@ -123,7 +123,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
     clock, settings, output, saved = Clock(), options.settings_with_threads, options.output, options.saved
     with Source(job.path) as source:
         protected = identities((job.path, *options.files_read))
-        if job.manifest is not None and Origin(job.path).is_pipe:  # only its bytes tell what it is
+        if job.manifest is not None and Origin(job.path).is_pipe:  # it has no name that lasts, only bytes
             require_room(job, protected, output, source.sha256())
         form, way = check_source(job, source, options)
         if way.streamed:
@@ -198,7 +198,7 @@ class Clock:
 
 
 class Track:
-    """One track on its way to disk."""
+    """One track while its stems are rendered and written: their energies, peaks, warnings, and its manifest."""
 
     def __init__(
         self,

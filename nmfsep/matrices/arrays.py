@@ -1,12 +1,10 @@
-"""Arrays in numpy's own files: what the header promises is checked before anything is believed or loaded."""
+"""Reader of .npy and .npz files of any origin: headers are checked against the bytes that are there before any load."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 import numpy as np
@@ -18,34 +16,11 @@ from ..registry import suggestion
 
 NPY, ZIP = b"\x93NUMPY", b"PK"
 SPREADSHEETS = ("xl/", "content.xml")
-PIECE = 1 << 20  # bytes read at a time
 ENCRYPTED = 1  # the bit that says so
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What an array file says of itself.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : numpy.dtype
-    fortran : bool
-        Whether the first axis runs fastest.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-    fortran: bool
-
-    @property
-    def size(self) -> int:
-        """Bytes of the numbers."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def read_header(file: IO[bytes], there: int) -> Header:
-    """Return the header of an array, after which its numbers follow.
+def read_header(file: IO[bytes], there: int) -> archive.Header:
+    """Return the header of a matrix, after which its numbers follow.
 
     Parameters
     ----------
@@ -60,34 +35,29 @@ def read_header(file: IO[bytes], there: int) -> Header:
         It is damaged, promises other than what is there, or holds no real numbers.
     """
     try:
-        dtype, fortran, shape, size = archive.read_header(file)
+        header = archive.read_header(file)
     except (ValueError, EOFError, OSError) as error:
         raise InputError("has a damaged header of .npy") from error
-    header = Header(shape, dtype, fortran)
+    dtype = header.dtype
     if dtype.hasobject:
         raise InputError("holds pickled Python objects, which are never loaded", "save it as an array of numbers")
     if dtype.kind not in "fiub":
         what = {"c": "complex numbers", "V": "records"}.get(dtype.kind, f"{dtype} entries")
         raise InputError(f"holds {what}, not real numbers", "save it as an array of float64")
-    rest = there - size
+    rest = there - header.length
     if header.size != rest:
-        raise InputError(f"promises {header.size} bytes of numbers in shape {shape}, but holds {rest}", "it is damaged")
+        raise InputError(
+            f"promises {header.size} bytes of numbers in shape {header.shape}, but holds {rest}", "it is damaged"
+        )
     return header
 
 
-def read_numbers(file: IO[bytes], header: Header) -> NDArray[np.generic]:
-    """Return the array that follows its header, in the byte order of this machine."""
-    flat = np.empty(math.prod(header.shape), header.dtype)
-    view = flat.view(np.uint8).data
-    done = 0
-    while done < len(view):
-        piece = file.read(min(PIECE, len(view) - done))
-        if not piece:
-            raise InputError("ends before its numbers do", "it is damaged")
-        view[done : done + len(piece)] = piece
-        done += len(piece)
-    array = flat.reshape(header.shape, order="F" if header.fortran else "C")
-    return array if header.dtype.isnative else array.astype(header.dtype.newbyteorder("="))
+def read_numbers(file: IO[bytes], header: archive.Header) -> NDArray[np.generic]:
+    """Return the matrix that follows its header."""
+    try:
+        return archive.read_numbers(file, header)
+    except EOFError as error:
+        raise InputError("ends before its numbers do", "it is damaged") from error
 
 
 class Archive:
@@ -115,7 +85,7 @@ class Archive:
             sheet = any(name.startswith(SPREADSHEETS) for name in names)
             raise InputError("holds no arrays", "save a spreadsheet as CSV" if sheet else None)
 
-    def read(self, name: str | None) -> tuple[Header, IO[bytes]]:
+    def read(self, name: str | None) -> tuple[archive.Header, IO[bytes]]:
         """Return the header of an array, of the only one if no name is given, and the file open at its numbers.
 
         Raises

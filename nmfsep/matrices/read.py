@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, NmfsepError, UsageError
+from ..files.npz import Header
 from ..signal.read import open_input
-from .arrays import NPY, ZIP, Archive, Header, read_header, read_numbers, unpacking
+from .arrays import NPY, ZIP, Archive, read_header, read_numbers, unpacking
 from .table import Table
 
 KINDS = ("PNG", "JPEG", "PPM", "BMP")  # decoders that are used; those of odder files stay shut

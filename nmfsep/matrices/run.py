@@ -1,4 +1,7 @@
-"""Factorizing a matrix: read, fit, measure, write, vouch."""
+"""Factorization of a matrix from file to files: read, fit, measure, and write the factors with their manifest.
+
+The work is planned as a `Task` first, so that whatever can be refused is refused before anything is read.
+"""
 
 from __future__ import annotations
 

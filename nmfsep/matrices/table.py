@@ -1,7 +1,7 @@
 """Tables of numbers as text: comma, semicolon, tab or space between cells, with or without a line of names.
 
 The first line holds names if no cell of it is a number and some cell is a word. An empty cell or one such as NA is a
-missing number, no name: a first line with one is a line of the matrix, and the cell is told like any other.
+missing number, no name: a first line with one is a line of the matrix, and the cell is reported like any other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
-HEAD = 1 << 16  # bytes from which the kind of table is told
+HEAD = 1 << 16  # bytes by which the kind of table is recognized
 MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "missing", "-", "--", "?", ".", "<na>"}  # in lower case
 
 

@@ -1,4 +1,4 @@
-"""The file of a saved factorization, ``.nmf.npz``: written beside the stems, checked field by field on reading."""
+"""The file of a saved factorization, ``.nmf.npz``: written next to the stems, checked field by field on reading."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCHEMA, VERSION = "nmfsep.model", 1
 LARGEST = 1 << 36  # bytes of the factors: activations of many templates over hours
 LAYERS = 8
 CHANNELS = 1024
-LONGEST = 1 << 40  # samples of a mixture that is believed
+LONGEST = 1 << 40  # samples of a mixture, at the most
 UNSAVED = ("threads", "given")  # settings that never change a result, so that they must not change the file
 KINDS: dict[str, Any] = {  # of JSON, by the annotations of settings
     "int": int,

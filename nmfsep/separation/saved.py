@@ -1,4 +1,7 @@
-"""A factorization that was kept: its stems can be grouped, masked and written again without another fit."""
+"""Saved factorization: a model whose stems can be grouped, masked and written again without another fit.
+
+It remembers settings, guidance and a hash of the mixture's samples, so that another sound is noticed.
+"""
 
 from __future__ import annotations
 
@@ -64,13 +67,13 @@ class Saved:
     settings : Settings
         By which it was made, with any number of threads.
     labels : tuple of str
-        That a guide told of; none where components are numbered.
+        Of the guide; none where components are numbered.
     resolutions : tuple of Resolution
     mixture : MixtureIdentity
     fits : tuple of dict
-        What `describe_fit` says of each fit.
+        From `describe_fit`, one a fit.
     guidance : tuple of dict
-        What `Guide.about` said, without folders.
+        From `Guide.about`, without folders.
     warnings : tuple of str
         Of the model.
     versions : dict
@@ -163,7 +166,7 @@ class Saved:
         return settings
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
-        """Raise UsageError unless a file can be the mixture, by what its header tells.
+        """Raise UsageError unless a file can be the mixture, by its header.
 
         Parameters
         ----------
@@ -222,7 +225,7 @@ class Saved:
 
 
 def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:
-    """Return what to keep of a mixture, of which a stretch was read from some sample on."""
+    """Return the identity of a mixture, which was read from a file from some sample on."""
     name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(mixture)
     return MixtureIdentity(name, digest, mixture.sample_rate, mixture.channels, offset, mixture.length, to_end)
 
@@ -256,7 +259,7 @@ def describe_fit(fit: AnyFit) -> dict[str, Any]:
 
 
 def _spelling(index: int, names: tuple[str, ...]) -> str:
-    """Return how a component can be told from all others, in a group: its number unless that is another's name."""
+    """Return an unambiguous name of a component for a group: its number unless that is another's name."""
     number = str(index + 1)
     return number if number not in names or names[index] == number else names[index]
 

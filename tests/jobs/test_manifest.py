@@ -16,7 +16,6 @@ from nmfsep.jobs.manifest import (
     is_manifest,
     load,
     mixture_beside,
-    verify,
     versions,
     vouched_files,
     vouched_model,
@@ -25,6 +24,7 @@ from nmfsep.jobs.manifest import (
 from nmfsep.jobs.plan import plan
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file
+from nmfsep.jobs.verify import verify
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 

@@ -99,6 +99,14 @@ def test_an_item_whose_process_dies_twice_is_lost_and_no_other():
         assert dict(pool.run(die, range(5))) == {0: 0, 1: 1, 2: Lost(3), 3: 3, 4: 4}
 
 
+def test_an_item_of_a_later_run_has_a_second_try_of_its_own(tmp_path):
+    with Processes(1) as pool:
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            assert sorted(pool.run(partial(die_once, folder=tmp_path / name), range(2))) == [(0, 0), (1, 1)]
+            assert pool.retried == {0}
+
+
 def test_what_a_function_raises_is_raised_here():
     with Processes(1) as pool, pytest.raises(ValueError, match="no 5"):
         list(pool.run(refuse, [5]))

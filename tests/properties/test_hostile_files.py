@@ -27,6 +27,7 @@ from nmfsep.jobs.plan import plan
 from nmfsep.jobs.resume import ExpectedManifest, stem_names_in
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file
+from nmfsep.jobs.verify import verify
 from nmfsep.matrices.read import read_images, read_matrix
 from nmfsep.registry import CUES
 from nmfsep.separation import model_file as saved_file
@@ -260,7 +261,7 @@ def test_manifests(stems, chance):
     try:
         text = as_text(distort(json.loads(before), chance)).encode()
         stems.manifest.write_bytes(shake(text, chance) if chance.random() < 0.1 else text)
-        survives(manifest.verify, stems.manifest)
+        survives(verify, stems.manifest)
         for function in (manifest.written_by_us, manifest.vouched_files, manifest.vouched_model):
             function(stems.manifest)
         manifest.mixture_beside(str(stems.model))
