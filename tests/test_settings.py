@@ -5,7 +5,7 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
 from nmfsep.settings.commands import FactorizeSettings, LearnSettings, OutputSettings
-from nmfsep.settings.knob import WINDOWS
+from nmfsep.settings.option import WINDOWS
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
@@ -189,3 +189,20 @@ def test_numbers_of_templates_that_are_none_are_refused(components):
 def test_a_hop_alone_says_nothing_of_learning():
     with pytest.raises(UsageError, match="--hop-length needs --n-fft"):
         LearnSettings(hop_length=64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_know_what_was_given_also_at_its_default(kind):
+    name = next(knob.name for knob in dataclasses.fields(kind) if knob.metadata["section"])
+    default = kind.__dataclass_fields__[name].default
+    assert kind().given == frozenset()
+    found = kind(**{name: default}, given=[name])
+    assert found.given == {name}
+    assert name in found.asked([name]) or default in (None, "auto")
+    assert found.values() == kind().values()
+
+
+def test_what_exemplars_leave_without_meaning_is_refused_where_it_was_given():
+    assert LearnSettings(exemplars=True, max_iter=60).exemplars
+    with pytest.raises(UsageError, match="--exemplars fits nothing, so --max-iter means nothing"):
+        LearnSettings(exemplars=True, max_iter=60, given=["max_iter"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
-from ..settings.knob import WINDOWS
+from ..settings.option import WINDOWS
 from ..signal import npz as archive
 from ..signal.stft import STFT
 from ..system import usable_name

@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..guidance.dictionary import RATES, check_labels
 from ..kernels.factors import Factors
 from ..registry import CUES
-from ..settings.knob import WINDOWS
+from ..settings.option import WINDOWS
 from ..settings.separation import Settings
 from ..signal import npz as archive
 from ..signal.publish import Output

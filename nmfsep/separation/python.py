@@ -22,7 +22,7 @@ from ..models.by_name import AnyFit
 from ..progress import Told
 from ..registry import CUES
 from ..settings.commands import LearnSettings
-from ..settings.separation import Settings, suited
+from ..settings.separation import Settings, with_preset_defaults
 from ..signal.audio import Audio, Samples, at_rate, common_rate
 from .options import require_model
 from .pipeline import analyse
@@ -101,7 +101,9 @@ def separate(
         texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
         cues.append(CUES.load("labels").read(texts, settings))
     if not cues:
-        chosen = Settings(components=2 if components is None else components, given=settings, **suited(settings))
+        chosen = Settings(
+            components=2 if components is None else components, given=settings, **with_preset_defaults(settings)
+        )
         require_model(chosen)
         model = analyse(audio, chosen, callback=callback)
     else:

@@ -5,7 +5,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import UsageError
-from nmfsep.settings.knob import CONTAINERS
+from nmfsep.settings.option import CONTAINERS
 from nmfsep.signal.formats import BITS, FORMATS, SampleFormat, resolve
 
 
