@@ -23,7 +23,6 @@ from .options import (
     reporting,
     settings_of,
     several_jobs,
-    verbose,
     without_bar,
 )
 
@@ -52,7 +51,7 @@ from .options import (
 @option("--append", section="Output", is_flag=True, variable=False, help="Add to the dictionary that is there.")
 @option("-f", "--force", section="Output", is_flag=True, help="Replace a file that is no dictionary.")
 @without_bar
-@verbose
+@option("-v", "--verbose", is_flag=True, help="Print what was learned.")
 @reporting
 @click.pass_context
 def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any, TypeVar
@@ -40,7 +41,7 @@ class Option(click.Option):
         typed, meaning = record
         for name in self.former:
             typed = typed.replace(f", {name}", "").replace(f"{name}, ", "")
-        return typed, meaning.replace("  [default: ", " [")
+        return typed, re.sub(r"\.0\]$", "]", meaning.replace("  [default: ", " ["))
 
 
 class Command(click.Command):

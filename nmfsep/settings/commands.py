@@ -76,7 +76,7 @@ class LearnSettings(Options):
 
     components: str = option(
         "auto",
-        "Templates of each label: a number, or such as kick=4,snare=8; auto counts how varied it is.",
+        "Templates of each label: 8, or kick=4,snare=8; auto goes by how varied it is.",
         flags=("-k", "--components"),
         spelling="N",
     )

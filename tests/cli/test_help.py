@@ -8,11 +8,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 from cli_harness import Cli
 
+import nmfsep
 from nmfsep import __version__
 from nmfsep.cli.main import COMMANDS
+from nmfsep.cli.main import cli as cli_group
 
 NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
 AFTER = """
@@ -166,3 +169,12 @@ def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: lis
     result = cli.shell(script)
     assert (result.code, result.err) == (0, "")
     assert result.paths == expected
+
+
+def test_help_refers_to_pages_of_the_manual_that_there_are() -> None:
+    group = click.Context(cli_group)
+    texts = [cli_group.get_command(group, name).epilog or "" for name in COMMANDS]
+    topics = {match for text in texts for match in re.findall(r"nmfsep manual (\S+)", text)}
+    pages = {page.stem for page in (Path(nmfsep.__file__).parent / "manual").glob("*.md")}
+    assert "split" in topics
+    assert topics <= pages or not pages  # before there is a manual

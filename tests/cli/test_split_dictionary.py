@@ -107,7 +107,7 @@ def test_several_dictionaries_add_up(cli: Cli, workshop: Path, other: Path) -> N
 
 def test_one_label_with_what_the_rest_is(cli: Cli, workshop: Path, other: Path) -> None:
     says = refused(cli("split", "beat.wav", "-m", "hat.npz"))
-    assert "with 'hat' alone, its stem would be the whole mixture; use --free 20" in says
+    assert "with 'hat' alone, its stem would be the whole mixture; use --background 20" in says
     result = cli("split", "beat.wav", "-m", "hat.npz", "--free", "2")
     assert result.paths == ["separated/beat/hat.wav", "separated/beat/residual.wav"]
 
