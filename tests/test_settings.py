@@ -10,7 +10,7 @@ from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 KINDS = (Settings, OutputSettings, LearnSettings, FactorizeSettings)
-KNOBS = [knob for kind in KINDS for knob in dataclasses.fields(kind)]
+SETTINGS = [setting for kind in KINDS for setting in dataclasses.fields(kind)]
 NAMED = [
     (Settings, "divergence"),
     (Settings, "solver"),
@@ -26,10 +26,10 @@ NAMED = [
     (FactorizeSettings, "free"),
 ]
 BOUNDED = [
-    (kind, knob.name, knob.metadata["low"], knob.metadata["high"])
+    (kind, setting.name, setting.metadata["low"], setting.metadata["high"])
     for kind in KINDS
-    for knob in dataclasses.fields(kind)
-    if knob.metadata["low"] is not None
+    for setting in dataclasses.fields(kind)
+    if setting.metadata["low"] is not None
 ]
 NUMBERS = [(kind, name) for kind, name, _, _ in BOUNDED]
 
@@ -41,10 +41,10 @@ def settings_of(kind, name, value):
     return kind(n_fft=2**20, hop_length=value) if name == "hop_length" else kind(**{name: value})
 
 
-@pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.name)
-def test_every_knob_says_what_it_does_in_a_sentence(knob):
-    assert knob.metadata["summary"][0].isupper()
-    assert knob.metadata["summary"].endswith(".")
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_does_in_a_sentence(setting):
+    assert setting.metadata["summary"][0].isupper()
+    assert setting.metadata["summary"].endswith(".")
 
 
 @pytest.mark.parametrize(("kind", "name", "low", "high"), BOUNDED, ids=lambda value: str(value)[:20])
@@ -149,7 +149,7 @@ def test_a_duration_of_nothing_is_refused():
         OutputSettings(duration=0)
 
 
-def test_unknown_knobs_are_refused():
+def test_unknown_settings_are_refused():
     with pytest.raises(TypeError, match="component"):
         Settings(component=3)
 
@@ -193,7 +193,7 @@ def test_a_hop_alone_says_nothing_of_learning():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_know_what_was_given_also_at_its_default(kind):
-    name = next(knob.name for knob in dataclasses.fields(kind) if knob.metadata["section"])
+    name = next(setting.name for setting in dataclasses.fields(kind) if setting.metadata["section"])
     default = kind.__dataclass_fields__[name].default
     assert kind().given == frozenset()
     found = kind(**{name: default}, given=[name])

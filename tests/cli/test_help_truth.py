@@ -127,9 +127,9 @@ def test_an_option_stands_in_the_section_of_its_own_settings() -> None:
     assert sections["factorize", "free"] == "Model"
     assert sections["split", "free"] == "Guidance"
     for kind, command in ((Settings, "split"), (FactorizeSettings, "factorize")):
-        for knob in fields(kind):
-            if knob.metadata["section"]:
-                assert sections[command, knob.name] == knob.metadata["section"]
+        for setting in fields(kind):
+            if setting.metadata["section"]:
+                assert sections[command, setting.name] == setting.metadata["section"]
     text = COMMAND["factorize"].get_help(click.Context(COMMAND["factorize"], info_name="factorize"))
     assert "Guidance options" not in text
     assert text.index("Model options") < text.index("--free") < text.index("Input options")
@@ -184,10 +184,10 @@ def attempt(model: str, option: str, name: str) -> str | None:
 
 
 LISTED = [
-    (knob.name, name)
-    for knob in fields(Settings)
-    for name in (knob.metadata["names"] or ())
-    if knob.name not in ("model", "preset")
+    (setting.name, name)
+    for setting in fields(Settings)
+    for name in (setting.metadata["names"] or ())
+    if setting.name not in ("model", "preset")
 ]
 
 
@@ -317,9 +317,9 @@ def test_no_command_takes_an_option_that_it_does_not_look_at(command: str) -> No
     names = {node.id for line in function.body for node in ast.walk(line) if isinstance(node, ast.Name)}
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     kinds = (Settings, OutputSettings, LearnSettings, EvaluationSettings, FactorizeSettings)
-    knobs = {knob.name for kind in kinds for knob in fields(kind)}
+    settings = {setting.name for kind in kinds for setting in fields(kind)}
     arguments = set(inspect.signature(inspect.unwrap(callback)).parameters)
     for option in (option for name, option in OPTIONS if name == command):
         if option.name != "debug":  # of main
-            known = names if option.name in arguments else texts | knobs
+            known = names if option.name in arguments else texts | settings
             assert option.name in known or option.name.startswith("cue_"), option.name
