@@ -5,7 +5,7 @@ HOURS ?= 1
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 QUICK := smoke or not (cluster or estimator or faults or lecture or long or readme or slow or torture)
 
-.PHONY: demo test test-rest test-all torture lint bench bench-scale sample-audio lecture clean
+.PHONY: demo test test-rest test-all torture lint bench bench-scale sample-audio picture lecture clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -43,6 +43,10 @@ bench-scale: .venv/tested
 
 sample-audio: .venv/tested
 	$(BIN)/python sample_audio/make.py
+
+# The picture of the README.
+picture: .venv/tested
+	$(BIN)/python sample_audio/picture.py
 
 lecture: .venv/tested
 	$(BIN)/python tests/lecture/make.py

@@ -32,10 +32,11 @@ _PUBLIC = {
     "ReLUNetwork": "models.relu",
     "whiten": "models.relu",
     "DeepFit": "models.deep",
+    "Execution": "nmf.fit",
     "NMF": "models.sklearn",
-    "separate": "separation.python",
-    "Stems": "separation.python",
-    "learn": "separation.python",
+    "separate": "jobs.python",
+    "Stems": "jobs.python",
+    "learn": "jobs.python",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
@@ -54,6 +55,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .guidance.dictionary import write as write_dictionary  # noqa: F401
     from .guidance.distributed import statistics as statistics
     from .guidance.distributed import update as update
+    from .jobs.python import Stems as Stems
+    from .jobs.python import learn as learn
+    from .jobs.python import separate as separate
     from .kernels.factors import Factors as Factors
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit
@@ -68,11 +72,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF
     from .nmf.factorize import factorize as factorize
+    from .nmf.fit import Execution as Execution
     from .nmf.fit import Fit as Fit
     from .nmf.statistics import Statistics as Statistics
-    from .separation.python import Stems as Stems
-    from .separation.python import learn as learn
-    from .separation.python import separate as separate
     from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

@@ -1,4 +1,4 @@
-"""How far a work of several stages is, such that what is left can be told in time."""
+"""Progress of a work of several stages, in steps of equal time, so that the time left can be shown."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-Told = Callable[[float, float], object]
+OnProgress = Callable[[float, float], object]
 
 TRUSTED = 0.05  # share of a stage after which its own pace is believed rather than what was expected
-ITERATIONS = 60  # of a fit until it converges, where its loss does not tell of more
-START = 7  # times the first loss that is told: about the loss at the start
+ITERATIONS = 60  # of a fit until it converges, where its loss does not show that it takes more
+START = 7  # times the first loss that is reported: about the loss at the start
 
 
 class Stages:
-    """Tells a callback how far the work is, in steps of equal time.
+    """Reports progress to a callback, in steps of equal time.
 
     What a stage will take is judged by its own pace, what the stages after it will by what all before them took.
 
     Parameters
     ----------
     costs : sequence of float
-        What each stage is expected to take, in any unit; those at the end may come after the last that is told of.
-    told : callable, optional
-        Called as told(step, loss); may return something true to stop a fit.
+        What each stage is expected to take, in any unit; those at the end may come after the last that is reported.
+    on_progress : callable, optional
+        Called as on_progress(step, loss); may return something true to stop a fit.
     steps : int
         In all.
     lead : float, default 0
         Seconds that have gone by before, with other work.
     """
 
-    def __init__(self, costs: Sequence[float], told: Told | None, steps: int, lead: float = 0.0) -> None:
-        self._costs, self._told, self._steps, self._lead = costs, told, steps, lead
+    def __init__(self, costs: Sequence[float], on_progress: OnProgress | None, steps: int, lead: float = 0.0) -> None:
+        self._costs, self._on_progress, self._steps, self._lead = costs, on_progress, steps, lead
         self._began = self._entered = self._last = time.monotonic()
         self._stage, self._fraction = 0, 0.0
 
     def at(self, stage: int, share: float, loss: float = 0.0) -> object:
-        """Tell that a stage is done by a share from 0 to 1."""
-        if self._told is None:
+        """Report that a stage is done by a share from 0 to 1."""
+        if self._on_progress is None:
             return None
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._entered = stage, self._last  # when the stage before was last heard of
+            self._stage, self._entered = stage, self._last  # when the stage before last reported
         self._last = now
         elapsed, own, share = now - self._began, self._costs[stage], min(1.0, share)
         done = sum(self._costs[:stage]) + share * own
@@ -51,23 +51,23 @@ class Stages:
             left = rest + pace * sum(self._costs[stage + 1 :])
             gone = self._lead + elapsed
             self._fraction = max(self._fraction, gone / (gone + left))
-        return self._told(self._fraction * self._steps, loss)
+        return self._on_progress(self._fraction * self._steps, loss)
 
     def share(self, stage: int, length: int) -> Callable[[int], object]:
-        """Return what tells that so many of `length` samples have passed."""
+        """Return a function that reports how many of `length` samples have passed."""
         return lambda position: self.at(stage, position / max(1, length))
 
-    def iterations(self, stage: int, tol: float) -> Told:
-        """Return what tells that so many iterations of a fit were done, and its loss; `tol` is the fit's."""
+    def iterations(self, stage: int, tol: float) -> OnProgress:
+        """Return a callback of a fit that reports its iterations and its loss; `tol` is the fit's."""
         losses: list[tuple[float, float]] = []
 
-        def told(iteration: float, loss: float) -> object:
+        def report(iteration: float, loss: float) -> object:
             if losses and iteration <= losses[-1][0]:  # another fit
                 losses.clear()
             losses.append((iteration, loss))
             return self.at(stage, min(0.99, iteration / converging(losses, tol, self._steps)), loss)
 
-        return told
+        return report
 
 
 def converging(losses: Sequence[tuple[float, float]], tol: float, most: int) -> float:

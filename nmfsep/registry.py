@@ -1,4 +1,4 @@
-"""What can be chosen by name. Adding a choice is one file and one line here; nothing heavy is imported."""
+"""Registries of what can be chosen by name. Adding a choice is one file and one line here; nothing heavy is loaded."""
 
 from __future__ import annotations
 
@@ -150,13 +150,13 @@ MASKS = Registry(
     "mask",
     {
         "ratio": ("separation.masks:ratio", "each stem's share of the model, raised to --mask-power"),
-        "wiener": ("separation.masks:wiener", "the ratio of energies: ratio with power 2"),
+        "wiener": ("separation.masks:ratio", "the ratio of energies: ratio with power 2"),
         "binary": ("separation.masks:binary", "all of a time-frequency bin to its loudest stem"),
     },
 )
 
 # Those that need all channels at once, and what they learn from the whole mixture: (samples, stft, model, workers) ->
-# Filter, see separation.filters.
+# Filter, see separation.render.
 SPATIAL_MASKS = Registry(
     "mask",
     {
@@ -167,7 +167,7 @@ SPATIAL_MASKS = Registry(
     },
 )
 
-# What a separation is told beforehand; each is an option of split by its name, of which the summary begins with what
+# What can be known of stems beforehand; each is an option of split by its name, of which the summary begins with what
 # the option takes.
 CUES = Registry(
     "cue",
@@ -177,7 +177,7 @@ CUES = Registry(
             "FILE: Separate into the sounds of a dictionary.",
         ),
         "learn": (
-            "guidance.excerpt_cue:Stretches",
+            "guidance.excerpt_cue:Excerpts",
             "NAME=T1-T2: Learn NAME where it is alone: rain=0:00-0:02.",
         ),
         "midi": (
@@ -205,10 +205,6 @@ GROUPINGS = Registry(
     "grouping",
     {
         "timbre": ("grouping.timbre:timbre", "atoms that sound alike: instruments"),
-        "agglomerative": (
-            "grouping.agglomerative:agglomerative",
-            "atoms merged pair by pair, by timbre, time, pitch, place and what a merge loses",
-        ),
         "foreground": (
             "grouping.foreground:foreground",
             "one stem for what moves fast, as a voice, the others for what stays",

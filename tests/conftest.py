@@ -1,35 +1,38 @@
-"""What all tests share: loops that are compiled once, and processes that end with the test that started them."""
+"""What all tests share: loops compiled once, processes that end with their test, and WAV files right or wrong."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import children
+import numpy as np
 import pytest
 
 WARM = """
 import numpy as np, nmfsep
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels import compiled
+from nmfsep.kernels.compiled import Compiled
 from nmfsep.kernels.threads import Workers
+from nmfsep.nmf.fit import Execution
 W, Z = np.ones((2, 40), np.float32), np.ones((40, 2), np.float32)
-held = np.ones((40, 40), np.float32)
+held, compiled = np.ones((40, 40), np.float32), Compiled()
 held.flags.writeable = False  # which makes another function of it
 with Workers(1) as workers:
     for beta in (0.0, 1.0, 2.0):
-        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, compiled_from=0)
+        nmfsep.factorize(np.ones((40, 40)), 2, divergence=beta, max_iter=2, execution=Execution(compiled_from=0))
         compiled.divergence(held, W, Z, Beta(beta), workers)
         compiled.mm_activations(held, W, Z, Beta(beta), 1.0, workers)
-        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers)
+        compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers, W)
     for plain in (None, Z.copy()):
-        compiled.hals_pass(held, W, W @ W.T, Z, 2, workers, plain, 0.5)
+        compiled.hals_pass(held, W, Z, 2, workers, plain, 0.5)
 """
 
 
@@ -63,3 +66,24 @@ def no_process_outlives_its_test() -> Iterator[None]:
     before = set(children.RUNNING)
     yield
     assert [left for process in children.RUNNING - before for left in process.end()] == []
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return the same random numbers for every test."""
+    return np.random.default_rng(7)
+
+
+def riff(*, tag=1, channels=1, rate=8000, bits=16, body=b"", size=None, block=None, extra=b"") -> bytes:
+    """Return the bytes of a WAV file with any header field as wanted, right or wrong."""
+    block = channels * bits // 8 if block is None else block
+    fmt = struct.pack("<HHIIHH", tag, channels, rate, rate * block & 0xFFFFFFFF, block, bits) + extra
+    size = len(body) if size is None else size
+    head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", size)
+    return b"RIFF" + struct.pack("<I", len(head) + len(body) & 0xFFFFFFFF) + head + body
+
+
+@pytest.fixture
+def make_wav() -> Callable[..., bytes]:
+    """Return what makes WAV files."""
+    return riff

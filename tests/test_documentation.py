@@ -1,4 +1,4 @@
-"""The README cannot rot: its commands run, and it names all there is."""
+"""The README and the manual cannot rot: their commands run, and the manual names all there is."""
 
 import re
 import shlex
@@ -12,21 +12,35 @@ import pytest
 
 from nmfsep import registry
 from nmfsep.cli.main import COMMANDS
+from nmfsep.cli.manual import TOPICS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "nmfsep" / "manual").glob("*.md"))}
+MANUAL = "\n".join(PAGES.values())
+# The commands of the lecture run in test_lecture.py, which also looks at what they draw.
+TEXTS = {
+    "README": README.read_text(encoding="utf-8"),
+    **{name: text for name, text in PAGES.items() if name != "lecture"},
+}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def sessions() -> list[list[str]]:
-    """The commands of each block, which may use what those before them in the block have written."""
-    texts = (text.replace("\\\n", " ").splitlines() for text in blocks("sh"))
-    alone = (text for text in texts if not any(line.startswith("dask ") for line in text))
-    found = [[line for line in text if "nmfsep " in line and not line.startswith("pip")] for text in alone]
-    return [session for session in found if session]
+def sessions() -> list[tuple[str, list[str]]]:
+    """The commands of each block of each page, which may use what those before them in the block have written."""
+    found = []
+    for page, text in TEXTS.items():
+        for block in blocks(text, "sh"):
+            lines = block.replace("\\\n", " ").splitlines()
+            if any(line.startswith("dask ") for line in lines):
+                continue
+            commands = [line for line in lines if "nmfsep " in line and not line.startswith("pip")]
+            if commands:
+                found.append((page, commands))
+    return found
 
 
 @pytest.fixture
@@ -45,13 +59,14 @@ def workshop(tmp_path):
     return folder
 
 
-def marked(session: list[str]):
-    quick = session == min(sessions(), key=len)
-    return pytest.param(session, id=session[0], marks=[pytest.mark.readme, *([pytest.mark.smoke] if quick else [])])
+def marked(page: str, session: list[str]):
+    quick = session == min((commands for _, commands in sessions()), key=lambda commands: len("".join(commands)))
+    marks = [pytest.mark.readme, *([pytest.mark.smoke] if quick else [])]
+    return pytest.param(session, id=f"{page}: {session[0]}", marks=marks)
 
 
-@pytest.mark.parametrize("session", [marked(session) for session in sessions()])
-def test_the_commands_of_the_readme_run(session, workshop):
+@pytest.mark.parametrize("session", [marked(*session) for session in sessions()])
+def test_the_commands_of_a_page_run(session, workshop):
     env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
     for command in session:
         done = children.run(["bash", "-ec", command], workshop, env)
@@ -60,9 +75,9 @@ def test_the_commands_of_the_readme_run(session, workshop):
 
 @pytest.mark.readme
 @pytest.mark.cluster
-def test_the_cluster_of_the_readme_runs(workshop):
+def test_the_cluster_of_the_manual_runs(workshop):
     pytest.importorskip("distributed")
-    (text,) = (text for text in blocks("sh") if "dask scheduler" in text)
+    (text,) = (block for block in blocks(PAGES["cluster"], "sh") if "dask scheduler" in block)
     python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m distributed.cli.dask_"
     (workshop / "bin" / "dask").write_text(f'#!/bin/sh\nkind=$1\nshift\n{python}$kind --no-dashboard "$@"\n')
     (workshop / "bin" / "dask").chmod(0o755)
@@ -77,15 +92,22 @@ def test_the_cluster_of_the_readme_runs(workshop):
 
 
 @pytest.mark.readme
-@pytest.mark.parametrize("code", blocks("python"))
-def test_a_python_example_of_the_readme_runs(code, workshop, monkeypatch):
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, id=f"{page}-{n}")
+        for page, text in TEXTS.items()
+        for n, code in enumerate(blocks(text, "python"))
+    ],
+)
+def test_a_python_example_of_a_page_runs(code, workshop, monkeypatch):
     monkeypatch.chdir(workshop)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "example", "exec"), {})
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_readme_shows_every_command(name):
-    assert f"nmfsep {name}" in README
+def test_the_manual_shows_every_command(name):
+    assert f"nmfsep {name}" in MANUAL
 
 
 @pytest.mark.parametrize(
@@ -93,12 +115,50 @@ def test_the_readme_shows_every_command(name):
     [value for value in vars(registry).values() if isinstance(value, registry.Registry)],
     ids=lambda r: r.kind,
 )
-def test_the_readme_names_every_choice(choices):
-    missing = [name for name in choices if f"`{name}`" not in README]
+def test_the_manual_names_every_choice(choices):
+    missing = [name for name in choices if f"`{name}`" not in MANUAL]
     assert not missing
 
 
-def test_the_readme_shows_every_piece_of_sample_audio():
+def test_the_manual_shows_every_piece_of_sample_audio():
     pieces = {path.stem for path in (ROOT / "sample_audio").glob("*.wav")}
     assert len(pieces) >= 3
-    assert all(f"{piece}.wav" in README for piece in pieces)
+    assert all(f"{piece}.wav" in MANUAL for piece in pieces)
+
+
+def test_every_page_is_a_topic_and_every_topic_a_page():
+    assert set(TOPICS) == set(PAGES)
+
+
+def test_pages_lead_to_topics_and_files_that_exist():
+    named = re.findall(r"`nmfsep manual ([a-z-]+)`", MANUAL + TEXTS["README"])
+    linked = re.findall(
+        r"nmfsep/blob/main/([^)]+)\)", MANUAL + TEXTS["README"] + CONTRIBUTING.read_text(encoding="utf-8")
+    )
+    drawn = re.findall(r"nmfsep/main/([^)]+)\)", TEXTS["README"])
+    assert named
+    assert linked
+    assert drawn
+    assert set(named) <= set(TOPICS)
+    assert all((ROOT / path).exists() for path in [*linked, *drawn])
+
+
+@pytest.mark.parametrize(("path", "most"), [(README, 7168), (CONTRIBUTING, 6144)], ids=["README", "CONTRIBUTING"])
+def test_the_first_pages_are_short(path, most):
+    assert path.stat().st_size <= most
+
+
+def test_the_map_shows_every_room_and_names_files_that_exist():
+    package, text = ROOT / "nmfsep", CONTRIBUTING.read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert [room for room in sorted(rooms) if f"| `{room}/`" not in text and f"`{room}/` …" not in text] == []
+    named = set(re.findall(r"`(?:[a-z_]+/)*([a-z_]+\.py)`", text))
+    there = {path.name for base in (package, ROOT / "tests") for path in base.rglob("*.py")}
+    assert len(named) > 20
+    assert named - there == set()
+
+
+def test_the_picture_of_the_readme_is_small():
+    picture = (ROOT / "sample_audio" / "picture.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 150_000

@@ -12,11 +12,11 @@ import pytest
 
 from nmfsep import system
 from nmfsep.errors import OutputError, UsageError
+from nmfsep.files import naming
+from nmfsep.files.publish import folder_is_writable
 from nmfsep.guidance.dictionary import check_labels
 from nmfsep.jobs import safety as access
 from nmfsep.kernels.threads import Workers
-from nmfsep.signal import naming
-from nmfsep.signal.publish import folder_is_writable
 
 EVIL = ["..\\..\\evil", "\\\\server\\share", "c:\\evil", "c:evil", "a:b", ". .", ".. ", " ", "a/../b", "\0"]
 DEVICES = ["con", "NUL", "nul.wav", "Aux.tar.gz", "com1", "LPT9.x", "CON .txt", "conout$", "com²"]

@@ -1,1 +1,1 @@
-"""How near estimates come to the true stems."""
+"""Description of stems, and figures of how near they come to the true ones."""

@@ -1,4 +1,4 @@
-"""When stems sound, and at which pitches, by their templates and activations.
+"""Exports of when stems sound, and at which pitches: MIDI files and label tracks, by templates and activations.
 
 An activation has a largest value even where its sound is not there at all. So what counts as sounding is judged against
 the mixture, too: it must be heard beside its loudest frame, be more than the noise of the last bit, and be a fair part

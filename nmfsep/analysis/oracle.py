@@ -1,4 +1,4 @@
-"""The ideal masks of true stems: how well any mask at that STFT could do."""
+"""Ideal masks of true stems: how well any mask at that STFT could do."""
 
 from __future__ import annotations
 

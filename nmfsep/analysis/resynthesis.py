@@ -1,4 +1,4 @@
-"""How a template sounds: its spectrum, struck once and left to die away.
+"""Sound of a template: its spectrum, struck once and left to die away.
 
 A magnitude spectrogram has no phases; librosa finds some that fit it, by Griffin & Lim, "Signal estimation from
 modified short-time Fourier transform", IEEE TASSP 32(2), 1984, with momentum.

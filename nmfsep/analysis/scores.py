@@ -1,4 +1,4 @@
-"""How much of an estimate is its true stem, other stems, and neither: the figures of BSS Eval, in dB.
+"""Scores of estimates against true stems, in dB: the figures of BSS Eval, and SI-SDR.
 
 Everything follows from correlations. With S_j the space spanned by reference j and its copies delayed by 1 to L - 1
 samples, and S the space of all references together, an estimate e is split into its projection on S_j (the target),

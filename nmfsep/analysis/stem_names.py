@@ -1,4 +1,4 @@
-"""Names of stems that say what is in them, where nobody has said it: 1-A4, 2-low-drum-62Hz."""
+"""Names of stems by how they sound: 1-A4, 2-low-drum-62Hz."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "inspect": ("Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
     "rank": ("Count the components of a sound, with the evidence.", "rank"),
     "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
+    "manual": ("Show the manual, a page a topic.", "manual"),
     "completion": ("Print the completion script of a shell.", "completion"),
 }
 BUG = 70

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..errors import InputError, NmfsepError, UsageError
+from ..errors import UsageError
 from ..settings import OutputSettings, Settings
 from . import console
 from .options import (
@@ -41,7 +41,7 @@ KEPT = {"default": None, "show_default": False}  # as the model has it, if it is
 )
 @click.argument("model", metavar="MODEL", type=click.Path())
 @click.argument("mixture", metavar="[MIXTURE]", required=False, type=click.Path())
-@options(Settings, CHANGES, mask=KEPT, mask_power=KEPT, consistency=KEPT)
+@options(Settings, CHANGES, mask=KEPT, mask_power=KEPT, consistency=KEPT | {"hidden": True})
 @option(
     "--no-group", section="Stem", is_flag=True, variable=False, help="Each component is a stem, whatever was saved."
 )
@@ -62,7 +62,8 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     """
     one_thread_of_blas()
     from ..jobs.plan import plan
-    from ..jobs.track import run
+    from ..jobs.run_options import RunOptions
+    from ..jobs.track import separate_file
     from ..separation.model_file import read
 
     output, as_json, limit = output_settings(ctx), values["as_json"], values["limit"]
@@ -71,18 +72,13 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     output = replace(output, offset=offset, duration=duration)
     settings = saved.settings_with(_changes(ctx, values))
     path = _mixture(saved.path) if mixture is None else os.fsdecode(mixture)
-    jobs = plan([path], settings, output, saved)
+    run_options = RunOptions(settings, output, saved=saved, limit=limit, debug=values["debug"])
+    jobs = plan([path], run_options)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
     if values["only_look"]:
-        return print_dry_run(jobs, settings, output, saved, limit, as_json)
-    try:
-        manifest = run(jobs[0], settings, output, saved, limit=limit)
-    except MemoryError as error:
-        raise InputError("memory does not suffice", "group the components into fewer stems", path) from error
-    except NmfsepError as error:
-        error.path = path if error.path is None else error.path
-        raise
+        return print_dry_run(jobs, run_options, as_json)
+    manifest = separate_file(jobs[0], run_options).result()
     report_track(jobs[0], manifest, values["quiet"], values["verbose"])
     if as_json:
         console.print_json({"tracks": [manifest], "errors": []})

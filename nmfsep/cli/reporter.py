@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from ..jobs.forecast import Forecast
     from ..jobs.inputs import Input
     from ..jobs.plan import Job
+    from ..jobs.run_options import RunOptions
     from ..jobs.track import Outcome
-    from ..separation.saved import Known
-    from ..settings import OutputSettings, Settings
 
 
 class Reporter:
@@ -158,10 +157,7 @@ def print_outputs_of(jobs: Sequence[Job]) -> int:
 
 def print_dry_run(
     jobs: Sequence[Job],
-    settings: Settings,
-    output: OutputSettings,
-    known: Known | None,
-    limit: int | None,
+    options: RunOptions,
     as_json: bool,
 ) -> int:
     """Print what would be written; return the exit code."""
@@ -171,7 +167,7 @@ def print_dry_run(
     rows, errors = [], []
     for job in jobs:
         try:
-            found = forecast(job, settings, output, known, limit)
+            found = forecast(job, options)
         except NmfsepError as error:
             if len(jobs) == 1:
                 raise

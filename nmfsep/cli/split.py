@@ -56,6 +56,7 @@ COMMON = (
 @options(
     Settings,
     components={"default": None, "show_default": False, "type": Count(1, 1_000_000)},
+    consistency={"hidden": True},
     restarts={"show_default": "1; 4 grouped; 10 for kmeans and orthogonal"},
     **conditional_defaults(Settings),
 )
@@ -106,7 +107,7 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
         if values["print_outputs"]:
             return print_outputs_of(batch.jobs)
         if values["only_look"]:
-            return print_dry_run(batch.jobs, settings, batch.work.output, guide, values["limit"], as_json)
+            return print_dry_run(batch.jobs, batch.options, as_json)
         batch.prepare(values["depfile"])
         if nothing_left(batch.jobs):
             return UsageError.exit_code

@@ -1,1 +1,1 @@
-"""grouping."""
+"""Blind separation: which templates belong to one source."""

@@ -1,4 +1,4 @@
-"""Stems that are made of several atoms each: found on bands, lifted to bins, put in order."""
+"""Groups of atoms as stems: atoms are found on bands, expanded to bins, and put in order, the loudest stem first."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .bands import Bands, bands_of
 from .choice import (
+    EXCERPT,
     MOST,
     ROUNDS,
     RULER,
     SHORTEST,
-    STRETCH,
     Choice,
     atoms_options,
     choose,
@@ -31,14 +31,14 @@ from .choice import (
 )
 from .scene import FOLLOWING, Atoms, Scene
 
-LIFT_ROUNDS = 3
+EXPANSION_ROUNDS = 3
 
 
-def lift(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
+def expand_to_bins(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
     """Return the templates of each channel, (bins, atoms), at which W Z fits some frames of X.
 
-    Each band of an atom starts as the mean spectrum of the channel has it inside; LIFT_ROUNDS multiplicative updates
-    of the templates, for the Kullback-Leibler divergence, then tell the atoms' bins apart.
+    Each band of an atom starts with the shape of the channel's mean spectrum; EXPANSION_ROUNDS multiplicative updates
+    of the templates, for the Kullback-Leibler divergence, then separate the atoms within it.
 
     Parameters
     ----------
@@ -51,26 +51,26 @@ def lift(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]
     """
     Zs = np.ascontiguousarray(Z[:, sample])
     total = np.maximum(Zs.sum(axis=1, keepdims=True), 1e-12)
-    lifted = []
+    expanded = []
     for channel in range(len(X) // bands.bins):
         Xt = np.ascontiguousarray(X[channel * bands.bins : (channel + 1) * bands.bins, sample].T)
         spectrum = Xt.mean(axis=0, dtype=np.float64) + 1e-6
         own = W[channel * bands.count : (channel + 1) * bands.count]
         Wt = bands.spread(np.ascontiguousarray(own.T), spectrum)
-        for _ in range(LIFT_ROUNDS):
+        for _ in range(EXPANSION_ROUNDS):
             V = Zs.T @ Wt
             V += np.float32(1e-9)
             np.divide(Xt, V, out=V)
             Wt *= (Zs @ V) / total
-        lifted.append(Wt.T)
-    return lifted
+        expanded.append(Wt.T)
+    return expanded
 
 
 ATOMS = 12  # for each stem
-RUNS, RUN = 8, 256  # stretches of a long sound that are learned from, and the frames of each
+RUNS, RUN = 8, 256  # excerpts of a long sound that are learned from, and the frames of each
 JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
 BLOCK = 256  # frames merged into bands at a time
-CHOOSING, JOINING, LIFTING = range(3)  # stages
+CHOOSING, JOINING, EXPANDING = range(3)  # stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def find(
         does not matter.
     """
     plain, stems = Choice(1, None), settings.components
-    told = settings.atoms is not None or settings.grouping != "auto"
+    explicit = settings.atoms is not None or settings.grouping != "auto"
     frames = X.shape[1]
     step = stft.hop_length / sample_rate
     if not may_group(settings) or _too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
@@ -151,26 +151,26 @@ def find(
         return plain, None
     count = ATOMS if settings.atoms is None else settings.atoms
     stages = Stages(_costs(scene, X, stems, count), callback, settings.max_iter)
-    if told and settings.grouping != "auto":
+    if explicit and settings.grouping != "auto":
         choice = Choice(count, settings.grouping)
     else:
         choice = choose(scene, X, stems, count)
         stages.at(CHOOSING, 1.0)
-        if told and choice.grouping is None:
+        if explicit and choice.grouping is None:
             choice = Choice(count, "timbre", choice.simplicity)
     if choice.grouping is None:
         return choice, None
-    scene = replace(scene, told=lambda share: stages.at(JOINING, share))
+    scene = replace(scene, on_progress=lambda share: stages.at(JOINING, share))
     atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
     found = grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
-    stages.at(LIFTING, 1.0, found.fit.losses[-1])
+    stages.at(EXPANDING, 1.0, found.fit.losses[-1])
     return choice, found
 
 
 def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, float, float]:
-    """Return about what choosing, grouping and lifting take, in any unit: products of matrices of these sizes."""
+    """Return about what choosing, grouping and expanding take, in any unit: products of matrices of these sizes."""
     frames, bands = scene.Y.shape
-    sample, looked = len(scene.sample), min(frames, round(STRETCH / scene.step))
+    sample, looked = len(scene.sample), min(frames, round(EXCERPT / scene.step))
     joined = scene.runs * stems * atoms
     choosing = looked * ROUNDS * stems * (6 * bands + RULER * len(X) / 2)
     most = scene.options["max_iter"]
@@ -199,7 +199,7 @@ def merged(X: Matrix, bands: Bands) -> Matrix:
 
 
 def sampled(frames: int) -> NDArray[np.intp]:
-    """Return the frames to learn from: all, or RUNS evenly spaced stretches of RUN."""
+    """Return the frames to learn from: all, or RUNS evenly spaced excerpts of RUN."""
     if frames <= RUNS * RUN:
         return np.arange(frames)
     starts = np.linspace(0, frames - RUN, RUNS).astype(np.intp)
@@ -209,9 +209,9 @@ def sampled(frames: int) -> NDArray[np.intp]:
 def grouped(
     atoms: Atoms, X: Matrix, bands: Bands, sample: NDArray[np.intp], stems: int, ordered: bool = True
 ) -> Grouped:
-    """Lift atoms to bins and gather those of each stem, the loudest stem first if they are to be ordered."""
-    lifted = lift(atoms.W, atoms.Z, X, bands, sample)
-    stacked = np.concatenate(lifted)
+    """Expand atoms to bins and gather those of each stem, the loudest stem first if they are to be ordered."""
+    expanded = expand_to_bins(atoms.W, atoms.Z, X, bands, sample)
+    stacked = np.concatenate(expanded)
     gram = (stacked.T @ stacked) * (atoms.Z @ atoms.Z.T)
     member = atoms.owners[:, None] == np.arange(stems)
     energies = np.einsum("aj,ab,bj->j", member, gram, member)
@@ -219,7 +219,7 @@ def grouped(
     groups = [np.flatnonzero(member[:, stem]).tolist() for stem in order]
     losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
     fit = Fit(Factors(stacked, atoms.Z), losses, (0, atoms.n_iter), atoms.n_iter, atoms.converged, "mue")
-    return Grouped([Factors(W, atoms.Z) for W in lifted], groups, fit, atoms.runs)
+    return Grouped([Factors(W, atoms.Z) for W in expanded], groups, fit, atoms.runs)
 
 
 def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:

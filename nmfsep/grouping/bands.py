@@ -1,4 +1,4 @@
-"""Bins of a spectrum merged into bands that are about as wide, relative to their frequency, as an ear's are fine."""
+"""Bands of a spectrum: bins merged until they are about as wide, relative to their frequency, as those of an ear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One atom a stem, or groups of atoms, and of which kind: read off the mixture by a few short fits."""
+"""Choice of the method: one atom a stem, or groups of atoms, and of which kind, by a few short fits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..kernels.factors import Matrix
 from ..settings.separation import GROUPED, Settings
 from .scene import Scene
 
-STRETCH = 12.0  # seconds looked at, the loudest
-SHORTEST = 2.0  # seconds, below which there is too little to tell
+EXCERPT = 12.0  # seconds looked at, the loudest
+SHORTEST = 2.0  # seconds, below which there is too little to judge by
 MOST = 12  # stems; of so many, some are notes or strokes, for which one atom does
 RICHER = 4  # atoms a stem with which a fit is compared
 SIMPLE = 0.295  # r below which one atom a stem is enough: notes and drums lie below, music above
-RULER = 12  # templates for each stem by which is told whether a sound repeats itself
+RULER = 12  # templates for each stem that measure whether a sound repeats itself
 FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
 ROUNDS = 60
 STARTS = ("nndsvda", "random")  # the better counts
@@ -68,14 +68,14 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     atoms : int
         For each stem, where they are grouped.
     """
-    stretch = loudest(scene.Y, max(1, round(STRETCH / scene.step)))
-    simplicity = simplicity_of(scene, scene.Y[stretch], stems)
+    excerpt = loudest(scene.Y, max(1, round(EXCERPT / scene.step)))
+    simplicity = simplicity_of(scene, scene.Y[excerpt], stems)
     if simplicity < SIMPLE:
         return Choice(1, None, simplicity)
     bins = len(scene.frequencies)
-    mono = X[:bins, stretch].copy()
+    mono = X[:bins, excerpt].copy()
     for channel in range(1, len(X) // bins):
-        mono += X[channel * bins : (channel + 1) * bins, stretch]
+        mono += X[channel * bins : (channel + 1) * bins, excerpt]
     novelty = scene.fit(mono.T, RULER * stems, max_iter=ROUNDS // 2).losses[-1] / max(
         float(mono.sum(dtype=np.float64)), 1e-30
     )

@@ -1,4 +1,4 @@
-"""What several runs agree on: their stems are matched, and their models added up.
+"""Consensus of several runs: their stems are matched, and their models added up.
 
 Every run errs elsewhere. The masks of the sum are about the mean of the masks, which errs less than most.
 """
@@ -38,10 +38,10 @@ def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
     for run in range(scene.runs):
         fits.append(_learn(scene, STARTS[run % len(STARTS)], run, stems * atoms))
         learned.append(fits[-1].factors)
-        scene.tell((run + 0.7) / scene.runs)
+        scene.report((run + 0.7) / scene.runs)
         Z.append(scene.follow(scene.Y, learned[-1].W) / scene.runs)
-        scene.tell((run + 1) / scene.runs)
-    owners = agree(learned, [group(factors, scene, stems, run) for run, factors in enumerate(learned)], stems)
+        scene.report((run + 1) / scene.runs)
+    owners = match_runs(learned, [group(factors, scene, stems, run) for run, factors in enumerate(learned)], stems)
     W = np.concatenate([factors.W for factors in learned], axis=1)
     n_iter, converged = max(fit.n_iter for fit in fits), all(fit.converged for fit in fits)
     return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs, n_iter, converged)
@@ -63,7 +63,7 @@ def weights_of(factors: Factors) -> NDArray[np.float64]:
     return weights
 
 
-def agree(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
+def match_runs(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
     """Return the owners of each run's atoms with the stems numbered as in the first: by how alike their models are."""
 
     def products(a: int, b: int) -> NDArray[np.float64]:

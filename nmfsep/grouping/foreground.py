@@ -1,8 +1,8 @@
-"""What moves fast, such as a voice, before what stays: the background is what is there for seconds.
+"""Foreground and background: what moves fast, such as a voice, before what stays for seconds.
 
 The running median of each band, over SPAN seconds, is what stays while something else comes and goes (as in Rafii &
 Pardo's REPET, IEEE TASLP 21(1), 2013, and FitzGerald's median filtering, DAFx 2010). Atoms of the background are
-learned from what of the mixture is no more than LIFT times it, atoms of the foreground from what those leave.
+learned from what of the mixture is no more than TOLERANCE times it, atoms of the foreground from what those leave.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .scene import Atoms, Scene
 from .timbre import group
 
 SPAN = 2.0  # seconds
-LIFT = 1.5
+TOLERANCE = 1.5
 STEPS = 8  # medians taken in a span; between them they are interpolated
 
 
@@ -34,13 +34,13 @@ def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: 
     """
     scene = scene.within(4)
     behind = background(scene.Y, scene.step, span)
-    scene.tell(0.2)
+    scene.report(0.2)
     slow = scene.learn(behind[scene.sample], (still or atoms) * (stems - 1), restarts=scene.starts)
-    scene.tell(0.5)
+    scene.report(0.5)
     W, owners = slow.factors.W, group(slow.factors, scene, stems - 1)
     Zb = scene.follow(behind, W)
     rest = np.maximum(scene.Y - Zb.T @ W.T, 0)
-    scene.tell(0.6)
+    scene.report(0.6)
     fast = scene.learn(rest[scene.sample], atoms, run=1, restarts=scene.starts)
     Z = np.concatenate([Zb, scene.follow(rest, fast.factors.W)])
     owners = np.concatenate([owners, np.full(atoms, stems - 1)])
@@ -49,7 +49,7 @@ def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: 
 
 
 def background(Y: Matrix, step: float, span: float = SPAN) -> Matrix:
-    """Return what of magnitudes (frames, bands) is no more than LIFT times their running median."""
+    """Return what of magnitudes (frames, bands) is no more than TOLERANCE times their running median."""
     half = max(1, round(span / 2 / step))
     hop = max(1, 2 * half // STEPS)
     at = np.unique(np.append(np.arange(0, len(Y), hop), len(Y) - 1))
@@ -59,5 +59,5 @@ def background(Y: Matrix, step: float, span: float = SPAN) -> Matrix:
         share = (np.arange(low, high, dtype=Y.dtype) - low)[:, None] / (high - low)
         behind[low:high] = here + share * (there - here)
     behind[-1] = medians[-1]
-    behind *= np.asarray(LIFT, Y.dtype)
+    behind *= np.asarray(TOLERANCE, Y.dtype)
     return np.minimum(behind, Y, out=behind)

@@ -1,4 +1,4 @@
-"""Kick, snare and hi-hat of a drum loop: strokes of several frames, begun from what such drums have in common."""
+"""Presets that look for sounds by name, such as the kick, snare and hi-hat of a drum loop."""
 
 from __future__ import annotations
 

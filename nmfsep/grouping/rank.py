@@ -1,4 +1,4 @@
-"""How many components a matrix has: as many as come out again when it is disturbed a little.
+"""Number of components of a matrix: as many as come out again when it is disturbed a little.
 
 Alexandrov & Stanev, "Blind source separation for groundwater pressure analysis based on nonnegative matrix
 factorization", Water Resources Research 50(9), 2014: for each K, several factorizations of X with noise; their
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
+from ..nmf.fit import Execution
 
 RUNS, NOISE, ROUNDS = 8, 0.03, 60
 MATCHES = 10  # turns of matching templates to centres
@@ -116,6 +117,6 @@ def silhouettes(runs: Sequence[NDArray[np.float64]], first: int = 0) -> NDArray[
 
 
 def _fit(X: Matrix, count: int, seed: int, threads: int | None) -> tuple[NDArray[np.float64], float]:
-    fit = factorize(X, count, start="random", max_iter=ROUNDS, tol=0, seed=seed, threads=threads, compiled_from=ONCE)
+    fit = factorize(X, count, start="random", max_iter=ROUNDS, tol=0, seed=seed, execution=Execution(threads, ONCE))
     W = fit.factors.W.astype(np.float64)
     return W / np.maximum(np.linalg.norm(W, axis=0), 1e-30), fit.losses[-1]

@@ -1,7 +1,7 @@
-"""Groupings find the atoms of a mixture and tell which stem each belongs to.
+"""The scene that a grouping works on: a mixture in bands, and how to fit it; and the atoms that a grouping returns.
 
 A stem that changes its pitch or its sound needs several templates, its *atoms*. A grouping is a function
-(Scene, stems, atoms) -> Atoms; it works on bands, see `separation.bands`.
+(Scene, stems, atoms) -> Atoms; it works on bands, see `grouping.bands`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
-from ..nmf.fit import Fit
+from ..nmf.fit import Execution, Fit
 
 ROUNDS = 60  # iterations of a fit that only measures the sound
 FOLLOWING = 20  # updates of activations alone, templates held
@@ -45,9 +45,9 @@ class Scene:
     starts : int, default 1
         Starts of which the best goes on, where a grouping learns its atoms once.
     options : mapping, optional
-        What the user asked of the fits of atoms, as `factorize` has it: max_iter, tol, time_limit (seconds of all fits
+        Options of `factorize` that the user gave for the fits of atoms: max_iter, tol, time_limit (seconds of all fits
         together), sparsity, smoothness.
-    told : callable, optional
+    on_progress : callable, optional
         Called with the share of the grouping that is done.
     """
 
@@ -61,12 +61,12 @@ class Scene:
     runs: int = 4
     starts: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
-    told: Callable[[float], object] | None = None
+    on_progress: Callable[[float], object] | None = None
 
-    def tell(self, share: float) -> None:
-        """Tell how much of the grouping is done, from 0 to 1."""
-        if self.told is not None:
-            self.told(share)
+    def report(self, share: float) -> None:
+        """Report how much of the grouping is done, from 0 to 1."""
+        if self.on_progress is not None:
+            self.on_progress(share)
 
     def mono(self, spectra: Matrix) -> Matrix:
         """Return the means over channels of spectra (..., channels * bands)."""
@@ -90,7 +90,7 @@ class Scene:
         """Fit frames of the scene, (frames, bands), for ROUNDS iterations; options are those of `factorize`."""
         seed = int(np.random.SeedSequence([self.seed, run]).generate_state(1)[0])
         chosen = {"max_iter": ROUNDS, "tol": 0, **({} if "W" in options else {"start": start}), **options}
-        return factorize(Yt.T, k, seed=seed, threads=self.threads, compiled_from=ONCE, **chosen)
+        return factorize(Yt.T, k, seed=seed, execution=Execution(self.threads, ONCE), **chosen)
 
     def learn(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
         """Fit atoms to frames as the user asked for it. Fits that only measure the sound do not depend on that."""

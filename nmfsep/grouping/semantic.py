@@ -1,4 +1,4 @@
-"""A start that knows sound: combs of harmonics for pitched notes, spectra of onsets for percussion.
+"""Semantic start of a fit to sound: combs of harmonics for pitched notes, spectra of onsets for percussion.
 
 After Rohlfing & Becker, "Extended semantic initialization for NMF-based audio source separation", ISPACS 2015.
 """

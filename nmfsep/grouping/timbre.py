@@ -1,4 +1,4 @@
-"""Stems as groups of atoms that sound alike, agreed on by several runs.
+"""Timbre grouping: atoms that sound alike are a stem, by the consensus of several runs.
 
 Features of atoms after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
 2009, with how noisy, how abrupt and how high an atom is.

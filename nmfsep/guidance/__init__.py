@@ -1,1 +1,1 @@
-"""guidance."""
+"""Guidance: what is known of the stems before the fit."""

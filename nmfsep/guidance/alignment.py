@@ -1,4 +1,4 @@
-"""Where in a recording a score is played: offset, tempo, and how both drift.
+"""Alignment of a score with a recording: offset, tempo, and how both drift.
 
 Score and sound are compared in semitone bands, by their levels and by what sets in there, as in Ewert, Müller & Grosche
 ("High resolution audio synchronization using chroma onset features", ICASSP 2009). First all offsets are tried at once,

@@ -1,4 +1,4 @@
-"""What a cue is, and what it says."""
+"""Cue, the interface of one kind of knowledge about stems: templates, and costs of where they may sound."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def some(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 class Cue(ABC):
-    """One kind of what a separation is told. What most kinds have no say in has an answer here.
+    """One kind of guidance. What most kinds say nothing about has an answer here.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Cue(ABC):
     @property
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
-        """The stems that it tells of."""
+        """The stems that it is about."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class Cue(ABC):
 
     @property
     def shared(self) -> bool:
-        """Whether its labels may be those of other cues, too, about which it then tells more."""
+        """Whether its labels may be those of other cues, too, about which it then adds knowledge."""
         return False
 
     @abstractmethod
@@ -143,7 +143,7 @@ class Cue(ABC):
         Raises
         ------
         InputError
-            The sound does not hold what it tells of.
+            The sound does not hold what it is about.
         """
 
     def costs(self, context: Context, templates: Templates, labels: Sequence[str]) -> Costs:

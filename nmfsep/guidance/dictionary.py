@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..files import npz as archive
+from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
 from ..settings.option import WINDOWS
-from ..signal import npz as archive
 from ..signal.stft import STFT
 from ..system import usable_name
 from .templates import Templates
@@ -25,6 +26,21 @@ SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
 LABELS = 10_000
 DELAYS = 1000  # frames of a template at the most
 RATES = 4_000_000  # hertz, the highest sample rate that is believed
+DESCRIPTION = {
+    "labels": [str],
+    "sample_rate": range(1, RATES + 1),
+    "channels": range(1, 2),
+    "divergence": (str, float),
+    "provenance": [{"label": str, "files": int, "seconds": float, "first": [{"name": str}]}],
+    "views": [
+        {
+            "n_fft": range(1, 2**20 + 1),
+            "hop_length": range(1, 2**19 + 1),
+            "window": {*WINDOWS},
+            "template_frames?": range(1, DELAYS + 1),
+        }
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +170,6 @@ def write(dictionary: Dictionary, path: Path) -> None:
 def read(path: str | os.PathLike[str]) -> Dictionary:
     """Read a dictionary.
 
-    Also understood is an ``.npz`` of a matrix ``W`` (bins, templates) with ``n_fft``, ``hop``, ``sr`` and ``format`` 1,
-    as a script would save it: each template then has a label of its own.
-
     Raises
     ------
     UsageError
@@ -164,8 +177,6 @@ def read(path: str | os.PathLike[str]) -> Dictionary:
     """
     with archive.Archive(path) as file:
         try:
-            if file.schema is None and "W" in file:
-                return _read_plain(file)
             file.require(SCHEMA, VERSION)
             return _read(file)
         except UsageError as error:
@@ -184,47 +195,21 @@ def is_dictionary(path: str | os.PathLike[str]) -> bool:
 def _read(file: archive.Archive) -> Dictionary:
     about = file.about
     try:
-        labels, views = about["labels"], about["views"]
-        rate, channels, divergence = about["sample_rate"], about["channels"], about["divergence"]
-        provenance = about["provenance"]
-        sound = (
-            isinstance(labels, list)
-            and all(isinstance(label, str) for label in labels)
-            and _whole(rate, RATES)
-            and channels == 1
-            and isinstance(divergence, (str, int, float))
-            and isinstance(provenance, list)
-            and all(_is_provenance(entry) for entry in provenance)
-            and isinstance(views, list)
-            and 1 <= len(views) <= 8
-            and all(_whole(view["n_fft"], 2**20) and _whole(view["hop_length"], 2**19) for view in views)
-            and all(view["window"] in WINDOWS for view in views)
-            and all(_whole(view.get("template_frames", 1), DELAYS) for view in views)
-        )
-    except (KeyError, TypeError) as error:
+        sound = matches(about, DESCRIPTION) and 1 <= len(about["views"]) <= 8
+    except KeyError as error:
         raise UsageError("lacks a part of a dictionary's description") from error
     if not sound:
         raise UsageError("has a description that makes no sense for a dictionary")
+    labels, rate, channels, divergence = (about[name] for name in ("labels", "sample_rate", "channels", "divergence"))
     as_divergence(divergence)
     read_views = []
-    for index, view in enumerate(views):
+    for index, view in enumerate(about["views"]):
         stft = STFT(view["n_fft"], view["hop_length"], view["window"])
         owners = file.array(f"owners{index}", 1)
         if owners.max() >= len(labels) or (owners != np.floor(owners)).any():
             raise UsageError(f"owners{index} are not indices of labels")
         read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
-    return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(provenance))
-
-
-def _read_plain(file: archive.Archive) -> Dictionary:
-    version = file.integer("format", 0, 2**31)
-    if version != 1:
-        raise UsageError(f"has format {version}; this nmfsep knows 1", "upgrade nmfsep")
-    stft = STFT(file.integer("n_fft", 4, 2**20), file.integer("hop", 1, 2**19))
-    rate = file.integer("sr", 1, RATES)
-    count = file.array("W", 2).shape[1]
-    view = _view(file, "W", stft, np.arange(count))
-    return Dictionary((view,), tuple(f"template-{index + 1}" for index in range(count)), rate)
+    return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]))
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> Templates:
@@ -241,21 +226,6 @@ def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]
     # our own are as they should be, and stay as they are, so that a dictionary read and written again is the same bytes
     done = W.min() > 0 and np.abs(norms - 1).max() < 1e-4
     return Templates(stft, W if done else unit(W, delays), owners, delays=delays)
-
-
-def _is_provenance(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(entry["label"], str)
-        and isinstance(entry["files"], int)
-        and isinstance(entry["seconds"], (int, float))
-        and isinstance(entry["first"], list)
-        and all(isinstance(file, dict) and isinstance(file["name"], str) for file in entry["first"])
-    )
-
-
-def _whole(value: Any, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high
 
 
 FARTHEST = 4.0  # times longer or shorter that frames may become

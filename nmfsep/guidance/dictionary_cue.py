@@ -1,4 +1,4 @@
-"""The cue of dictionaries: templates learned before, from recordings of the sounds alone."""
+"""Dictionary cue: templates learned before, from recordings of the sounds alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning templates from a corpus by whatever runs jobs: a map, a sum, and a step, each a pure function."""
+"""Distributed learning of templates from a corpus, by whatever runs jobs: map, sum and step, all pure functions."""
 
 from __future__ import annotations
 
@@ -92,4 +92,5 @@ def _templates(W: ArrayLike) -> Matrix:
     array: Any = np.asarray(W)
     if array.ndim != 2 or len(array) < 3 or array.shape[1] < 1 or not np.isfinite(array).all() or array.min() < 0:
         raise UsageError("W is no matrix (bins, components) of finite, non-negative numbers")
-    return np.ascontiguousarray(array.T, np.float32)
+    # what comes from another machine may lie at an odd address, where other loops would round it differently
+    return np.require(array.T, np.float32, ["C", "A"])

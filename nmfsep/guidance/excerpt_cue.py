@@ -1,4 +1,4 @@
-"""The cue of stretches: NAME=T1-T2, where in the mixture a sound is alone, so that it can be learned from there."""
+"""Excerpt cue, --learn NAME=T1-T2: where in the mixture a sound is alone, so that it can be learned from there."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches(Cue):
+class Excerpts(Cue):
     """Where sounds are alone.
 
     Parameters
     ----------
     spans : mapping of str to sequence of (float, float)
-        Of each label the stretches, begin and end in seconds of the file.
+        For each label the excerpts, begin and end in seconds of the file.
 
     Raises
     ------
     UsageError
-        A name cannot be that of a stem, or a stretch ends before it begins.
+        A name cannot be that of a stem, or an excerpt ends before it begins.
     """
 
     defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
@@ -51,17 +51,17 @@ class Stretches(Cue):
                     raise UsageError(f"--learn {label}: {begin:g} s to {end:g} s is no stretch of time", hint)
 
     @classmethod
-    def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Stretches:
+    def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Excerpts:
         """Understand texts NAME=T1-T2,T1-T2."""
         spans: dict[str, list[Span]] = {}
         for text in texts:
-            label, equals, stretches = text.rpartition("=")
-            if not equals or not label or not stretches:
+            label, equals, times = text.rpartition("=")
+            if not equals or not label or not times:
                 raise UsageError(f"--learn {text[:80]!r} is not NAME=T1-T2", "give such as noise=0:00-0:01.5")
             if label in spans:
                 message = f"--learn names {label[:40]!r} twice"
                 raise UsageError(message, "give all its stretches at once, with commas")
-            spans[label] = [_span(label, stretch) for stretch in stretches.split(",")]
+            spans[label] = [_span(label, excerpt) for excerpt in times.split(",")]
         return cls(spans)
 
     @property
@@ -74,7 +74,7 @@ class Stretches(Cue):
         return f"--learn {label}"
 
     def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
-        """Refuse stretches that are not in the sound that is separated."""
+        """Refuse excerpts that are not in the sound that is separated."""
         for label, spans in self.spans.items():
             for first, last in spans:
                 if first < begin or (end is not None and last > end + 1 / sample_rate):
@@ -112,7 +112,7 @@ class Stretches(Cue):
         return list(dictionary.views), []
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the stretches in seconds."""
+        """Return the excerpts in seconds."""
         return [
             {"kind": "learn", "labels": [label], "stretches": [list(span) for span in spans], "n_fft": list(frames)}
             for label, spans in self.spans.items()

@@ -1,4 +1,4 @@
-"""All that a separation is told before the fit: its cues, and the settings that go with them."""
+"""Guide: the cues of a separation, all that is known before the fit, and the settings that go with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from .dictionary_cue import Dictionaries
 from .learn import frames_for
 from .templates import Templates
 
-# As `settings.defaults` has them.
 MASK_POWER, ADAPT, ITERATIONS = GUIDED["mask_power"], GUIDED["adapt"], GUIDED["max_iter"]
 SPARSITY, FREE = DICTIONARY["sparsity"], ALONE["free"]
 RESIDUAL = "residual"
@@ -164,7 +163,7 @@ class Guide:
 
     @property
     def timeless(self) -> bool:
-        """Whether all that is told are dictionaries, which say nothing of times."""
+        """Whether all cues are dictionaries, which say nothing of times."""
         return all(isinstance(cue, Dictionaries) for cue in self.cues)
 
     @property
@@ -196,10 +195,10 @@ class Guide:
         parts: list[list[Templates]] = []
         notes: list[str] = []
         for cue, own in self._own():
-            templates, told = cue.propose(context, stfts, own)
+            templates, more = cue.propose(context, stfts, own)
             places = [labels.index(label) for label in own]
             parts.append([part.renumbered(places) for part in templates])
-            notes += told
+            notes += more
         whole = combined(parts)
         costs = [added(cue.costs(context, templates, labels) for cue in self.cues) for templates in whole]
         return whole, costs, notes
@@ -209,7 +208,7 @@ class Guide:
         return bool(settings.free or settings.adapt or any(cue.moves for cue in self.cues))
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return all that was told, as JSON, and the lengths of frames it was used with."""
+        """Return what the cues are, as JSON, and the lengths of frames it was used with."""
         return [entry for cue in self.cues for entry in cue.about(frames)]
 
     def _own(self) -> list[tuple[Cue, tuple[str, ...]]]:

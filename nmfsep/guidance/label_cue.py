@@ -1,4 +1,4 @@
-"""The cue of label tracks, as Audacity writes them: when a sound is heard, and between which frequencies.
+"""Label cue, by label tracks of Audacity: when a sound is heard, and between which frequencies.
 
 Neither is a bound that the fit cannot cross: activations outside a label's time and entries of templates outside its
 frequencies cost something.
@@ -20,6 +20,7 @@ from ..errors import UsageError
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
+from ..nmf.fit import Execution
 from ..signal.stft import STFT
 from .cue import Context, Costs, Cue, some
 from .dictionary import check_label, unit
@@ -191,7 +192,7 @@ def _begun(X: Matrix, known: Sequence[Matrix], context: Context) -> Matrix:
     settings = context.settings
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
-    options: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads, "compiled_from": ONCE}
+    options: dict[str, Any] = {"seed": settings.seed, "execution": Execution(settings.threads, ONCE)}
     options |= {"max_iter": settings.at_most(LEARNED), "tol": 0.0}
     if not known:
         return unit(factorize(X, TEMPLATES, start="random", **options).factors.W)

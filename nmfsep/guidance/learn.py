@@ -1,4 +1,4 @@
-"""Dictionaries from isolated sounds: any number of files a label, in memory that does not depend on how many."""
+"""Learning of dictionaries from isolated sounds: any number of files a label, in the same memory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Loudness:
     scale: np.float32
 
 
-class Sounding:
+class ActiveFrames:
     """The magnitudes of the frames that sound, scaled to unit mean, block by block.
 
     They are the means over channels. A sound's level says nothing of what it is, so that quiet files count as much as
@@ -311,7 +311,7 @@ def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix
     stft, room, delays, threads = common
     found = [np.zeros((0, stft.bins), np.float32)]
     with Workers(threads) as workers:
-        for _, block in Sounding(file.load(), stft, workers):
+        for _, block in ActiveFrames(file.load(), stft, workers):
             found.append(block[: room - sum(map(len, found))])
             if sum(map(len, found)) >= room:
                 break
@@ -338,7 +338,7 @@ def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | No
         for stft in stfts:
             whole = max(1, kept // stft.bins)
             part = min(whole, round(whole * share + 6 * np.sqrt(whole * share)) + 6)
-            sample, sounding = Sample(stft.bins, part), Sounding(sound, stft, workers)
+            sample, sounding = Sample(stft.bins, part), ActiveFrames(sound, stft, workers)
             for start, block in sounding:
                 sample.add(file.key, start, block)
             sample.trim()
@@ -386,7 +386,7 @@ def sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Pro
         )
 
     with Workers(threads) as workers:
-        sounding = Sounding(file.load(), stft, workers, loudness)
+        sounding = ActiveFrames(file.load(), stft, workers, loudness)
         return total(workers.ahead(part, sounding.starts))
 
 

@@ -1,4 +1,4 @@
-"""Notes of MIDI files, read with mido, as long as they sound; whatever is wrong with a file is told in a line."""
+"""Notes of MIDI files, read with mido, as long as they sound; whatever is wrong with a file is said in a line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTES = 200_000  # of a file
 LONGEST = 86_400.0  # seconds of a score
 DRUMS = 9  # the channel of General MIDI drums, counted from 0
 META, SYSEX = 0xFF, (0xF0, 0xF7)
-NAME, END, TEMPO, OWN = 0x03, 0x2F, 0x51, 0x7F  # meta events that are heeded, and the one that means anything
+NAME, END, TEMPO, OWN = 0x03, 0x2F, 0x51, 0x7F  # meta events that count, and the one that means anything
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How long the notes of a score sound.
+"""Durations of the notes of a score, with its pedals.
 
 A note sounds until its key goes up; under a pedal, until that goes up or the key is struck again. One that has no
 length, as trackers and drum machines write them, or never ends, rings until its key is struck again, and no longer than
@@ -68,7 +68,7 @@ class _Channel:
                     self._end(key, tick)
 
     def control(self, number: int, value: int, tick: int) -> None:
-        """Heed a controller."""
+        """Take note of a controller."""
         down = value >= DOWN and number != RESET
         if number in (SUSTAIN, RESET):
             self.sustain = down

@@ -1,4 +1,4 @@
-"""The cue of scores: what is played when, by MIDI files.
+"""Score cue: what is played when, by MIDI files.
 
 After Ewert & Müller, "Using score-informed constraints for NMF-based source separation", ICASSP 2012: each pitch of a
 stem has a template of harmonics, whose activations are 0 where the score has no such note, and one for what is not

@@ -1,6 +1,6 @@
 """A batch: many files separated, in this process, in several, or at the workers of a cluster.
 
-Jobs that `plan` made and the `Work` to do with each go in; what has become of each file comes out as it is done. Files
+Jobs that `plan` made and the `RunOptions` of all go in; what has become of each file comes out as it is done. Files
 are looked at before the first is touched, the longest begin first, and one that fails does not end the others.
 """
 
@@ -22,13 +22,14 @@ from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source, is_url
 from ..system import cpu_count
-from .budget import budget, length_of
+from .budget import length_of
 from .cluster import Cluster
 from .depfile import Dependencies
 from .inputs import Input
-from .plan import Job, inspect, own, plan
-from .pool import Lost, Processes
-from .track import Outcome, Work, separate
+from .plan import Job, check_source, plan
+from .pool import Lost, Pool, Processes
+from .run_options import RunOptions
+from .track import Outcome, separate_file
 
 MODULES = ("nmfsep.jobs.track",)  # what a process loads before its first file
 Report = Callable[[str | None, str], object]
@@ -105,7 +106,7 @@ class Batch:
         self._dependencies: Dependencies | None = None
         self.inputs, self.jobs = inputs, list[Job]()
         self.sizes = [(0, 0)] * len(inputs)
-        self.work = Work(settings=settings, output=output, known=guide, limit=limit, threads=threads, debug=debug)
+        self.options = RunOptions(settings, output, guide, limit=limit, threads=threads, debug=debug)
 
     def __enter__(self) -> Batch:
         """Start the processes, and plan what will be done."""
@@ -126,13 +127,12 @@ class Batch:
             self._pool.__exit__(kind, error, trace)
 
     def _plan(self) -> None:
-        work = self.work
-        guide = work.known if isinstance(work.known, Guide) else None
-        self.jobs = plan(self.inputs, work.settings, work.output, guide, self._skip_existing)
-        if guide is None and (note := method_note(work.settings)) is not None:
+        options = self.options
+        self.jobs = plan(self.inputs, options, self._skip_existing)
+        if options.guide is None and (note := method_note(options.settings)) is not None:
             self._report(None, note)
         if self._auto_k:
-            self.jobs = with_auto_k(self.jobs, self.inputs, work.settings, work.output, work.limit, self._report)
+            self.jobs = with_auto_k(self.jobs, self.inputs, options, self._report)
 
     @property
     def restarted(self) -> int:
@@ -141,11 +141,11 @@ class Batch:
 
     def prepare(self, depfile: str | None = None) -> None:
         """Look at all files before the first is touched; `depfile` is where their dependencies go, for make."""
-        self._dependencies = Dependencies(depfile, self.jobs, self.work.known)
+        self._dependencies = Dependencies(depfile, self.jobs, self.options.files_read)
         if isinstance(self._pool, Processes):  # each would take what is free for its own
-            self.work = replace(self.work, limit=memory.allowance(self.work.limit))
+            self.options = replace(self.options, limit=memory.allowance(self.options.limit))
         if len(self.jobs) > 1:
-            self.sizes = survey(self.jobs, self.work)
+            self.sizes = survey(self.jobs, self.options)
 
     def run(
         self, on_progress: Callable[[int, float], object] | None = None, fail_fast: bool = False
@@ -159,7 +159,7 @@ class Batch:
         fail_fast : bool, default False
             Whether to end after the first failure.
         """
-        for number, outcome in separate_files(self.jobs, self.work, self._pool, self.sizes, on_progress, fail_fast):
+        for number, outcome in separate_files(self.jobs, self.options, self._pool, self.sizes, on_progress, fail_fast):
             if self._dependencies is not None:
                 self._dependencies.add(number, outcome)
             yield number, outcome
@@ -177,7 +177,7 @@ def workers(
     scheduler: str | None = None,
     modules: Sequence[str] = MODULES,
     report: Report = no_report,
-) -> tuple[Processes | Cluster | None, int | None]:
+) -> tuple[Pool | None, int | None]:
     """Return what works on several files at a time, None where one process does, and the threads of each.
 
     Parameters
@@ -208,15 +208,14 @@ def workers(
     count = min(count or cores, inputs)
     if count < 2:
         return None, threads
-    return Processes(count, modules), threads or max(1, cores // count)
+    threads = threads or max(1, cores // count)
+    return Processes(count, modules, threads), threads
 
 
 def with_auto_k(
     jobs: Sequence[Job],
     inputs: Sequence[Input],
-    settings: Settings,
-    output: OutputSettings,
-    limit: int | None = None,
+    options: RunOptions,
     report: Report = no_report,
 ) -> list[Job]:
     """Return the jobs with as many stems as `rank_sound` recommends for each, at least two.
@@ -237,9 +236,9 @@ def with_auto_k(
             raise UsageError("-k auto reads its input twice, which standard input does not allow", "save it first")
         if job.refused is None:
             try:
-                count = max(2, rank_sound(job.path, settings, output, limit=limit).recommended)
+                count = max(2, rank_sound(job.path, options.settings, options.output, limit=options.limit).recommended)
                 report(job.path, f"{count} components")
-                job = replace(plan([entry], replace(settings, components=count), output)[0], components=count)
+                job = replace(plan([entry], options.with_components(count))[0], components=count)
             except NmfsepError as error:
                 if len(jobs) == 1:
                     raise
@@ -256,23 +255,21 @@ def absolute(inputs: Sequence[Input]) -> list[Input]:
     ]
 
 
-def survey(jobs: list[Job], work: Work) -> list[tuple[int, int]]:
+def survey(jobs: list[Job], options: RunOptions) -> list[tuple[int, int]]:
     """Return for each file the bytes that it takes and its size in samples, 0 where that cannot be known.
 
     What can be known of every input is checked here, before the first is touched: a job that cannot be done is refused.
     A broken file fails when its turn comes.
     """
-    settings = replace(work.settings, threads=work.threads)
     found = []
     for number, job in enumerate(jobs):
         need = size = 0
         if _is_regular(job) and job.refused is None:  # a pipe can be read only once
             try:
                 with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                    mine = own(job, settings)
-                    inspect(job, source, mine, work.output, work.limit, work.known)
-                    size = (length_of(source, work.output) or 0) * source.channels
-                    need = budget(source, mine, work.output, work.known, work.limit).need
+                    _, way = check_source(job, source, options.with_components(job.components))
+                    size = (length_of(source, options.output) or 0) * source.channels
+                    need = way.need
             except UsageError as error:
                 jobs[number] = replace(job, refused=error)
         found.append((need, size))
@@ -281,8 +278,8 @@ def survey(jobs: list[Job], work: Work) -> list[tuple[int, int]]:
 
 def separate_files(
     jobs: Sequence[Job],
-    work: Work,
-    pool: Processes | Cluster | None = None,
+    options: RunOptions,
+    pool: Pool | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
     on_progress: Callable[[int, float], object] | None = None,
     fail_fast: bool = False,
@@ -292,8 +289,8 @@ def separate_files(
     Parameters
     ----------
     jobs : sequence of Job
-    work : Work
-    pool : Processes or Cluster, optional
+    options : RunOptions
+    pool : Pool, optional
         What works on several at a time; begun.
     sizes : sequence of (int, int), optional
         From `survey`; needed with a pool.
@@ -302,7 +299,7 @@ def separate_files(
     fail_fast : bool, default False
         Whether to end after the first failure.
     """
-    for number, outcome in _outcomes(jobs, work, pool, sizes or [], on_progress, fail_fast):
+    for number, outcome in _outcomes(jobs, options, pool, sizes or [], on_progress, fail_fast):
         if outcome.error is not None and len(jobs) > 1:
             outcome = replace(outcome, error=input_error(jobs[number], outcome.error))
         yield number, outcome
@@ -312,14 +309,14 @@ def separate_files(
 
 def _outcomes(
     jobs: Sequence[Job],
-    work: Work,
-    pool: Processes | Cluster | None,
+    options: RunOptions,
+    pool: Pool | None,
     sizes: Sequence[tuple[int, int]],
     on_progress: Callable[[int, float], object] | None,
     refused_first: bool,
 ) -> Iterator[tuple[int, Outcome]]:
-    levels = work.settings.levels
-    steps = max(1, work.settings.max_iter * (len(levels) + 1 if levels else 1))
+    levels = options.settings.levels
+    steps = max(1, options.settings.max_iter * (len(levels) + 1 if levels else 1))
     here = [
         number
         for number, job in enumerate(jobs)
@@ -333,13 +330,13 @@ def _outcomes(
             on_progress(number, step / steps)
 
     for number in here:  # nobody else has our standard input
-        yield number, separate(jobs[number], work, functools.partial(follow, number))
+        yield number, separate_file(jobs[number], options, functools.partial(follow, number))
     if pool is None:
         return
     there = sorted(set(range(len(jobs))) - set(here), key=lambda number: (-sizes[number][1], number))
-    function = functools.partial(separate, work=work)
+    function = functools.partial(separate_file, options=options)
     chosen, needs = [jobs[number] for number in there], [sizes[number][0] for number in there]
-    for number, outcome in pool.run(function, chosen, needs, work.limit):
+    for number, outcome in pool.run(function, chosen, needs, options.limit):
         if isinstance(outcome, Lost):
             outcome = Outcome(error=_worker_died(outcome, chosen[number].path))
         yield there[number], outcome

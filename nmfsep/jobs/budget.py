@@ -13,12 +13,11 @@ from ..registry import SPATIAL_MASKS
 from ..separation.pipeline import obstacle, rendering_obstacle
 from ..separation.render import BLOCK, block_frames
 from ..separation.sample import FEWEST, frames_drawn
-from ..separation.saved import Known, Saved
-from ..separation.stem_groups import arrange
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source
 from ..system import cpu_count
+from .run_options import RunOptions
 
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
@@ -53,70 +52,71 @@ class Budget:
     obstacle: str | None = None
 
 
-def budget(
-    source: Source, settings: Settings, output: OutputSettings, known: Known | None = None, limit: int | None = None
-) -> Budget:
+def budget(source: Source, options: RunOptions) -> Budget:
     """Return how to separate an input: in memory where that suffices, else a part at a time.
 
     What needs more than IN_MEMORY is done a part at a time though there may be more, so that the result does not depend
     on how much there is, as long as that suffices. Frames to learn from are halved until they fit. What one thread
     takes decides, so that the number of threads never changes the result.
     """
-    need, alone = memory_needed(source, settings, output, known), replace(settings, threads=1)
-    least, most = memory_needed(source, alone, output, known), allowance(limit)
+    one_thread = replace(options, settings=replace(options.settings, threads=1))
+    need, least, most = memory_needed(source, options), memory_needed(source, one_thread), allowance(options.limit)
     if least <= min(IN_MEMORY, least if most is None else most):
         return Budget(need)
-    saved = isinstance(known, Saved)
-    reason = rendering_obstacle(settings) if isinstance(known, Saved) else obstacle(settings, known)
+    settings, saved = options.settings, options.saved is not None
+    reason = rendering_obstacle(settings) if saved else obstacle(settings, options.guide)
     if reason is not None:
         return Budget(need, obstacle=reason)
-    frames = 0 if saved else _frames(source, settings, output, known)
-    while True:
-        if most is None or frames <= FEWEST or _streamed(source, alone, output, known, frames) <= most:
-            return Budget(_streamed(source, settings, output, known, frames), True, frames)
+    frames = 0 if saved else _frames(source, options)
+    while most is not None and frames > FEWEST and _streamed(source, one_thread, frames) > most:
         frames = max(FEWEST, frames // 2)
+    return Budget(_streamed(source, options, frames), True, frames)
 
 
-def _frames(source: Source, settings: Settings, output: OutputSettings, known: Known | None) -> int:
+def _frames(source: Source, options: RunOptions) -> int:
     """Return how many frames templates are learned from at the most."""
-    length = length_of(source, output) or 0
-    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _stfts(source, settings, known)]
-    return max(min(there, frames_drawn(settings, source.channels, n_fft)) for n_fft, there in sizes)
+    length = length_of(source, options.output) or 0
+    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _stfts(source, options)]
+    return max(min(there, frames_drawn(options.settings, source.channels, n_fft)) for n_fft, there in sizes)
 
 
-def _streamed(source: Source, settings: Settings, output: OutputSettings, known: Known | None, frames: int) -> int:
-    threads = settings.threads or cpu_count()
-    stems = len(arrange(settings, known.labels if known else ()).names)
+def _threads(options: RunOptions) -> int:
+    return options.settings.threads or options.threads or cpu_count()
+
+
+def _streamed(source: Source, options: RunOptions, frames: int) -> int:
+    """Return about how many bytes separating a mixture on disk takes, its templates learned from so many frames."""
+    settings, threads, stems = options.settings, _threads(options), len(options.stem_names)
     n_fft, hop = settings.frames(source.sample_rate)
-    entries = (length_of(source, output) or 0) // hop * source.channels * (n_fft // 2 + 1)
-    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and known is None
+    entries = (length_of(source, options.output) or 0) // hop * source.channels * (n_fft // 2 + 1)
+    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and not options.is_guided
     compiled = thin and entries >= ONCE
-    need = estimate_streamed(
-        settings, source.channels, threads, _stfts(source, settings, known), stems, frames, compiled
-    )
-    if known is None and (atoms := most_atoms(settings)):
+    sizes = _stfts(source, options)
+    need = estimate_streamed(settings, source.channels, threads, sizes, stems, frames, compiled)
+    if not options.is_guided and (atoms := most_atoms(settings)):
         grouped = [(n_fft, hop, atoms)]
         drawn = min(frames, SAMPLED)
         need = max(need, estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
-    if isinstance(known, Saved):
-        return need + known.size
-    return need + (model_size(source, settings, output, known) if output.keeps else 0)
+    if options.saved is not None:
+        return need + options.saved.size
+    return need + (model_size(source, options) if options.output.keeps else 0)
 
 
-def _stfts(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
+def _stfts(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames."""
-    return _views(source, settings, known) or [(*settings.frames(source.sample_rate), settings.templates)]
+    settings = options.settings
+    return _views(source, options) or [(*settings.frames(source.sample_rate), settings.templates)]
 
 
-def memory_needed(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
+def memory_needed(source: Source, options: RunOptions) -> int:
     """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
-    threads = settings.threads or cpu_count()
-    length, stems = length_of(source, output) or 0, len(arrange(settings, known.labels if known else ()).names)
-    views, beyond = _views(source, settings, known), filtering(settings, threads)
-    if isinstance(known, Saved):
-        return beyond + estimate_rendering(source.channels, length, threads, views, stems, known.size)
-    if known is not None:
-        moved, extra = known.moves(settings), sum(cue.matrices for cue in known.cues)
+    settings, guide, threads = options.settings, options.guide, _threads(options)
+    length, stems = length_of(source, options.output) or 0, len(options.stem_names)
+    views, beyond = _views(source, options), filtering(settings, threads)
+    if options.saved is not None:
+        return beyond + estimate_rendering(source.channels, length, threads, views, stems, options.saved.size)
+    if guide is not None:
+        moved, extra = guide.moves(settings), sum(cue.matrices for cue in guide.cues)
         return beyond + estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
@@ -126,10 +126,10 @@ def memory_needed(source: Source, settings: Settings, output: OutputSettings, kn
     )  # fmt: skip
 
 
-def model_size(source: Source, settings: Settings, output: OutputSettings, known: Known | None = None) -> int:
+def model_size(source: Source, options: RunOptions) -> int:
     """Return about how many bytes the file of the model of an input takes."""
-    length = length_of(source, output) or 0
-    atoms, views = 0 if known else most_atoms(settings), _views(source, settings, known)
+    settings, length = options.settings, length_of(source, options.output) or 0
+    atoms, views = 0 if options.is_guided else most_atoms(settings), _views(source, options)
     return saved_size(settings, source.channels, length, views, atoms, source.sample_rate)
 
 
@@ -148,13 +148,14 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
     return first / source.sample_rate, None if length is None else (first + length) / source.sample_rate
 
 
-def _views(source: Source, settings: Settings, known: Known | None) -> list[tuple[int, int, int]]:
-    """Return n_fft, hop_length and templates of each length of frames that is known before the fit."""
-    if isinstance(known, Saved):
-        sizes = [(each.stft, each.components.factors[0].components) for each in known.resolutions]
-    else:
-        return known.sizes(source.sample_rate, settings) if known else []
-    return [(stft.n_fft, stft.hop_length, templates) for stft, templates in sizes]
+def _views(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and templates of each length of frames that a guide or a saved model fixes."""
+    if options.saved is not None:
+        return [
+            (each.stft.n_fft, each.stft.hop_length, each.components.factors[0].components)
+            for each in options.saved.resolutions
+        ]
+    return options.guide.sizes(source.sample_rate, options.settings) if options.guide is not None else []
 
 
 def estimate(
@@ -295,7 +296,7 @@ def saved_size(
 
 def filtering(settings: Settings, threads: int) -> int:
     """Return what sharing the mixture out takes beyond one mask for each stem."""
-    several = settings.mask in SPATIAL_MASKS or settings.consistency > 0
+    several = settings.mask in SPATIAL_MASKS
     return 4 * 8 * (threads + 1) * BLOCK if several else 0
 
 

@@ -1,8 +1,11 @@
-"""Work on many items at the workers of a Dask cluster.
+"""Dask cluster as a pool: the same interface as processes of this machine, with workers on any number of machines.
 
 It is used in place of `Processes`, and as an executor of learning. The scheduler sends each item to a worker and, if
 that dies, to another one; what all items share goes to each worker once, and sums are formed at the workers, two by
 two, so that no results but the last are sent to the one that asked.
+
+Dask leaves arrays where they lie in a message, at any odd address, and NumPy adds up such arrays in another order,
+which rounds differently. What is sent is therefore pickled as a whole, so that a worker gets arrays as they are here.
 """
 
 from __future__ import annotations
@@ -10,16 +13,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import operator
+import pickle
 import socket
 import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import InputError, UsageError
-from .pool import Lost
+from ..nmf.statistics import Statistics
+from .pool import Lost, Pool
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -27,26 +33,24 @@ R = TypeVar("R")
 LONGEST_GREETING = 1 << 20  # bytes; a scheduler's has some two hundred
 
 
-class Cluster:
+class Cluster(Pool):
     """The workers of a Dask scheduler.
+
+    The scheduler alone knows who works on what and how often, so that `retried` stays empty.
 
     Parameters
     ----------
     address : str
         Of the scheduler, such as tcp://head:8786.
-    say : function
-        Is told when a scheduler that does not answer is waited for.
+    say : callable
+        Called with a message when a scheduler that does not answer is waited for.
     patience : float, default 30
         Seconds to wait for it, and for its first worker.
     """
 
-    threads: int | None = 1  # a worker has as many threads as it takes items at a time
-
     def __init__(self, address: str, say: Callable[[str], object] = str, patience: float = 30.0) -> None:
-        self.address = address
-        self.say = say
-        self.patience = patience
-        self.retried: set[int] = set()  # who works on what, and how often, only the scheduler knows
+        super().__init__(threads=1)  # a worker has as many threads as it takes items at a time
+        self.address, self.say, self.patience = address, say, patience
         self._client: Any = None
 
     def __enter__(self) -> Cluster:
@@ -55,7 +59,7 @@ class Cluster:
         Raises
         ------
         UsageError
-            Dask is not installed, no scheduler answers, something else does, or it has no workers.
+            Dask is not installed, no scheduler answers, or it has no workers.
         """
         try:
             from distributed import Client
@@ -65,7 +69,7 @@ class Cluster:
         for name in ("distributed", "tornado"):  # what goes wrong is told in one line, by us
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
-            self._knock()
+            self._wait_for_scheduler()
             self._client = Client(self.address, timeout=self.patience, set_as_default=False)
         except (OSError, ValueError) as error:
             message = f"no scheduler answers at {self.address!r}"
@@ -85,32 +89,29 @@ class Cluster:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing left to be told
             self._client.close(timeout=self.patience)
 
-    def _knock(self) -> None:
-        """Raise an error where no scheduler listens, which Dask would find out late or by running out of memory.
+    def _wait_for_scheduler(self) -> None:
+        """Wait until a scheduler listens at the address; it may be about to start.
 
-        A scheduler begins with the length of a short message about itself, eight bytes in the machine's order. Letters,
-        with which servers of other kinds greet, make a number beyond all bounds, and some wait in silence to be asked.
+        A scheduler speaks first and begins with the length of a message. Dask waits for ever where nobody speaks, and
+        takes the greeting of another server for a length beyond all memory.
 
         Raises
         ------
         OSError, ValueError
-            Nobody listens, or the address is none.
-        UsageError
-            Something else than a scheduler does.
+            No scheduler listens, or the address is none.
         """
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
             raise ValueError(f"{self.address!r} is not such as tcp://head:8786")
-        deadline = time.monotonic() + self.patience
-        waits = False
+        deadline, waits = time.monotonic() + self.patience, False
         while True:
             try:
                 with socket.create_connection((parts.hostname, parts.port), self.patience) as connection:
-                    if parts.scheme == "tcp" and not _greets(connection, max(0.1, deadline - time.monotonic())):
-                        message = f"what listens at {self.address!r} is no scheduler of Dask"
-                        raise UsageError(message, "give its address, such as tcp://head:8786")
+                    length = connection.recv(8) if parts.scheme == "tcp" else bytes(8)
+                if len(length) < 8 or int.from_bytes(length, sys.byteorder) > LONGEST_GREETING:
+                    raise ConnectionError("another server listens")
                 return
-            except ConnectionRefusedError:  # the machine is there; the scheduler may be about to start
+            except ConnectionRefusedError:
                 if time.monotonic() >= deadline:
                     raise
             if not waits:
@@ -125,16 +126,18 @@ class Cluster:
         costs: Sequence[int] | None = None,
         budget: int | None = None,
     ) -> Iterator[tuple[int, R | Lost]]:
-        """Yield the number of each item with function(item) as it is done, as `Processes.run` does.
+        """Yield the number of each item with function(item), as it is done.
 
-        Costs and budget are left alone: they are of this machine, and each worker sees to its own memory.
+        Costs and budget are of this machine and ignored; each worker sees to its own memory.
         """
         from distributed import KilledWorker, as_completed
 
         with _lost_contact(self.address):
             numbers = {
                 future: number
-                for number, future in enumerate(self._client.map(function, items, pure=False, key="nmfsep"))
+                for number, future in enumerate(
+                    self._client.map(_call, _packed(items), function=pickle.dumps(function), pure=False, key="nmfsep")
+                )
             }
             try:
                 for future in as_completed(list(numbers), loop=self._client.loop):
@@ -151,36 +154,42 @@ class Cluster:
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
         with _lost_contact(self.address):
-            shared = self._client.scatter(common, broadcast=True, hash=False)
-            futures = self._client.map(function, items, common=shared, pure=False)
+            futures = self._each(function, items, common)
             futures.reverse()
             while futures:
                 yield _result(futures.pop())
 
-    def total(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> R:
+    def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common), neighbours first, as `nmf.statistics.total` adds."""
         with _lost_contact(self.address):
-            shared = self._client.scatter(common, broadcast=True, hash=False)
-            level = self._client.map(function, items, common=shared, pure=False)
+            level = self._each(function, items, common)
             while len(level) > 1:
                 pairs = [
                     self._client.submit(operator.add, a, b, pure=False)
                     for a, b in zip(level[::2], level[1::2], strict=False)
                 ]
                 level = pairs + level[len(level) // 2 * 2 :]
-            total: R = _result(level[0])
+            total: Statistics = _result(level[0])
             return total
 
+    def _each(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> list[Any]:
+        """Return a future for each item; what they have in common goes to each worker once."""
+        shared = self._client.scatter(pickle.dumps(partial(_swapped, function, common)), broadcast=True, hash=False)
+        futures: list[Any] = self._client.map(_call, _packed(items), function=shared, pure=False)
+        return futures
 
-def _greets(connection: socket.socket, patience: float) -> bool:
-    """Whether what listens begins as a scheduler does, within so many seconds."""
-    connection.settimeout(patience)
-    try:
-        with connection.makefile("rb") as stream:
-            begin = stream.read(8)
-    except OSError:
-        return False
-    return len(begin) == 8 and int.from_bytes(begin, sys.byteorder) < LONGEST_GREETING
+
+def _packed(items: Sequence[Any]) -> list[bytes]:
+    return [pickle.dumps(item) for item in items]
+
+
+def _call(item: bytes, function: bytes) -> Any:
+    """Call a function at a worker."""
+    return pickle.loads(function)(pickle.loads(item))
+
+
+def _swapped(function: Callable[[T, C], R], common: C, item: T) -> R:
+    return function(item, common)
 
 
 def _result(future: Any) -> Any:

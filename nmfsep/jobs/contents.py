@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import UsageError
+from ..files.npz import Archive
 from ..guidance.dictionary import Dictionary
 from ..separation.model_file import LARGEST, SCHEMA
 from ..separation.saved import Saved
 from ..separation.stem_groups import arrange
-from ..signal.npz import Archive
 
 
 def kind_of(path: str) -> str:

@@ -16,20 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NmfsepError, UsageError
+from ..files.publish import folder_is_writable
 from ..guidance import dictionary
 from ..guidance import learn as learning
 from ..guidance.dictionary import Dictionary
 from ..guidance.learn import Executor, Here
 from ..settings.commands import LearnSettings
 from ..signal.audio import common_rate
-from ..signal.publish import folder_is_writable
 from ..signal.stft import STFT
 from .batch import Report, no_report, workers
-from .cluster import Cluster
-from .inputs import Recording, conversions, labelled, listen, look_at, provenance, sounds
-from .pool import Pooled
+from .inputs import labelled
+from .recordings import Recording, conversions, listen, look_at, provenance, sounds
 
-MODULES = ("nmfsep.jobs.inputs",)  # what a process loads before its first file
+MODULES = ("nmfsep.jobs.recordings",)  # what a process loads before its first file
 Progress = Callable[[float], object]
 
 
@@ -128,9 +127,9 @@ def learn_files(
                 hint = "use another name, or learn it without --append"
                 raise UsageError(f"has label {label!r} already", hint, target)
     stfts = stfts or learning.frames_for(rate, settings)
-    pool, threads = workers(processes, len(everything), settings.threads, scheduler, MODULES, report)
+    pool, _ = workers(processes, len(everything), settings.threads, scheduler, MODULES, report)
     with pool or contextlib.nullcontext(), progress(len(paths) * len(stfts)) as advance:
-        executor: Executor = pool if isinstance(pool, Cluster) else Pooled(pool, threads) if pool else Here()
+        executor: Executor = pool or Here()
         recordings = listen(recordings, rate, executor, left_out)
         for note in notes:
             report(None, note)

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
-from ..separation.saved import Known
-from ..signal.naming import collision_key
-from ..signal.publish import Output, folder_is_writable, publish_one
-from .plan import Job, files_of
+from ..files.naming import collision_key
+from ..files.publish import Output, folder_is_writable, publish_one
+from .plan import Job
 from .safety import identities, require_readable
 from .track import Outcome
 
@@ -59,8 +58,8 @@ class Dependencies:
         The file to write.
     jobs : list of Job
         Of which those are refused whose names cannot be in a makefile.
-    known : Guide or Saved, optional
-        What was read before the inputs, on which all outputs depend.
+    shared : sequence of str
+        Files that are read besides the inputs, such as dictionaries, on which all outputs depend.
 
     Raises
     ------
@@ -69,9 +68,9 @@ class Dependencies:
         makefile.
     """
 
-    def __init__(self, name: str | None, jobs: list[Job], known: Known | None) -> None:
+    def __init__(self, name: str | None, jobs: list[Job], shared: Sequence[str]) -> None:
         self._path = None if name is None else Path(os.fsdecode(name))
-        self._jobs, self._shared = jobs, files_of(known)
+        self._jobs, self._shared = jobs, shared
         self._made: dict[int, Job] = {}
         if self._path is None:
             return

@@ -8,8 +8,8 @@ from pathlib import Path
 from ..analysis.plots.canvas import is_ours, require_plots
 from ..analysis.plots.matrix import stability_picture
 from ..errors import UsageError
+from ..files.publish import Output, folder_is_writable, publish_one
 from ..grouping.rank import STABLE
-from ..signal.publish import Output, folder_is_writable, publish_one
 from .inspect import Inspection, Ranking, picture
 
 

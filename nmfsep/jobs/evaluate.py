@@ -16,12 +16,11 @@ from .. import memory
 from ..analysis.oracle import FRAMES, beside_ideal_stems
 from ..analysis.scores import Figures, Judge, Real, correlate, transform_size
 from ..errors import InputError, UsageError
-from ..registry import MASKS
-from ..separation.render import with_power
+from ..files.naming import track_name
+from ..separation.masks import mask_of
 from ..settings.commands import EvaluationSettings
 from ..settings.separation import Settings
 from ..signal.audio import not_finite
-from ..signal.naming import track_name
 from ..signal.read import BLOCK, FAR, Source
 from ..signal.stft import STFT
 from ..signal.stream import blocks
@@ -343,7 +342,7 @@ def evaluate(
         if settings.oracle:
             truth = tracks.blocks([*range(count), len(tracks.paths) - 1] if mixture else range(count))
             stft = STFT(*wanted.frames(tracks.sample_rate), wanted.window)
-            mask = with_power(MASKS.load(wanted.mask), wanted.mask_power)
+            mask = mask_of(wanted.mask, wanted.mask_power)
             beside = beside_ideal_stems(truth if mixture else _with_sum(truth, count), tracks.length, stft, mask)
             ideal = judge.figures(correlate(beside, count, lags).of(slice(count, None)))
         sound = (tracks.length, tracks.sample_rate, tracks.channels)

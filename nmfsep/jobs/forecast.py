@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..guidance.guide import Guide
-from ..separation.saved import Known
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
 from ..signal.read import Source
-from .budget import budget, stretch_of
-from .plan import Job, inspect, own
+from .budget import stretch_of
+from .plan import Job, check_source
 from .resume import same_input
+from .run_options import RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Forecast:
     @property
     def results(self) -> list[Path]:
         """Files that would be written and whose names are certain."""
-        return [path for path in self.job.results if not (self.job.untitled and path in self.job.targets)]
+        return [path for path in self.job.results if not (self.job.names_pending and path in self.job.targets)]
 
     def document(self) -> dict[str, object]:
         """Return it as JSON."""
@@ -59,9 +56,7 @@ class Forecast:
         }
 
 
-def forecast(
-    job: Job, settings: Settings, output: OutputSettings, known: Known | None = None, limit: int | None = None
-) -> Forecast:
+def forecast(job: Job, options: RunOptions) -> Forecast:
     """Check a job as far as can be without separating, and return what it would write.
 
     Raises
@@ -72,12 +67,10 @@ def forecast(
     if job.refused is not None:
         raise job.refused
     with Source(job.path) as source:
-        mine = own(job, settings)
-        form = inspect(job, source, mine, output, limit, known)
-        way = budget(source, mine, output, known, limit)
-        guide, stretch = known if isinstance(known, Guide) else None, stretch_of(source, output)
-        notes = guide.check(source.sample_rate, settings, *stretch) if guide else []
-    if job.untitled:
+        form, way = check_source(job, source, options.with_components(job.components))
+        guide, stretch = options.guide, stretch_of(source, options.output)
+        notes = guide.check(source.sample_rate, options.settings, *stretch) if guide else []
+    if job.names_pending:
         notes = [*notes, "the names of the stems will be known when it is known how they sound"]
-    done = job.promised and job.manifest is not None and same_input(job.path, job.manifest)
+    done = job.up_to_date and job.manifest is not None and same_input(job.path, job.manifest)
     return Forecast(job, way.need, way.streamed, way.frames, form.subtype, tuple(notes), done)

@@ -1,4 +1,7 @@
-"""Finding the sounds to learn from: names, files, folders and patterns into sounds of one rate."""
+"""Finder of sound files: names, lists of names, folders and patterns in; the files to work on out.
+
+A folder stands for the sounds in and below it, by their extensions, without those that a manifest says nmfsep wrote.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,13 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError, NmfsepError, UsageError
-from ..guidance.learn import Executor, Sound
-from ..signal.audio import Samples, at_rate
-from ..signal.formats import SUFFIXES
-from ..signal.naming import MANIFEST
-from ..signal.read import Source
+from ..files.formats import SUFFIXES
+from ..files.naming import MANIFEST
 from .manifest import files_of, load
 
 
@@ -32,11 +30,11 @@ class Input:
     path : str
         "-" is standard input.
     below : str
-        The folder it lies in, seen from the one that was given; empty for a file that was named itself.
+        Its folder, relative to the one that was given; empty for a file that was named itself.
     found : bool
         Whether it was found in a folder, not named.
     refused : UsageError, optional
-        Why there is nothing to work on, though it was named.
+        Why it cannot be worked on, though it was named.
     """
 
     path: str
@@ -57,7 +55,7 @@ class Folder:
     others : int
         Files with an extension that no sound has.
     products : int
-        Sounds that are left out since a manifest beside or above them says nmfsep wrote them.
+        Sounds that are left out, because a manifest says nmfsep wrote them.
     unread : tuple of str
         Folders that cannot be looked into.
     """
@@ -94,9 +92,9 @@ def listed(name: str, null: bool = False) -> list[str]:
 
 
 def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Folder]]:
-    """Return the inputs in the order of the paths, folders in the place of which stand the sounds in and below them.
+    """Return the inputs in the order of the paths, and the folders among these, which are replaced by their sounds.
 
-    A folder without sound is an input that is refused.
+    A folder without sounds is an input that is refused.
     """
     inputs, folders = [], []
     for path in paths:
@@ -114,11 +112,10 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
 
 
 def look(path: str, deep: bool = True, products: bool = False) -> Folder:
-    """Return the sounds in a folder.
+    """Return the sounds in a folder, by their extensions.
 
-    What counts as sound is seen from the extension. Left out are hidden files and folders, and what nmfsep has written,
-    so that the output folder may lie within the one that is given. Links to files are files, links to folders are not
-    followed, and what is no file, such as a pipe, is none.
+    Hidden files and folders are left out, and so are stems that nmfsep has written, so that the output folder may lie
+    in the given one. Links to files are files; links to folders are not followed; pipes and devices are left out.
 
     Parameters
     ----------
@@ -173,63 +170,6 @@ def _written(folder: str, name: str) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(folder, entry["file"]))
 
 
-PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
-FEWEST = 1 << 20  # samples of such a piece at the least, since at low rates 300 s are nothing
-NAMED = 20  # files named in a dictionary, of each label
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A file to learn from, as far as its header tells.
-
-    Attributes
-    ----------
-    path : str
-    sample_rate : int
-        Hertz.
-    channels : int
-    seconds : float
-    sha256 : str
-    warnings : tuple of str
-        What is odd about the file though it can be read.
-    """
-
-    path: str
-    sample_rate: int
-    channels: int
-    seconds: float
-    sha256: str
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, path: str) -> Recording:
-        """Look at a file.
-
-        Raises
-        ------
-        UsageError
-            It cannot be read at all.
-        InputError
-            It is not audio of a kind that is read, or broken.
-        """
-        if not os.path.isfile(os.fsencode(path)):
-            raise UsageError("no such file" if not os.path.lexists(os.fsencode(path)) else "is not a file", path=path)
-        if not os.access(os.fsencode(path), os.R_OK):
-            raise UsageError("permission denied", path=path)
-        with Source(path) as source:
-            seconds = (source.frames or 0) / source.sample_rate
-            return cls(path, source.sample_rate, source.channels, seconds, source.sha256(), tuple(source.warnings))
-
-    def load(self, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> Samples:
-        """Read the sound, or a stretch of it in seconds, at a rate in hertz; shape (channels, samples)."""
-        with Source(self.path) as source:
-            audio = source.read(offset, duration)
-        try:
-            return at_rate(audio, sample_rate)
-        except InputError as error:
-            raise InputError(error.message, error.hint, self.path) from error
-
-
 def labelled(
     arguments: Iterable[str], left_out: list[NmfsepError] | None = None, notes: list[str] | None = None
 ) -> dict[str, list[str]]:
@@ -281,112 +221,6 @@ def labelled(
         if twice:
             raise UsageError(f"is given twice for {name!r}", "give each file once", twice[0])
     return found
-
-
-def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
-    """Return the recordings of each label, without those that are no audio; `left_out` takes what is wrong with these.
-
-    Raises
-    ------
-    NmfsepError
-        A label has no recording left.
-    """
-    found: dict[str, list[Recording]] = {}
-    for label, group in paths.items():
-        found[label], faults = [], list[NmfsepError]()
-        for path in group:
-            try:
-                found[label].append(Recording.of(path))
-            except NmfsepError as error:
-                faults.append(error)
-        _keep_going(label, found[label], faults, left_out)
-    return found
-
-
-def listen(
-    recordings: Mapping[str, Sequence[Recording]], sample_rate: int, executor: Executor, left_out: list[NmfsepError]
-) -> dict[str, list[Recording]]:
-    """Return the recordings of each label that can be read to their end; `left_out` takes what is wrong with others.
-
-    Raises
-    ------
-    NmfsepError
-        A label has no recording left.
-    """
-    found: dict[str, list[Recording]] = {}
-    for label, group in recordings.items():
-        pieces = [(recording.path, sound) for recording in group for sound in sounds([recording], sample_rate)]
-        faults: dict[str, NmfsepError] = {}
-        for (path, _), fault in zip(
-            pieces, executor.map(_fault, [sound for _, sound in pieces], sample_rate), strict=True
-        ):
-            if fault is not None:
-                faults.setdefault(path, fault)
-        found[label] = [recording for recording in group if recording.path not in faults]
-        _keep_going(label, found[label], list(faults.values()), left_out)
-    return found
-
-
-def _fault(sound: Sound, common: int) -> NmfsepError | None:
-    """Return what is wrong with a sound, if it cannot be read at the rate that all have in common."""
-    try:
-        sound.load()
-    except NmfsepError as error:
-        return error
-    return None
-
-
-def _keep_going(
-    label: str, left: Sequence[Recording], faults: Sequence[NmfsepError], left_out: list[NmfsepError]
-) -> None:
-    """Take note of faults, but go on only if something is left of a label."""
-    if faults and not left:
-        if len(faults) == 1:
-            raise faults[0]
-        message = f"{faults[0].message}, and the other {len(faults) - 1} files of {label!r} cannot be read either"
-        raise InputError(message, path=faults[0].path)
-    left_out += faults
-
-
-def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None:
-    """Return what has to be done to some of the files, in words; None if nothing."""
-    other = sum(recording.sample_rate != sample_rate for recording in recordings)
-    many = sum(recording.channels > 1 for recording in recordings)
-    parts = [f"{other} of {len(recordings)} files converted to {sample_rate} Hz"] if other else []
-    parts += [f"{many} of {len(recordings)} files averaged over their channels"] if many else []
-    return ", ".join(parts) or None
-
-
-def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
-    """Return the sounds of recordings, to be read when they are needed; of long ones, piece by piece."""
-
-    def loaders(recording: Recording) -> Iterator[Sound]:
-        # where the header promises more than there is, only reading tells how much that is
-        long = max(PIECE, FEWEST / recording.sample_rate)
-        pieces = 1 if recording.warnings else max(1, round(recording.seconds / long))
-        seconds = recording.seconds / pieces
-        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else long)
-        yield Sound(recording.sha256, first, seconds)
-        for piece in range(1, pieces):
-            duration = long if piece < pieces - 1 else None
-            load = partial(recording.load, sample_rate, piece * long, duration)
-            yield Sound(f"{recording.sha256}:{piece:06}", load, seconds)
-
-    return [sound for recording in recordings for sound in loaders(recording)]
-
-
-def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
-    """Return what a dictionary keeps of where a label's templates came from; the same whatever the order of files."""
-    ordered = sorted(recordings, key=lambda recording: (recording.sha256, os.path.basename(recording.path)))
-    names = [os.path.basename(recording.path) for recording in ordered[:NAMED]]
-    return {
-        "label": label,
-        "files": len(ordered),
-        "seconds": round(sum(recording.seconds for recording in ordered), 3),
-        "sample_rates": sorted({recording.sample_rate for recording in ordered}),
-        "channels": sorted({recording.channels for recording in ordered}),
-        "first": [{"name": name, "sha256": recording.sha256} for name, recording in zip(names, ordered, strict=False)],
-    }
 
 
 def _expand(path: str, notes: list[str]) -> list[str]:

@@ -1,4 +1,8 @@
-"""Inspecting what was separated before: the stems that a manifest lists."""
+"""Inspection of sounds and of separations: components with their pitches, onsets and levels, as a report or a picture.
+
+A sound is factorized as `split` does it; a separation is read from its manifest and stems. Each component can be
+written as a sound of its own (an audition), and `rank_sound` collects the evidence for how many components there are.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +21,27 @@ from numpy.typing import NDArray
 from ..analysis.plots.sound import Sound, sound_picture
 from ..analysis.resynthesis import audition
 from ..errors import InputError, NmfsepError, UsageError
+from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
+from ..files.publish import Output
 from ..grouping.rank import BANDS, FRAMES, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
 from ..kernels.factors import Factors, Matrix
 from ..memory import require
-from ..progress import Told
+from ..progress import OnProgress
 from ..separation.components import Components
 from ..separation.describe import Component, describe, template_and_activation
 from ..separation.mixture import all_frames
-from ..separation.pipeline import analyse
+from ..separation.pipeline import separate
 from ..settings.commands import OutputSettings
 from ..settings.option import WINDOWS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
-from ..signal.naming import MANIFEST, fit_name, manifest_name, track_name
-from ..signal.publish import Output, publish
 from ..signal.read import Source
 from ..signal.stft import BLOCK, STFT
 from .budget import BASE, memory_needed
-from .manifest import SCHEMA, Origin, encode, find, load, versions, vouched_files
+from .manifest import SCHEMA, Origin, file_entry, find, load, publish_with_manifest, versions
 from .plan import check_model
+from .run_options import RunOptions
 from .safety import require_free, require_readable
 
 REPORT_SCHEMA = 1
@@ -128,27 +133,23 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
     manifest = below / manifest_name(found.track)
     origin = Origin(found.path, found.sha256, KIND)
 
-    def stale() -> list[Path]:
+    def require_room() -> list[Path]:
         return require_free(targets, manifest, [found.path], force, origin=origin)
 
-    stale()
+    require_room()
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(Output(path)) for path in targets]
         for n, file in enumerate(files):
             file.write(_wav(found, n))
-        listed = [{"file": file.path.name, "bytes": file.size(), "sha256": file.sha256()} for file in files]
         document = {
             "schema": SCHEMA,
             "kind": KIND,
             "complete": True,
             "versions": versions(),
             "input": origin.entry(below),
-            "files": listed,
+            "files": [file_entry(file, below) for file in files],
         }
-        note, vouch = (stack.enter_context(Output(manifest, role)) for role in ("note", "file"))
-        note.write(encode(document | {"complete": False, "former": vouched_files(manifest)}))
-        vouch.write(encode(document))
-        publish(files, note, vouch, stale)
+        publish_with_manifest(manifest, document, files, require_room)
     return targets
 
 
@@ -286,7 +287,7 @@ def _inspect(file: Path, manifest: dict[str, Any], limit: int | None) -> Inspect
 
 
 def inspect_sound(
-    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: Told | None = None
+    path: str, settings: Settings, stretch: OutputSettings, limit: int | None = None, callback: OnProgress | None = None
 ) -> Inspection:
     """Factorize the magnitude spectrogram of a file, as `split` does, and describe its components.
 
@@ -311,14 +312,14 @@ def inspect_sound(
         It would take too much memory, or options contradict each other.
     """
     require_readable(path)
-    check_model(settings)
+    check_model(RunOptions(settings))
     track = track_name(path)
     with Source(path) as source:
-        need = memory_needed(source, settings, stretch)
+        need = memory_needed(source, RunOptions(settings, stretch))
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings, sha256 = source.warnings, source.sha256()
-    model = analyse(audio, settings, callback=callback)
+    model, _ = separate(audio, settings, on_progress=callback)
     W, Z, energies = _of_components(model.components)
     names = [f"component-{index + 1}" for index in range(settings.components)]
     components = describe(names, W, Z, energies, model.stft, audio.sample_rate)
@@ -399,7 +400,7 @@ def rank_sound(
     require_readable(path)
     track = track_name(path)
     with Source(path) as source:
-        need = memory_needed(source, settings, stretch)
+        need = memory_needed(source, RunOptions(settings, stretch))
         require(f"{track!r} needs", need, limit, "use --duration, a larger --hop-length, or --max-memory")
         audio = source.read(stretch.offset, stretch.duration)
         warnings = source.warnings

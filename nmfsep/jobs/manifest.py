@@ -9,21 +9,23 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import platform
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, MismatchError, OutputError, UnreadableError
-from ..signal.naming import MANIFEST, MODEL, manifest_name
+from ..errors import InputError, MismatchError, OutputError, UnreadableError, UsageError
+from ..files.json_fields import matches
+from ..files.naming import MANIFEST, MODEL, manifest_name
+from ..files.publish import Output, publish
+from ..files.write import to_integers
 from ..signal.read import BLOCK, Source
-from ..signal.write import to_integers
+from ..system import relative
 
 
 def sum_error(
@@ -72,6 +74,21 @@ def sum_error(
 
 SCHEMA = 1
 LONGEST = 1 << 62  # samples, of which more are not believed
+ENTRY = {"file": str, "bytes": int, "sha256": str}
+FILES = {"complete": bool, "files": [ENTRY], "former?": [ENTRY]}  # what a manifest of any kind needs
+STEMS = {  # what one of a separation needs, so that the sum of its stems can be checked
+    "complete": bool,
+    "former?": [ENTRY],
+    "stems": [ENTRY | {"name": str}],
+    "model?": (None, ENTRY),
+    "exports?": [ENTRY],
+    "input": {
+        "relative": (str, None), "sha256": (str, None), "offset": range(LONGEST), "length": range(LONGEST),
+    },
+    "format": {"subtype": str},
+    "gain": float,
+    "sum_tolerance": (float, None),
+}  # fmt: skip
 MADE = {"None": "the stems of", "factorization": "the factors of", "audition": "the sounds of templates of"}
 Manifest = dict[str, Any]
 
@@ -108,8 +125,8 @@ class Origin:
     def entry(self, folder: Path) -> dict[str, Any]:
         """Return what a manifest in a folder says of the input."""
         there = not self.is_pipe and os.path.exists(self.path)
-        relative = os.path.relpath(self.path, folder) if there else None
-        return {"path": self.path, "relative": relative, "sha256": self.sha256}
+        seen_from = os.path.relpath(self.path, folder) if there else None
+        return {"path": self.path, "relative": seen_from, "sha256": self.sha256}
 
     def other(self, path: Path) -> str | None:
         """Return what files come from that the manifest in place vouches for; None if from this, or if there is none.
@@ -124,11 +141,11 @@ class Origin:
             return None
         about = manifest.get("input")
         about = about if isinstance(about, dict) else {}
-        before, relative, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
+        before, seen_from, sha256 = about.get("path"), about.get("relative"), about.get("sha256")
         if manifest.get("kind") == self.kind:
             if self.is_pipe and self.sha256 is None:
                 return None
-            named = path.parent / relative if isinstance(relative, str) else before
+            named = path.parent / seen_from if isinstance(seen_from, str) else before
             if not self.is_pipe and isinstance(named, (str, Path)) and _same_place(named, self.path):
                 return None
             if isinstance(sha256, str) and sha256 == (self.sha256 or digest(self.path)):
@@ -176,6 +193,47 @@ def versions(sound: bool = True) -> dict[str, str]:
     return found
 
 
+def file_entry(file: Output, folder: Path) -> dict[str, Any]:
+    """Return the entry of a file in a manifest that lies in a folder."""
+    return {"file": relative(file.path, folder), "bytes": file.size(), "sha256": file.sha256()}
+
+
+def publish_with_manifest(
+    path: Path, manifest: Manifest, files: Sequence[Output], require_room: Callable[[], list[Path]]
+) -> None:
+    """Give files their names together with the manifest that vouches for them: all of them or none.
+
+    Parameters
+    ----------
+    path : Path
+        Of the manifest.
+    manifest : dict
+    files : sequence of Output
+        Written completely.
+    require_room : callable
+        Returns the files of an earlier run to remove. It is called again just before the files get their names, since
+        another run may have written there meanwhile, and raises UsageError if those must stay.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    InputError
+        Another run, of another input, has written there meanwhile.
+    """
+
+    def obsolete() -> list[Path]:
+        try:
+            return require_room()
+        except UsageError as error:
+            raise InputError(error.message, error.hint, error.path) from error
+
+    with Output(path, "note") as note, Output(path) as vouch:
+        note.write(encode(manifest | {"complete": False, "former": vouched_files(path)}))
+        vouch.write(encode(manifest))
+        publish(files, note, vouch, obsolete)
+
+
 def encode(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest file."""
     return (json.dumps(manifest, indent=1) + "\n").encode()
@@ -194,18 +252,8 @@ def load(path: Path) -> Manifest:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # what comes through a pipe may never end
             raise InputError("is not a manifest of nmfsep", path=path)
         manifest = json.loads(path.read_bytes())
-        schema, listed = manifest["schema"], files_of(manifest)
-        sound = isinstance(schema, int) and (
-            schema > SCHEMA
-            or (
-                all(
-                    isinstance(s["file"], str) and isinstance(s["sha256"], str) and isinstance(s["bytes"], int)
-                    for s in [*listed, *manifest.get("former", [])]
-                )
-                and isinstance(manifest["complete"], bool)
-                and ("kind" in manifest or _lists_stems(manifest))
-            )
-        )
+        schema = manifest["schema"]
+        sound = type(schema) is int and (schema > SCHEMA or matches(manifest, FILES if "kind" in manifest else STEMS))
     except OSError as error:
         absent = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError))
         kind = InputError if absent else UnreadableError
@@ -225,20 +273,6 @@ def files_of(manifest: Manifest) -> list[dict[str, Any]]:
         return [*manifest["files"]]
     model = manifest.get("model")
     return [*manifest["stems"], *([model] if model else []), *manifest.get("exports", [])]
-
-
-def _lists_stems(manifest: Manifest) -> bool:
-    """Whether stems have names, and all is there that checking their sum needs."""
-    source, tolerance = manifest["input"], manifest["sum_tolerance"]
-    return (
-        all(isinstance(stem["name"], str) for stem in manifest["stems"])
-        and math.isfinite(manifest["gain"])
-        and (tolerance is None or math.isfinite(tolerance))
-        and isinstance(manifest["format"]["subtype"], str)
-        and isinstance(source["relative"], (str, type(None)))
-        and isinstance(source["sha256"], (str, type(None)))
-        and all(isinstance(source[name], int) and 0 <= source[name] < LONGEST for name in ("offset", "length"))
-    )
 
 
 def is_manifest(path: Path) -> bool:
@@ -300,8 +334,8 @@ def mixture_beside(model: str) -> str | None:
     beside = vouched_model(path)
     if beside is None or beside.name != name:
         return None
-    relative = load(path)["input"]["relative"]
-    return os.path.normpath(folder / relative) if relative else None
+    seen_from = load(path)["input"]["relative"]
+    return os.path.normpath(folder / seen_from) if seen_from else None
 
 
 def written_by_us(path: Path) -> set[Path]:
@@ -368,7 +402,7 @@ def verify(path: Path) -> str:
 
 
 def _verify_sum(path: Path, manifest: Manifest) -> str:
-    from ..signal.formats import BITS
+    from ..files.formats import BITS
     from ..signal.read import Source
 
     stems = [path.parent / stem["file"] for stem in manifest["stems"]]

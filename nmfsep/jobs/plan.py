@@ -1,4 +1,8 @@
-"""What a run will do, checked as far as it can be before any work starts."""
+"""Plan of a run: which files each input becomes, checked as far as possible before any work starts.
+
+Inputs and options go in; jobs come out, one an input, each with the names of its stems and the paths of all its files.
+A job that cannot be done is refused with its reason, so that the others go on.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,8 @@ from pathlib import Path
 
 from .. import memory
 from ..errors import NmfsepError, UsageError
-from ..guidance.guide import Guide
-from ..kernels.divergence import as_divergence
-from ..nmf.fit import choose_solver
-from ..registry import EXPORTS, suggestion
-from ..separation.options import require_model
-from ..separation.saved import Known, Saved
-from ..separation.stem_groups import arrange
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
-from ..signal.formats import FORMATS, SampleFormat, resolve
-from ..signal.naming import (
+from ..files.formats import FORMATS, SampleFormat, resolve
+from ..files.naming import (
     beside,
     check_template,
     collision_key,
@@ -29,12 +24,18 @@ from ..signal.naming import (
     parent_name,
     track_name,
 )
+from ..kernels.divergence import as_divergence
+from ..nmf.fit import choose_solver
+from ..registry import EXPORTS, suggestion
+from ..separation.options import require_model
+from ..settings.commands import OutputSettings
 from ..signal.read import Source
 from ..signal.stft import STFT
-from .budget import budget, length_of, model_size, stretch_of
+from .budget import Budget, budget, length_of, model_size, stretch_of
 from .inputs import Input
 from .manifest import Manifest, Origin, vouched_model
-from .resume import promises, titles_in
+from .resume import ExpectedManifest, stem_names_in
+from .run_options import RunOptions
 from .safety import identities, require_free, require_readable, require_space
 
 
@@ -48,26 +49,26 @@ class Job:
         The input; "-" is standard input.
     track : str
     names : tuple of str
-        All stems, loudest first.
+        Of all stems, loudest first.
     selected : tuple of int
-        Indices of those to write.
+        Indices of the stems to write.
     targets : tuple of Path
         Their files; empty when writing to standard output.
     manifest : Path or None
     model : Path or None
-        Where the factorization is kept, if it is to be.
+        The file for the factorization, if it is to be saved.
     kept : Path or None
-        The model in place that is rendered from, which stays.
+        The saved model that is rendered from and lies among the outputs; it stays.
     exports : tuple of (str, Path)
-        What else is written, by names of the registry, and where.
-    promised : bool
-        Whether the manifest in place promises these very stems of an input that has not been looked at yet.
-    untitled : bool
-        Whether stems get other names, and their files with them, once it is known how they sound.
+        Other files to write, by their names in the registry.
     components : int or None
-        Found for this input, in place of those of the settings.
+        The number found for this input; None takes that of the settings.
+    up_to_date : bool
+        Whether the manifest in place lists these very stems. The input itself has not been compared yet.
+    names_pending : bool
+        Whether stems and files are named after the fit, by how they sound.
     refused : NmfsepError or None
-        Why nothing can be done with this input, if that is known before any work.
+        Why this input cannot be separated, if that is known before any work.
     """
 
     path: str
@@ -80,28 +81,28 @@ class Job:
     kept: Path | None = None
     exports: tuple[tuple[str, Path], ...] = ()
     components: int | None = None
-    promised: bool = False
-    untitled: bool = False
+    up_to_date: bool = False
+    names_pending: bool = False
     refused: NmfsepError | None = None
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """What is told on standard output: stems and exports."""
+        """The files whose paths are printed: stems and exports."""
         return (*self.targets, *(path for _, path in self.exports))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that is written but the manifest."""
+        """All files but the manifest."""
         return (*self.results, *filter(None, (self.model,)))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """All that is written."""
+        """All files."""
         return (*self.files, *filter(None, (self.manifest,)))
 
     def as_written(self, manifest: Manifest | None) -> Job:
         """Return the job with the names that its stems have in a manifest, where they were not known before."""
-        if manifest is None or self.manifest is None or not self.untitled:
+        if manifest is None or self.manifest is None or not self.names_pending:
             return self
         folder, names = self.manifest.parent, list(self.names)
         for index, stem in zip(self.selected, manifest["stems"], strict=True):
@@ -109,114 +110,93 @@ class Job:
         return replace(self, names=tuple(names), targets=tuple(folder / stem["file"] for stem in manifest["stems"]))
 
 
-def job_of(
-    entry: Input,
-    names: tuple[str, ...],
-    selected: tuple[int, ...],
-    settings: Settings,
-    output: OutputSettings,
-    known: Known | None,
-) -> Job:
+def job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], options: RunOptions) -> Job:
     """Return the job of one input; `selected` are the indices of the stems to write."""
-    path, track = entry.path, track_name(entry.path)
+    path, track, output = entry.path, track_name(entry.path), options.output
     if output.out == "-":
         return Job(path, track, names, selected, (), None)
     targets = []
     for index in selected:
-        fields = _fields(path, names[index], index, settings, output)
+        fields = _fields(path, names[index], index, options)
         targets.append(Path(output.out) / entry.below / expand(output.filename, fields))
     folder = Path(os.path.commonpath([target.parent for target in targets]))
     manifest, kept = folder / manifest_name(track), None
-    if isinstance(known, Saved):
+    if options.saved is not None:
         before = vouched_model(manifest)
-        kept = before if before and before.is_file() and os.path.samefile(before, os.fsencode(known.path)) else None
+        is_it = before and before.is_file() and os.path.samefile(before, os.fsencode(options.saved.path))
+        kept = before if is_it else None
     model = folder / model_name(track) if output.save_model else None
     exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
-    untitled = output.label == "auto"
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, untitled=untitled)
+    pending = output.label == "auto"
+    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending)
 
 
-def titled(job: Job, names: Sequence[str], settings: Settings, output: OutputSettings) -> Job:
-    """Return a job whose stems have other names, which stand in the last part of their files' names only."""
-    last = output.filename.rpartition("/")[2]
-    files = [expand(last, _fields(job.path, names[index], index, settings, output)).name for index in job.selected]
+def rename_stems(job: Job, names: Sequence[str], options: RunOptions) -> Job:
+    """Return a job whose stems have other names; of their paths, only the last part changes."""
+    last = options.output.filename.rpartition("/")[2]
+    files = [expand(last, _fields(job.path, names[index], index, options)).name for index in job.selected]
     targets = tuple(target.with_name(name) for target, name in zip(job.targets, files, strict=True))
     return replace(job, names=tuple(names), targets=targets)
 
 
-def _fields(path: str, stem: str, index: int, settings: Settings, output: OutputSettings) -> Mapping[str, str]:
+def _fields(path: str, stem: str, index: int, options: RunOptions) -> Mapping[str, str]:
     return {
         "track": track_name(path),
         "stem": stem,
-        "ext": FORMATS[output.format].extension,
+        "ext": FORMATS[options.output.format].extension,
         "index": str(index + 1),
         "parent": parent_name(path),
-        "k": str(settings.components),
-        "seed": str(settings.seed),
+        "k": str(options.settings.components),
+        "seed": str(options.settings.seed),
     }
 
 
 APART = "{parent}/{track}/{stem}.{ext}"  # the template that tells tracks of one name apart
 
 
-def plan(
-    inputs: Sequence[str | Input],
-    settings: Settings,
-    output: OutputSettings,
-    known: Known | None = None,
-    resume: bool = False,
-) -> list[Job]:
-    """Return the jobs of a run; with `resume`, what is there from an earlier one is not looked at closely.
+def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = False) -> list[Job]:
+    """Return the jobs of a run, one an input; with `resume`, those that an earlier run has done are marked.
 
-    A job is refused if its input is missing, its output would overwrite an input, a file of another program or what was
-    made from another input, or its folder cannot be written to.
+    A job is refused if its input is missing, if its outputs would replace an input, a file of another program or the
+    stems of another input, or if its folder cannot be written to.
 
     Raises
     ------
     UsageError
-        The options make no sense, two outputs would have one name, or the only job is refused.
+        The options contradict each other, two outputs would have one name, or the only job is refused.
     """
     entries = [Input(entry) if isinstance(entry, str) else entry for entry in inputs]
-    paths = [entry.path for entry in entries]
+    paths, output = [entry.path for entry in entries], options.output
     try:
         os.getcwd()
     except OSError as error:
         if not all(os.path.isabs(path) for path in (*paths, output.out) if path != "-"):
             raise UsageError("the working folder no longer exists", "change to one that does") from error
-    untitled = output.label == "auto"
-    check_template(output.filename, untitled)
-    check_model(settings, known)
-    names = stem_names(settings, known)
+    pending = output.label == "auto"
+    check_template(output.filename, pending)
+    check_model(options)
+    names = options.stem_names
     selected = _selected(names, output.only)
     if output.out == "-":
-        if len(paths) != 1:
-            raise UsageError("-o - takes one input", "name a folder with -o to separate several")
-        if output.save_model:
-            raise UsageError("--save-model needs a folder for the model", "name one with -o")
-        if untitled:
-            raise UsageError("-o - writes no names, so --stem-names auto means nothing", "leave out one")
-        if output.exports:
-            raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
-        if FORMATS[output.format].container != "WAV":
-            raise UsageError("-o - writes WAV only", "leave out --format")
+        _require_one_stream(paths, output)
     for name in output.exports:
         EXPORTS.load(name).require()
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    jobs = [
-        replace(job_of(entry, names, selected, settings, output, known), refused=_refusal(entry)) for entry in entries
-    ]
+    jobs = [replace(job_of(entry, names, selected, options), refused=_refusal(entry)) for entry in entries]
     _require_distinct([(entry, job) for entry, job in zip(entries, jobs, strict=True) if job.refused is None])
-    promise = promises(settings, output, known) if resume else None
-    protected = identities((*paths, *files_of(known)))
-    if untitled and output.force:
+    expected = ExpectedManifest.of(options) if resume else None
+    protected = identities((*paths, *options.files_read))
+    if pending and output.force:
         _require_apart(jobs)
     for number, job in enumerate(jobs):
         if job.refused is not None:
             continue
-        before = titled(job, titles_in(job.manifest, job.names, job.selected), settings, output) if untitled else job
-        if promise is not None and job.manifest is not None and promise.kept(job.manifest, before.files):
-            jobs[number] = replace(before, promised=True)
+        before = job
+        if pending:
+            before = rename_stems(job, stem_names_in(job.manifest, job.names, job.selected), options)
+        if expected is not None and job.manifest is not None and expected.is_up_to_date(job.manifest, before.files):
+            jobs[number] = replace(before, up_to_date=True)
         else:
             try:
                 require_room(job, protected, output)
@@ -225,6 +205,20 @@ def plan(
     if len(jobs) == 1 and jobs[0].refused is not None:
         raise jobs[0].refused
     return jobs
+
+
+def _require_one_stream(paths: Sequence[str], output: OutputSettings) -> None:
+    """Refuse what standard output cannot take."""
+    if len(paths) != 1:
+        raise UsageError("-o - takes one input", "name a folder with -o to separate several")
+    if output.save_model:
+        raise UsageError("--save-model needs a folder for the model", "name one with -o")
+    if output.label == "auto":
+        raise UsageError("-o - writes no names, so --stem-names auto means nothing", "leave out one")
+    if output.exports:
+        raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
+    if FORMATS[output.format].container != "WAV":
+        raise UsageError("-o - writes WAV only", "leave out --format")
 
 
 def _refusal(entry: Input) -> UsageError | None:
@@ -241,7 +235,7 @@ def _refusal(entry: Input) -> UsageError | None:
 def require_room(
     job: Job, protected: set[tuple[int, int]], output: OutputSettings, sha256: str | None = None
 ) -> list[Path]:
-    """Raise UsageError where a job would write over files that it must not touch.
+    """Return the files of an earlier run that a job does not write again.
 
     Parameters
     ----------
@@ -252,38 +246,21 @@ def require_room(
     sha256 : str, optional
         Of the input, if it has been read.
 
-    Returns
-    -------
-    list of Path
-        Files of an earlier run that the job does not write again.
+    Raises
+    ------
+    UsageError
+        The job would write over files that it must not touch.
     """
     if job.manifest is None:
         return []
-    known = [path for path in job.files if path not in job.targets] if job.untitled else job.files
+    known = [path for path in job.files if path not in job.targets] if job.names_pending else job.files
     origin = Origin(job.path, sha256)
     remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
     return require_free(known, job.manifest, protected, output.force, job.kept, origin, remedy)
 
 
-def own(job: Job, settings: Settings) -> Settings:
-    """Return the settings of one job."""
-    return settings if job.components is None else replace(settings, components=job.components)
-
-
-def stem_names(settings: Settings, known: Known | None = None) -> tuple[str, ...]:
-    """Return the names of all stems."""
-    return arrange(settings, known.labels if known else ()).names
-
-
-def inspect(
-    job: Job,
-    source: Source,
-    settings: Settings,
-    output: OutputSettings,
-    limit: int | None,
-    known: Known | None = None,
-) -> SampleFormat:
-    """Check one open input against the options; return the format of its stems.
+def check_source(job: Job, source: Source, options: RunOptions) -> tuple[SampleFormat, Budget]:
+    """Check one open input against the options; return the format of its stems, and how memory suffices.
 
     Raises
     ------
@@ -292,49 +269,44 @@ def inspect(
     InputError
         The stretch asked for begins after the end.
     """
-    if isinstance(known, Guide):
-        known.check(source.sample_rate, settings, *stretch_of(source, output))
-    elif known is not None:
-        known.require(source.sample_rate, source.channels, length_of(source, output))
+    output, length = options.output, length_of(source, options.output)
+    if options.guide is not None:
+        options.guide.check(source.sample_rate, options.settings, *stretch_of(source, output))
+    if options.saved is not None:
+        options.saved.require(source.sample_rate, source.channels, length)
     form = resolve(output.format, output.subtype, source.subtype, source.channels, source.sample_rate)
-    length, way = length_of(source, output), budget(source, settings, output, known, limit)
+    way = budget(source, options)
     if length is not None:
         hint = "use fewer components or --threads, a larger --hop-length, --duration, or --max-memory"
         what = f"{job.track!r} needs"
         if way.obstacle:
             what = f"{way.obstacle}, so that {job.track!r} cannot stay on disk and needs"
             hint = "use --duration, or a larger --max-memory"
-        memory.require(what, way.need, limit, hint)
+        memory.require(what, way.need, options.limit, hint)
         if job.targets:
             room = length * source.channels * form.bytes * len(job.targets)
             if job.model:
-                room += model_size(source, settings, output, known)
+                room += model_size(source, options)
             require_space(job.targets[0].parent, room)
-    return form
+    return form, way
 
 
-def check_model(settings: Settings, known: Known | None = None) -> None:
-    """Refuse what no input could make possible."""
-    if isinstance(known, Saved):
+def check_model(options: RunOptions) -> None:
+    """Refuse settings that no input could make possible."""
+    settings, guide = options.settings, options.guide
+    if options.saved is not None:
         return  # it was made
-    if known is None and settings.asked(("free", "adapt")):
+    if guide is None and settings.asked(("free", "adapt")):
         raise UsageError(
             "--background and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
         )
-    if known is None and settings.asked(("midi_by",)):
+    if guide is None and settings.asked(("midi_by",)):
         raise UsageError("--midi-by means something with --midi only")
     if settings.n_fft is not None:
         STFT(*settings.frames(0), settings.window)
     require_model(settings)
-    if settings.free or settings.adapt or (known and known.moves(settings)):  # which need a solver that has penalties
+    if settings.free or settings.adapt or (guide and guide.moves(settings)):  # which need a solver that has penalties
         choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
-
-
-def files_of(known: Known | None) -> tuple[str, ...]:
-    """Return the files that were read before the inputs."""
-    if known is None:
-        return ()
-    return known.names if isinstance(known, Guide) else (known.path,)
 
 
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
@@ -345,7 +317,7 @@ def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
 
 
 def _require_apart(jobs: Sequence[Job]) -> None:
-    """Refuse inputs that lie where files of names that are not known yet may replace others."""
+    """Refuse inputs in folders for stems whose names are not known yet: a stem might replace them."""
     folders = {os.path.realpath(target.parent) for job in jobs for target in job.targets}
     for job in jobs:
         if job.path != "-" and os.path.dirname(os.path.realpath(job.path)) in folders:

@@ -1,7 +1,12 @@
-"""Work on many items in processes of their own, any of which may die."""
+"""Pools of processes: a function of every item, each item in a process that may die without taking others with it.
+
+`Pool` is what commands see: `run` yields results as they are done, `map` in order, `total` their sum. `Processes` has
+workers on this machine; `jobs.cluster.Cluster` has those of a Dask scheduler.
+"""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import importlib
 import multiprocessing
@@ -18,11 +23,13 @@ from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
-from ..nmf.statistics import Statistics, total
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
+
+if TYPE_CHECKING:
+    from ..nmf.statistics import Statistics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,8 +50,83 @@ class Lost:
     code: int | None
 
 
-class Processes:
-    """Processes that work on items, one at a time each.
+class Pool(abc.ABC):
+    """Workers that call a function of many items; a context manager, and an executor of learning.
+
+    Attributes
+    ----------
+    threads : int or None
+        Threads that each call should use; None leaves it to the call.
+    retried : set of int
+        Items of the last run whose process died, so that they were begun again.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        self.threads = threads
+        self.retried: set[int] = set()
+
+    @abc.abstractmethod
+    def __enter__(self) -> Pool:
+        """Start the workers."""
+
+    @abc.abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them."""
+
+    @abc.abstractmethod
+    def run(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        costs: Sequence[int] | None = None,
+        budget: int | None = None,
+    ) -> Iterator[tuple[int, R | Lost]]:
+        """Yield the number of each item with function(item), as it is done.
+
+        Parameters
+        ----------
+        function : callable
+            Of a module, or a partial of one: it is sent to the workers, as the items are.
+        items : sequence
+            In the order in which to begin.
+        costs : sequence of int, optional
+            What each takes of the budget while it is in work.
+        budget : int, optional
+            What all in work may take; a single one may take more.
+
+        Raises
+        ------
+        Exception
+            What the function raised.
+        """
+
+    def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
+        """Yield function(item, common) for each item, in order."""
+        waiting: dict[int, R] = {}
+        wanted = 0
+        for number, result in self.run(partial(_apply, function, common), items):
+            if isinstance(result, Lost):
+                raise InputError("one of the sounds took two processes with it", "it may need more memory")
+            waiting[number] = result
+            while wanted in waiting:
+                yield waiting.pop(wanted)
+                wanted += 1
+
+    def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
+        """Return the sum of function(item, common) over the items."""
+        from ..nmf.statistics import total
+
+        return total(self.map(function, items, common))
+
+
+def _apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+    return function(item, common)
+
+
+class Processes(Pool):
+    """Processes of this machine, each of which works on one item at a time.
 
     Each is a pool of the standard library with a single worker. A pool whose worker dies is broken and gives up all
     that was handed to it; with one worker and one item at a time that is exactly the item that was in work, and the
@@ -57,11 +139,13 @@ class Processes:
         Processes at the most.
     modules : sequence of str
         What each loads when it starts.
+    threads : int, optional
+        Threads of each.
     """
 
-    def __init__(self, count: int, modules: Sequence[str] = ()) -> None:
+    def __init__(self, count: int, modules: Sequence[str] = (), threads: int | None = None) -> None:
+        super().__init__(threads)
         self._workers = [_Worker(tuple(modules)) for _ in range(count)]
-        self.retried: set[int] = set()
 
     def __enter__(self) -> Processes:
         try:
@@ -92,28 +176,12 @@ class Processes:
         costs: Sequence[int] | None = None,
         budget: int | None = None,
     ) -> Iterator[tuple[int, R | Lost]]:
-        """Yield the number of each item with function(item) as it is done.
+        """Yield the number of each item with function(item), as it is done.
 
         An item whose process dies is worked on once more, at the end and with nothing else running, since what kills a
-        process is mostly a lack of memory. `retried` has the numbers of those.
-
-        Parameters
-        ----------
-        function : callable
-            Of a module, or a partial of one: it is sent to the processes, as the items are.
-        items : sequence
-            In the order in which to begin.
-        costs : sequence of int, optional
-            What each takes of the budget while it is in work.
-        budget : int, optional
-            What all in work may take; a single one may take more.
-
-        Raises
-        ------
-        Exception
-            What the function raised.
+        process is mostly a lack of memory.
         """
-        costs = costs or [0] * len(items)
+        costs, self.retried = costs or [0] * len(items), set()
         waiting, again = deque(range(len(items))), deque[int]()
         busy: dict[Future[R], tuple[_Worker, int]] = {}
         while waiting or again or busy:
@@ -133,8 +201,8 @@ class Processes:
                         self.retried.add(index)
                         again.append(index)
 
+    @staticmethod
     def _next(
-        self,
         waiting: deque[int],
         again: deque[int],
         costs: Sequence[int],
@@ -143,8 +211,6 @@ class Processes:
     ) -> int:
         """Return the number of the item to begin now, -1 if none may."""
         used = sum(costs[index] for _, index in busy)
-        if any(index in self.retried for _, index in busy):
-            return -1
         for index in waiting:
             if not busy or budget is None or used + costs[index] <= budget:
                 waiting.remove(index)
@@ -237,39 +303,3 @@ def _end_with(sentinel: int) -> None:
     """Wait until the process that started this one is gone, then end as if told to."""
     connection.wait([sentinel])
     interrupt(signal.SIGTERM)
-
-
-class Pooled:
-    """An executor of several processes on this machine.
-
-    Parameters
-    ----------
-    processes : Processes
-        An entered context.
-    threads : int, optional
-        Threads of each.
-    """
-
-    def __init__(self, processes: Processes, threads: int | None = None) -> None:
-        self._processes = processes
-        self.threads = threads
-
-    def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
-        """Yield function(item, common) for each item, in order."""
-        waiting: dict[int, R] = {}
-        wanted = 0
-        for number, result in self._processes.run(partial(_apply, function, common), items):
-            if isinstance(result, Lost):
-                raise InputError("one of the sounds took two processes with it", "it may need more memory")
-            waiting[number] = result
-            while wanted in waiting:
-                yield waiting.pop(wanted)
-                wanted += 1
-
-    def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items."""
-        return total(self.map(function, items, common))
-
-
-def _apply(function: Callable[[T, C], R], common: C, item: T) -> R:
-    return function(item, common)

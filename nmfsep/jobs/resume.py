@@ -1,4 +1,8 @@
-"""Whether an earlier run has done already what this one is asked to do."""
+"""Resuming a run: whether the files of an earlier run are those that this one would make.
+
+A run expects certain entries in a manifest. Files are up to date if the manifest in place has all of them, and the
+files it lists exist in the sizes that it lists. The input's own bytes are compared later, when its turn comes.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,47 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..guidance.guide import Guide
 from ..separation.options import resolved
-from ..separation.saved import Known
 from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
 from .manifest import Manifest, file_sha256, files_of, load, versions
+from .run_options import RunOptions
 
 DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
 
 
-def promised(output: OutputSettings) -> dict[str, Any]:
-    """Return what a manifest keeps of how stems were written, as far as it decides what they are."""
+def output_entry(output: OutputSettings) -> dict[str, Any]:
+    """Return the output settings that decide what the stems are, as a manifest keeps them."""
     return {name: getattr(output, name) for name in DECISIVE}
 
 
 @dataclass(frozen=True, slots=True)
-class Promises:
-    """What a manifest must say for its stems to be those that this run would make.
+class ExpectedManifest:
+    """The entries that a manifest must have for its stems to be those that a run would make.
 
     Attributes
     ----------
-    said : dict
-        Its entries of these names, as JSON has them; threads never matter.
+    entries : dict
+        By name, as JSON has them; threads never matter.
     guidance : list of dict
-        What the separation is told beforehand, but for where it was read.
+        The entry of the guide, without the places it was read from.
     """
 
-    said: dict[str, Any]
+    entries: dict[str, Any]
     guidance: list[dict[str, Any]]
 
-    def kept(self, path: Path, files: Sequence[Path]) -> bool:
-        """Whether the manifest in place says all this, and its files are there with the sizes it has for them."""
+    @classmethod
+    def of(cls, options: RunOptions) -> ExpectedManifest:
+        """Return what a run with these options expects."""
+        entries = {
+            "versions": versions(),
+            "settings": {**resolved(options.settings, options.is_guided), "threads": None},
+            "output": output_entry(options.output),
+        }
+        guidance = (_without_places(options.guide.about(())) if options.guide is not None else None) or []
+        return cls(*json.loads(json.dumps([entries, guidance])))
+
+    def is_up_to_date(self, path: Path, files: Sequence[Path]) -> bool:
+        """Whether the manifest in place has these entries, and exactly these files exist with the sizes it lists."""
         try:
             manifest = load(path)
         except InputError:
@@ -50,36 +63,24 @@ class Promises:
         return (
             manifest["complete"]
             and "kind" not in manifest
-            and self._made_alike(manifest)
+            and self._matches(manifest)
             and sorted(os.path.normpath(path.parent / entry["file"]) for entry in files_of(manifest)) == sorted(wanted)
             and all(_size(path.parent / entry["file"]) == entry["bytes"] for entry in files_of(manifest))
         )
 
-    def _made_alike(self, manifest: Manifest) -> bool:
-        found = {name: manifest.get(name) for name in self.said}
+    def _matches(self, manifest: Manifest) -> bool:
+        found = {name: manifest.get(name) for name in self.entries}
         if isinstance(found["settings"], dict):
             found["settings"] = {**found["settings"], "threads": None}
         return (
-            found == self.said
+            found == self.entries
             and not manifest.get("rendered_from")
-            and _told(manifest.get("guidance")) == self.guidance
+            and _without_places(manifest.get("guidance")) == self.guidance
         )
 
 
-def promises(settings: Settings, output: OutputSettings, known: Known | None = None) -> Promises:
-    """Return what a manifest must say for a run with these options to have nothing left to do."""
-    said = {
-        "versions": versions(),
-        "settings": {**resolved(settings, known is not None), "threads": None},
-        "output": promised(output),
-    }
-    guidance = (_told(known.about(())) if isinstance(known, Guide) else None) or []
-    said, guidance = json.loads(json.dumps([said, guidance]))
-    return Promises(said, guidance)
-
-
-def titles_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) -> list[str]:
-    """Return the names of stems with those that the manifest in place has for the selected ones, if it fits."""
+def stem_names_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) -> list[str]:
+    """Return stem names, those of the selected stems taken from the manifest in place if it lists as many."""
     found = list(names)
     try:
         stems = load(path)["stems"] if path is not None else []
@@ -91,8 +92,8 @@ def titles_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) 
     return found
 
 
-def _told(guidance: Any) -> list[dict[str, Any]] | None:
-    """Return guidance without where it was read; None of what a manifest has in its place."""
+def _without_places(guidance: Any) -> list[dict[str, Any]] | None:
+    """Return the entries of a guide without paths and frames; None if a manifest has something else there."""
     entries = guidance or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         return None

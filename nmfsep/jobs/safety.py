@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError, UsageError
+from ..files.publish import folder_is_writable
 from ..memory import show_size
-from ..signal.publish import folder_is_writable
 from ..signal.read import is_url
 from ..system import free_space
 from .manifest import Origin, is_manifest, written_by_us

@@ -3,17 +3,18 @@
 With few components the products are too thin for BLAS, and a fused loop over X is several times faster; for least
 squares, whose products are the only work on X, it is the sweeps over the rows of small factors that are. The compiled
 code runs without the interpreter's lock on the threads of Workers, so that no second pool of threads competes with
-BLAS. All other cases, and all where numba cannot be loaded, are left to `blocked`.
+BLAS. Every other case is left to `Blocked`.
 """
+# ruff: noqa: D102 (methods are documented in Kernels)
 
 from __future__ import annotations
 
 import numpy as np
 
-from . import blocked, reference
+from .blocked import Blocked
 from .divergence import Divergence
-from .factors import Matrix
-from .reference import EPS, Rule
+from .factors import EPS, Matrix
+from .interface import Update
 from .threads import Workers, spans
 
 FUSED = 12  # components from which BLAS does the products of least squares as well
@@ -22,80 +23,102 @@ REAL = np.float32
 SMALLEST = 1e-20  # stands for 0 in x log x, whose limit is 0
 
 
-def divergence(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
-    """Return D(X | W Z)."""
-    if not _able(Xt, measure, (0, 1, 2)):
-        return blocked.divergence(Xt, Wt, Zt, measure, workers)
-    from .numba_loops import is_loss, kl_loss, squares_loss
+class Compiled(Blocked):
+    """Compiled loops over float32 matrices, for the divergences and sizes that they suit."""
 
-    loop = {0: is_loss, 1: kl_loss, 2: squares_loss}[int(measure.beta)]
-    W, Z = _rows(Wt), _fours(Zt)
+    def divergence(self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
+        if not _able(Xt, measure, (0, 1, 2)):
+            return super().divergence(Xt, Wt, Zt, measure, workers)
+        from .numba_loops import is_loss, kl_loss, squares_loss
 
-    def part(span: range) -> float:
-        return float(loop(Xt, W, Z, span.start, span.stop, REAL(EPS), REAL(SMALLEST)))
+        loop = {0: is_loss, 1: kl_loss, 2: squares_loss}[int(measure.beta)]
+        W, Z = _rows(Wt), _fours(Zt)
 
-    return sum(workers.map(part, _spans(Z)))
+        def part(span: range) -> float:
+            return float(loop(Xt, W, Z, span.start, span.stop, REAL(EPS), REAL(SMALLEST)))
 
+        return sum(workers.map(part, _spans(Z)))
 
-def mm_activations(
-    Xt: Matrix,
-    Wt: Matrix,
-    Zt: Matrix,
-    measure: Divergence,
-    exponent: float,
-    workers: Workers,
-    rule: Rule | None = None,
-) -> None:
-    """Update Zt in place by Z * (Wᵀ N / Wᵀ P)^exponent, N and P the parts of dD/dV, or as a rule says."""
-    if rule is not None or not _able(Xt, measure):
-        return blocked.mm_activations(Xt, Wt, Zt, measure, exponent, workers, rule)
-    _run(Xt, Wt, Zt, Wt, measure, exponent, workers, update=True, accumulate=False)
-    return None
+    def mm_activations(
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers
+    ) -> None:
+        if callable(update) or not _able(Xt, measure):
+            return super().mm_activations(Xt, Wt, Zt, measure, update, workers)
+        _run(Xt, Wt, Zt, measure, update, workers, None)
+        return None
 
+    def mm_statistics(
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers
+    ) -> tuple[Matrix, Matrix]:
+        if not _able(Xt, measure):
+            return super().mm_statistics(Xt, Wt, Zt, measure, workers)
+        return _run(Xt, Wt, Zt, measure, None, workers, Wt)
 
-def mm_statistics(Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> tuple[Matrix, Matrix]:
-    """Return N Zᵀ and P Zᵀ, both transposed: (components, bins); the second is (components, 1) where P is all ones."""
-    if not _able(Xt, measure):
-        return blocked.mm_statistics(Xt, Wt, Zt, measure, workers)
-    return _run(Xt, Wt, Zt, Wt, measure, 1.0, workers, update=False, accumulate=True)
+    def mm_pass(
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Matrix
+    ) -> tuple[Matrix, Matrix]:
+        if callable(update) or not _able(Xt, measure):
+            return super().mm_pass(Xt, Wt, Zt, measure, update, workers, ahead)
+        return _run(Xt, Wt, Zt, measure, update, workers, ahead)
 
+    def sweep(self, P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
+        if H.dtype != REAL or not H.flags.c_contiguous:
+            return super().sweep(P, G, H, sweeps)
+        from .numba_loops import sweep_rows
 
-def mm_pass(
-    Xt: Matrix,
-    Wt: Matrix,
-    Zt: Matrix,
-    measure: Divergence,
-    exponent: float,
-    workers: Workers,
-    templates: Matrix | None = None,
-    rule: Rule | None = None,
-) -> tuple[Matrix, Matrix]:
-    """Update Zt as mm_activations, then return mm_statistics at `templates`, Wt if not given: one pass does both."""
-    if rule is not None or not _able(Xt, measure):
-        return blocked.mm_pass(Xt, Wt, Zt, measure, exponent, workers, templates, rule)
-    return _run(
-        Xt, Wt, Zt, Wt if templates is None else templates, measure, exponent, workers, update=True, accumulate=True
-    )
+        sweep_rows(np.ascontiguousarray(P), np.ascontiguousarray(G), H, sweeps)
+        return None
+
+    def hals_pass(
+        self,
+        Xt: Matrix,
+        Wt: Matrix,
+        Zt: Matrix,
+        sweeps: int,
+        workers: Workers,
+        plain: Matrix | None = None,
+        momentum: float = 0.0,
+    ) -> tuple[Matrix, Matrix]:
+        k, bins = Wt.shape
+        if k >= FUSED or not all(A is None or (A.dtype == REAL and A.flags.c_contiguous) for A in (Xt, Zt, plain)):
+            return super().hals_pass(Xt, Wt, Zt, sweeps, workers, plain, momentum)
+        from .numba_loops import hals_frames
+
+        W, square, Z = _rows(Wt), _fours(Wt @ Wt.T), _fours(Zt)
+        before = Z if plain is None else _fours(plain)
+        ahead = REAL(-1 if plain is None else momentum)
+
+        parts = _spans(Z)
+        A, B = np.zeros((len(parts), *W.shape), REAL), np.zeros((len(parts), *square.shape), REAL)
+
+        def part(index: int) -> None:
+            span = parts[index]
+            hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, ahead, A[index], B[index])
+
+        workers.map(part, range(len(parts)))
+        for padded, factor in ((Z, Zt), (before, plain)):
+            if factor is not None and padded is not factor:
+                factor[:] = padded[: len(factor), :k]
+        return _sum(A[:, :k, :bins]), _sum(B[:, :k, :k])
 
 
 def _run(
     Xt: Matrix,
     Wt: Matrix,
     Zt: Matrix,
-    templates: Matrix,
     measure: Divergence,
-    exponent: float,
+    exponent: float | None,
     workers: Workers,
-    *,
-    update: bool,
-    accumulate: bool,
+    ahead: Matrix | None,
 ) -> tuple[Matrix, Matrix]:
+    """Update Zt, unless the exponent is None; then return the statistics at `ahead`, zeros if it is None."""
     from .numba_loops import is_frames, kl_frames
 
     loop = is_frames if measure.beta == 0 else kl_frames
+    power, update, accumulate = REAL(1 if exponent is None else exponent), exponent is not None, ahead is not None
     k, bins = Wt.shape
     W, Z = _rows(Wt), _fours(Zt)
-    ahead = W if templates is Wt else _rows(templates)
+    templates = W if ahead is None or ahead is Wt else _rows(ahead)
 
     parts = _spans(Z)
     N = np.zeros((len(parts), *W.shape), REAL)
@@ -103,60 +126,12 @@ def _run(
 
     def part(index: int) -> None:
         span = parts[index]
-        loop(Xt, W, ahead, Z, span.start, span.stop, REAL(EPS), REAL(exponent), update, accumulate, N[index], D[index])
+        loop(Xt, W, templates, Z, span.start, span.stop, REAL(EPS), power, update, accumulate, N[index], D[index])
 
     workers.map(part, range(len(parts)))
     if update and Z is not Zt:
         Zt[:] = Z[: len(Zt), :k]
     return _sum(N[:, :k, :bins]), _sum(D[:, :k, :bins])
-
-
-def sweep(P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
-    """Coordinate descent in place on rows of H >= 0 for ||X - A H||², P = Aᵀ X and G = Aᵀ A."""
-    if H.dtype != REAL or not H.flags.c_contiguous:
-        return reference.sweep(P, G, H, sweeps)
-    from .numba_loops import sweep_rows
-
-    sweep_rows(np.ascontiguousarray(P), np.ascontiguousarray(G), H, sweeps)
-    return None
-
-
-def hals_pass(
-    Xt: Matrix,
-    Wt: Matrix,
-    G: Matrix,
-    Zt: Matrix,
-    sweeps: int,
-    workers: Workers,
-    plain: Matrix | None = None,
-    momentum: float = 0.0,
-) -> tuple[Matrix, Matrix]:
-    """Sweep Zt in place with W fixed, then return Z Xᵀ, (components, bins), and Z Zᵀ. No sweeps leave Zt.
-
-    G is W Wᵀ. Where `plain` is given, Zt is then moved ahead, max(0, Z + momentum (Z - plain)), and `plain` takes the Z
-    that was not: the products are those of the Z ahead.
-    """
-    k, bins = Wt.shape
-    if k >= FUSED or not all(A is None or (A.dtype == REAL and A.flags.c_contiguous) for A in (Xt, Zt, plain)):
-        return blocked.hals_pass(Xt, Wt, G, Zt, sweeps, workers, plain, momentum, sweep)
-    from .numba_loops import hals_frames
-
-    W, square, Z = _rows(Wt), _fours(G), _fours(Zt)
-    before = Z if plain is None else _fours(plain)
-    ahead = REAL(-1 if plain is None else momentum)
-
-    parts = _spans(Z)
-    A, B = np.zeros((len(parts), *W.shape), REAL), np.zeros((len(parts), *square.shape), REAL)
-
-    def part(index: int) -> None:
-        span = parts[index]
-        hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, ahead, A[index], B[index])
-
-    workers.map(part, range(len(parts)))
-    for padded, factor in ((Z, Zt), (before, plain)):
-        if factor is not None and padded is not factor:
-            factor[:] = padded[: len(factor), :k]
-    return _sum(A[:, :k, :bins]), _sum(B[:, :k, :k])
 
 
 def _able(Xt: Matrix, measure: Divergence, betas: tuple[int, ...] = (0, 1)) -> bool:

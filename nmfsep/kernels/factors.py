@@ -1,4 +1,4 @@
-"""The factors of X ≈ W Z."""
+"""The factors of X ≈ W Z, and the arithmetic on their entries alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 
 Matrix = NDArray[np.floating[Any]]
+TINY = 1e-16  # keeps positive factors positive and clear of denormals; X has unit mean
+EPS = 1e-12  # keeps the model positive where all factors are zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,26 @@ class Factors:
         W, Z = self.W.astype(np.float64, copy=False), self.Z
         energies: NDArray[np.float64] = np.einsum("fk,fk->k", W, W) * np.einsum("kt,kt->k", Z, Z, dtype=np.float64)
         return energies
+
+
+def keep_positive(A: Matrix) -> None:
+    """Raise positive entries to TINY in place; exact zeros stay, since a multiplicative update means them to."""
+    np.maximum(A, np.asarray(TINY, A.dtype), out=A, where=A > 0)
+
+
+def sweep(P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
+    """Lower ‖X - A H‖² in place by coordinate descent on the rows of H >= 0; P = Aᵀ X and G = Aᵀ A."""
+    for _ in range(sweeps):
+        for k in range(len(H)):
+            if G[k, k] > 0:
+                row = H[k] + (P[k] - G[k] @ H) / G[k, k]
+                np.maximum(row, 0, out=H[k])
+
+
+def move_ahead(Z: Matrix, plain: Matrix, momentum: float) -> None:
+    """Set Z to max(0, Z + momentum (Z - plain)) and plain to what Z was, in place."""
+    step = Z - plain
+    plain[:] = Z
+    step *= Z.dtype.type(momentum)
+    Z += step
+    np.maximum(Z, 0, out=Z)

@@ -1,12 +1,13 @@
-"""Which kernels suit a size."""
+"""Choice of kernels by the size of a problem; compiled ones are loaded only where they repay it."""
 
 from __future__ import annotations
 
 import functools
-from types import ModuleType
 
-from . import blocked, reference
+from .blocked import Blocked
 from .divergence import Divergence
+from .interface import Kernels
+from .reference import Reference
 
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
 LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
@@ -14,22 +15,22 @@ ONCE = 1 << 23  # and in one that fits once: loading takes half a second
 THIN = 48  # components from which BLAS is as fast as the compiled loops, where there are divisions
 
 
-def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> ModuleType:
-    """Return the kernels for a problem of that size: a module with the names of `reference`.
+def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> Kernels:
+    """Return the kernels for a problem of that size.
 
     Only the problem and `compiled_from`, entries of X, decide, since other kernels round differently and the same input
     must give the same bytes.
     """
     if bins * frames < SMALL:
-        return reference
+        return Reference()
     if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
         compiled_from *= 8
     suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)
     if bins * frames >= compiled_from and suits and not _missing():
-        from . import compiled
+        from .compiled import Compiled
 
-        return compiled
-    return blocked
+        return Compiled()
+    return Blocked()
 
 
 def slower() -> tuple[str, ...]:
@@ -42,7 +43,7 @@ def slower() -> tuple[str, ...]:
 def _missing() -> str:
     """Return why compiled loops cannot be had, nothing if they can."""
     try:
-        from . import numba_loops as lanes  # noqa: F401
+        from . import numba_loops  # noqa: F401
     except Exception as error:  # numba and its compiler fail in many ways where they do not belong
         return " ".join(str(error).split())[:200] or type(error).__name__
     return ""

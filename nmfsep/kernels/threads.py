@@ -124,3 +124,9 @@ def spans(frames: int, tile: int) -> list[range]:
     tile = max(1, -(-frames // tiles))
     step = -(-tiles // min(SPANS, tiles)) * tile
     return [range(start, min(start + step, frames), tile) for start in range(0, frames, step)]
+
+
+def tiles(span: range) -> Iterator[slice]:
+    """Yield the tiles of a span, from `spans`, as slices of frames."""
+    for start in span:
+        yield slice(start, min(start + span.step, span.stop))

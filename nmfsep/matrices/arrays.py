@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, NmfsepError, UsageError
+from ..files import npz as archive
 from ..registry import suggestion
-from ..signal import npz as archive
 
 NPY, ZIP = b"\x93NUMPY", b"PK"
 SPREADSHEETS = ("xl/", "content.xml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import os
 import time
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 from .. import memory
 from ..analysis.plots.canvas import require_plots
 from ..errors import InputError, UsageError
+from ..files.naming import fit_name, manifest_name, track_name
+from ..files.publish import Output
 from ..jobs.budget import matrix_estimate
-from ..jobs.manifest import SCHEMA, Manifest, Origin, encode, versions, vouched_files
+from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
 from ..jobs.safety import require_free, require_readable
 from ..kernels.select import LARGE, THIN, slower
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of, rehearse, require_options, require_parts
@@ -29,9 +30,6 @@ from ..models.deep import DeepFit
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings.commands import FactorizeSettings
 from ..settings.separation import Settings
-from ..signal.naming import fit_name, manifest_name, track_name
-from ..signal.publish import Output, publish
-from ..system import relative
 from .pictures import pictures, relative_error, sparseness
 from .read import Found, list_images, read_images, read_matrix, require_positive
 from .table import lines_of
@@ -225,19 +223,10 @@ def run_factorization(
             for piece in contents[what]:
                 file.write(piece)
         manifest = _manifest(task, settings, found, fit, figures, files) | {"seconds": seconds}
-        note, vouch = (stack.enter_context(Output(task.manifest, role)) for role in ("note", "file"))
-        note.write(encode(manifest | {"complete": False, "former": vouched_files(task.manifest)}))
-        vouch.write(encode(manifest))
-        publish(list(files.values()), note, vouch, functools.partial(_stale, task, settings.force, found.sha256))
+        publish_with_manifest(
+            task.manifest, manifest, list(files.values()), lambda: require_room(task, settings.force, found.sha256)
+        )
     return manifest
-
-
-def _stale(task: Task, force: bool, sha256: str | None) -> list[Path]:
-    """Return what an earlier run left; refuse to replace what another run, of another input, has written meanwhile."""
-    try:
-        return require_room(task, force, sha256)
-    except UsageError as error:
-        raise InputError(error.message, error.hint, error.path) from error
 
 
 def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
@@ -313,15 +302,7 @@ def _manifest(
         "versions": versions(sound=False),
         "input": source,
         "settings": settings.values() | used,
-        "files": [
-            {
-                "name": what,
-                "file": relative(file.path, folder),
-                "bytes": file.size(),
-                "sha256": file.sha256(),
-            }
-            for what, file in files.items()
-        ],
+        "files": [{"name": what, **file_entry(file, folder)} for what, file in files.items()],
         "fit": {
             "solver": fit.solver,
             "n_iter": fit.n_iter,

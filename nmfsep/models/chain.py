@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS, keep_positive, sweep
+from ..kernels.factors import EPS, Matrix, keep_positive, sweep
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import State
+from ..nmf.solvers.base import Solver, State
 from ..nmf.solvers.hals import W_SWEEPS, Z_SWEEPS
 from ..nmf.solvers.mu import exponent
 from ..nmf.solvers.pinv import pseudo_inverse, solve
@@ -25,7 +24,7 @@ from ..nmf.solvers.pinv import pseudo_inverse, solve
 ROUNDS = 10  # gradient steps on a small matrix, each cheap beside a product with X
 
 
-class Chain:
+class Chain(Solver):
     """A solver for which Z of the state is itself a product, (W_2 … W_L) Z_L; `between` and `Zt` hold its parts.
 
     Parameters
@@ -35,11 +34,6 @@ class Chain:
     Z : ndarray, shape (components of the last level, frames)
         Copied.
     """
-
-    betas: frozenset[float] | None = None
-    monotone = True
-    fills = False
-    penalties = False
 
     def __init__(self, between: Sequence[Matrix], Z: Matrix) -> None:
         self.between = [factor.copy() for factor in between]
@@ -53,16 +47,12 @@ class Chain:
             state.Zt[:] = self.Zt @ self._product().T
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration: W_1, W_2 and so on to Z."""
+        """Update W_1, W_2 and so on to Z."""
         if problem.divergence.beta == 2:
             self._squares(Xt, state, problem)
         else:
             self._multiply(Xt, state, problem)
         state.Zt[:] = self.Zt @ self._product().T
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
     def _product(self, first: int = 0) -> Matrix:
         """Return what stands between the components of level `first` + 1 and those of the last."""
@@ -81,7 +71,7 @@ class Chain:
         At, C = state.Wt, self._product()
         # products with X are those of Z alone: what stands before Z is small, and multiplies them
         last = C.T @ At
-        P, G = state.kernels.hals_pass(Xt, last, last @ last.T, self.Zt, 0, state.workers)
+        P, G = state.kernels.hals_pass(Xt, last, self.Zt, 0, state.workers)
         if free_W:
             solve(C @ P, C @ G @ C.T, At)
         else:

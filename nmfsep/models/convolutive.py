@@ -10,15 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
-from ..kernels.factors import Factors, Matrix
-from ..kernels.reference import EPS, keep_positive
+from ..kernels.factors import EPS, Factors, Matrix, keep_positive
 from ..kernels.select import LARGE
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
 from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Anchor, Problem, update_templates
-from ..nmf.solvers.base import State
+from ..nmf.solvers.base import Solver, State
 from ..nmf.solvers.mu import exponent
 
 
@@ -44,7 +43,7 @@ def gather(A: Matrix, delays: int) -> Matrix:
     return out
 
 
-class Convolutive:
+class Convolutive(Solver):
     """Z, then W, by multiplicative updates; the state holds both unrolled.
 
     Parameters
@@ -52,11 +51,6 @@ class Convolutive:
     delays : int
         Frames of a template.
     """
-
-    betas: frozenset[float] | None = None
-    monotone = True
-    fills = False
-    penalties = False
 
     def __init__(self, delays: int) -> None:
         self.delays = delays
@@ -66,7 +60,7 @@ class Convolutive:
         self._tie(state, np.ascontiguousarray(state.Zt[:, :: self.delays]))
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Update Z, the sum over all delays, then W."""
         measure, kernels = problem.divergence, state.kernels
         gamma = exponent(measure.beta)
         if "Z" not in problem.fixed:
@@ -76,7 +70,7 @@ class Convolutive:
                 parts[0][first : first + len(z)] = numerator
                 parts[1][first : first + len(z)] = denominator
 
-            kernels.mm_activations(Xt, state.Wt, state.Zt, measure, gamma, state.workers, collect)
+            kernels.mm_activations(Xt, state.Wt, state.Zt, measure, collect, state.workers)
             numerator, denominator = (gather(part, self.delays) for part in parts)
             numerator /= denominator + denominator.dtype.type(EPS)
             if gamma != 1:
@@ -87,10 +81,6 @@ class Convolutive:
         if "W" not in problem.fixed:
             N, D = kernels.mm_statistics(Xt, state.Wt, state.Zt, measure, state.workers)
             update_templates(state.Wt, N, D, state.Zt, problem, gamma, state.Wt)
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
     def _tie(self, state: State, Zt: Matrix) -> None:
         state.memory = Zt

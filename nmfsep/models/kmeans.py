@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -10,27 +11,26 @@ from numpy.typing import ArrayLike
 
 from ..kernels.divergence import frobenius
 from ..kernels.factors import Factors, Matrix
-from ..kernels.threads import Workers, spans
+from ..kernels.threads import Workers, spans, tiles
 from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import State
+from ..nmf.solvers.base import Solver, State
 from ..nmf.starts import plus_plus
 
 TILE = 256  # frames at a time
 
 
-class Clusters:
+class Clusters(Solver):
     """Each frame to its best template, then each template to the best of its frames; neither can raise the loss.
 
     A template without frames takes the frame that is explained worst.
     """
 
-    betas: frozenset[float] | None = frozenset({2.0})
-    monotone = True
+    betas = frozenset({2.0})
     fills = True
-    penalties = False
 
+    @abstractmethod
     def scores(self, products: Matrix, energies: Matrix) -> tuple[Matrix, Matrix]:
         """Return by how much each template lowers a frame's squared error, and the activation that does so.
 
@@ -41,7 +41,6 @@ class Clusters:
         energies : ndarray, shape (components,)
             Sums of squares of the templates.
         """
-        raise NotImplementedError
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Give each frame its template, so that the first loss is that of the templates."""
@@ -49,16 +48,12 @@ class Clusters:
         self._assign(Xt, state)
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Assign every frame, then move every template to the mean of its frames, weighted by Z."""
         self._revive(Xt, state, self._assign(Xt, state))
-        P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
+        P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, 0, state.workers)
         weights = np.diag(G)
         alive = weights > 0
         state.Wt[alive] = P[alive] / weights[alive, None]
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
     def _assign(self, Xt: Matrix, state: State) -> Matrix:
         """Set Zt, and return the squared error that is left of each frame."""
@@ -67,8 +62,7 @@ class Clusters:
         left: Matrix = np.empty_like(state.memory)
 
         def part(span: range) -> None:
-            for a in span:
-                frames = slice(a, min(a + span.step, span.stop))
+            for frames in tiles(span):
                 gains, values = self.scores(Xt[frames] @ W, energies)
                 best = np.argmax(gains, axis=1)[:, None]
                 state.Zt[frames] = 0

@@ -23,13 +23,13 @@ from ..kernels.threads import Workers
 from ..nmf.fit import Callback, Fit, Stop, fit
 from ..nmf.prepare import as_matrix, check_count
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import State
+from ..nmf.solvers.base import Solver, State
 
 MEMORY = (0.9, 0.999)  # of the mean and of the mean square of the gradient
 EPS = 1e-8
 
 
-class Network:
+class Network(Solver):
     """Adam on both layers with a rate that falls to nothing; the state holds Y ≈ W Z with W the hidden layer, Z = W_2.
 
     Parameters
@@ -45,10 +45,8 @@ class Network:
         Iterations until the rate is 0.
     """
 
-    betas: frozenset[float] | None = frozenset({2.0})
+    betas = frozenset({2.0})
     monotone = False
-    fills = False
-    penalties = False
 
     def __init__(self, X: Matrix, W1: Matrix, decay: float, rates: tuple[float, float], steps: int) -> None:
         self.X, self.W1 = X, W1.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import frobenius
-from ..kernels.factors import Factors, Matrix
-from ..kernels.reference import EPS, keep_positive, sweep
+from ..kernels.factors import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
 from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
 from ..nmf.prepare import as_matrix, check_count, prepare
@@ -74,36 +74,27 @@ def random(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
 SWEEPS = 4
 
 
-class Semi:
+class Semi(Solver):
     """Least squares for the factor that is free, `descend` for the other, each with the latest of the other."""
 
-    betas: frozenset[float] | None = frozenset({2.0})
-    monotone = True
+    betas = frozenset({2.0})
     fills = True
-    penalties = False
 
+    @abstractmethod
     def descend(self, P: Matrix, G: Matrix, H: Matrix) -> None:
         """Lower ‖X - B H‖² over H >= 0 in place, P = Bᵀ X and G = Bᵀ B."""
-        raise NotImplementedError
-
-    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Nothing to prepare."""
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Update Z, then W."""
         if "Z" not in problem.fixed:
             Z = np.ascontiguousarray(state.Zt.T)
             update = solve if "Z" in problem.free else self.descend
             update(state.Wt @ Xt.T, state.Wt @ state.Wt.T, Z)
             state.Zt[:] = Z.T
         if "W" not in problem.fixed:
-            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
+            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, 0, state.workers)
             update = solve if "W" in problem.free else self.descend
             update(P, G, state.Wt)
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
 
 class SemiHALS(Semi):

@@ -22,11 +22,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..errors import NmfsepError
 from ..kernels.factors import Matrix
 from ..nmf.factorize import factorize
-from ..nmf.fit import Fit
+from ..nmf.fit import Execution, Fit
 from ..registry import STARTS, suggestion
 
 FLOATS = (np.float64, np.float32)  # whatever else comes in is made the first, as in scikit-learn
 EVERY = 10  # iterations between two looks at the loss, as in scikit-learn
+EXECUTION = Execution(loss_every=EVERY)
 
 
 class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc] # it has no types
@@ -273,7 +274,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             first = factorize(data.T, k, **same, **start, max_iter=0)
             settled = _Settled(self.tol, first.losses[0])
             same |= {"W": first.factors.W, "Z": first.factors.Z}
-            fit = factorize(data.T, k, **same, max_iter=self.max_iter, loss_every=EVERY, callback=settled)
+            fit = factorize(data.T, k, **same, max_iter=self.max_iter, execution=EXECUTION, callback=settled)
         except NmfsepError as error:
             raise ValueError(str(error)) from error
         if self.tol > 0 and not settled.met:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS, TINY, sweep
+from ..kernels.factors import EPS, TINY, Matrix, sweep
+from ..kernels.interface import Kernels
 from ..kernels.threads import Workers
-from . import problem as penalties
-from .problem import Problem
+from .problem import Problem, activation_update
 from .solvers.mu import WARM, exponent
 
 LEAST, MOST = 12, 40  # updates, beside one for each component
@@ -28,7 +26,7 @@ def steps_for(components: int) -> int:
     return min(MOST, LEAST + components)
 
 
-def solve(Xt: Matrix, Wt: Matrix, problem: Problem, kernels: ModuleType, workers: Workers) -> Matrix:
+def solve(Xt: Matrix, Wt: Matrix, problem: Problem, kernels: Kernels, workers: Workers) -> Matrix:
     """Return the activations of templates, from a level start by a fixed number of updates.
 
     Since nothing is decided by the loss, frames can be solved in blocks of any size with the same result but for
@@ -42,7 +40,7 @@ def solve(Xt: Matrix, Wt: Matrix, problem: Problem, kernels: ModuleType, workers
         Only read.
     problem : Problem
         Without smoothness, which couples frames.
-    kernels : module
+    kernels : Kernels
         From `choose`.
     workers : Workers
 
@@ -51,15 +49,15 @@ def solve(Xt: Matrix, Wt: Matrix, problem: Problem, kernels: ModuleType, workers
     ndarray, shape (frames, components)
     """
     measure, steps = problem.divergence, steps_for(len(Wt))
-    Zt = np.ascontiguousarray(_level(Xt, Wt), Xt.dtype)
+    Zt = level_start(Xt, Wt)
     if measure.beta == 2 and not problem.sparsity:
         Z = np.ascontiguousarray(Zt.T)
         sweep(np.ascontiguousarray((Xt @ np.ascontiguousarray(Wt.T)).T), Wt @ Wt.T, Z, steps)
         return np.ascontiguousarray(Z.T)
     gamma = 1.0 if measure.beta < 1 else exponent(measure.beta)
-    rule = penalties.activation_rule(Wt, Zt, problem, gamma)
+    how = activation_update(Wt, Zt, problem, gamma)
     for _ in _ahead(Zt, steps):
-        kernels.mm_activations(Xt, Wt, Zt, measure, gamma, workers, rule)
+        kernels.mm_activations(Xt, Wt, Zt, measure, how, workers)
     return Zt
 
 
@@ -84,7 +82,7 @@ def solve_each(Xt: Matrix, W: NDArray[np.float32], steps: int = LEAST) -> NDArra
     """
     sums = np.maximum(W.sum(axis=-1), EPS)[..., None]
     back = np.ascontiguousarray((W / sums).swapaxes(-1, -2))
-    Z = np.ascontiguousarray(np.stack([_level(Xt, own) for own in W]), Xt.dtype)
+    Z = np.stack([level_start(Xt, own) for own in W])
     V, ratio = np.empty((len(W), *Xt.shape), Xt.dtype), np.empty_like(Z)
     for _ in _ahead(Z, steps):
         np.matmul(Z, W, out=V)
@@ -95,10 +93,10 @@ def solve_each(Xt: Matrix, W: NDArray[np.float32], steps: int = LEAST) -> NDArra
     return Z
 
 
-def _level(Xt: Matrix, Wt: Matrix) -> Matrix:
-    """Return activations by which every template explains as much of a frame, and all together as much as there is."""
-    level: Matrix = (Xt.sum(axis=1, keepdims=True) / len(Wt) + EPS) / np.maximum(Wt.sum(axis=1), EPS)
-    return level
+def level_start(Xt: Matrix, Wt: Matrix) -> Matrix:
+    """Return activations, (frames, components), by which all templates explain equal shares of each frame's sum."""
+    level = (Xt.sum(axis=1, keepdims=True) / len(Wt) + EPS) / np.maximum(Wt.sum(axis=1), EPS)
+    return np.ascontiguousarray(level, Xt.dtype)
 
 
 def _ahead(Z: NDArray[np.floating[Any]], steps: int) -> Iterator[None]:

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
 from ..kernels.factors import Factors, Matrix
-from ..kernels.select import LARGE
 from ..kernels.threads import Workers
 from ..registry import STARTS
-from .fit import Callback, Fit, Stop, choose_solver, fit, told_in_units
+from .fit import Callback, Execution, Fit, Stop, choose_solver, fit, told_in_units
 from .prepare import as_matrix, check_costs, check_count, check_mask, check_weights, prepare, raise_floor
 from .problem import Anchor, Problem
 from .solvers.base import Solver
@@ -45,8 +44,7 @@ def factorize(
     restarts: int = 1,
     callback: Callback | None = None,
     threads: int | None = None,
-    loss_every: int | None = None,
-    compiled_from: int = LARGE,
+    execution: Execution | None = None,
 ) -> Fit:
     """Factorize a non-negative matrix, X ≈ W Z.
 
@@ -96,12 +94,8 @@ def factorize(
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
         All cores if not given; never changes the result.
-    loss_every : int, optional
-        Iterations between evaluations of the loss; 10 if not given, or, where neither `tol` nor a callback needs it,
-        only at the start and the end.
-    compiled_from : int, default 524288
-        Entries of X from which compiled kernels are used. Loading them takes half a second once a process, and some
-        seconds once an installation.
+    execution : Execution, optional
+        What else tunes the machine and not the mathematics; `threads`, where given, replaces those in it.
 
     Returns
     -------
@@ -123,8 +117,9 @@ def factorize(
     >>> bool(abs(X - V).max() < 1e-3)
     True
     """
-    for what, count in (("k", k), ("restarts", restarts), ("loss_every", 10 if loss_every is None else loss_every)):
-        check_count(what, count)
+    check_count("k", k)
+    check_count("restarts", restarts)
+    execution = execution or Execution()
     measure = as_divergence(divergence)
     masks = dict(fixed) if isinstance(fixed, Mapping) else {}
     if not set(fixed) <= {"W", "Z"}:
@@ -136,7 +131,7 @@ def factorize(
         raise UsageError("an anchor holds columns of W, which is not given")
     both_given = W is not None and Z is not None
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
-    with Workers(threads) as workers:
+    with Workers(threads or execution.threads) as workers:
         given = as_matrix(X)
         if weights is not None:
             weights = check_weights(weights, given.shape)
@@ -171,18 +166,20 @@ def factorize(
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1:
-            begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, compiled_from)
+            begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, execution.compiled_from)
         templates = begin.W
         if smoothness:  # which is reckoned with templates of unit sum
             begin = begin.normalize()
         told = told_in_units(callback, unit, measure.beta)
-        every = loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
+        every = execution.loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
         stop = Stop(max_iter, tol, time_limit, every)
         if turned:
-            result = fit(Xt, begin.transpose(), problem.transpose(), method, stop, workers, told, compiled_from)
+            result = fit(
+                Xt, begin.transpose(), problem.transpose(), method, stop, workers, told, execution.compiled_from
+            )
             result = replace(result, factors=result.factors.transpose())
         else:
-            result = fit(Xt, begin, problem, method, stop, workers, told, compiled_from)
+            result = fit(Xt, begin, problem, method, stop, workers, told, execution.compiled_from)
     if smoothness and "W" in fixed:  # back to the templates as they were given
         sums = templates.sum(axis=0)
         result = replace(result, factors=Factors(templates, result.factors.Z / np.where(sums > 0, sums, 1)[:, None]))

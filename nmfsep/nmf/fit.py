@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence
 from ..kernels.factors import Factors, Matrix
+from ..kernels.interface import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
 from ..kernels.weighted import Weighted
 from ..registry import SOLVERS
 from . import problem as penalties
+from .prepare import check_count
 from .problem import Problem
 from .solvers.base import Solver, State
 
@@ -43,6 +44,36 @@ class Stop:
     tol: float = 1e-4
     time_limit: float | None = None
     every: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How the machine runs a fit, as far as that is not for the mathematics to say.
+
+    Parameters
+    ----------
+    threads : int, optional
+        All cores if not given; never changes the result.
+    compiled_from : int, default 524288
+        Entries of X from which compiled kernels are used, which round differently. Loading them takes half a second
+        once a process, and some seconds once an installation.
+    loss_every : int, optional
+        Iterations between evaluations of the loss, each of which costs about as much as one or two of them. By default
+        10, or, where neither `tol` nor a callback needs the loss, only the first and the last are done.
+
+    Raises
+    ------
+    UsageError
+        `loss_every` is not a whole number of at least 1.
+    """
+
+    threads: int | None = None
+    compiled_from: int = LARGE
+    loss_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.loss_every is not None:
+            check_count("loss_every", self.loss_every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +189,9 @@ def fit(
     """
     began = time.monotonic()
     frames, bins = Xt.shape
+    kernels: Kernels
     if problem.weights is not None:
-        kernels: Any = Weighted(problem.weights)
+        kernels = Weighted(problem.weights)
     else:
         kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS
+from ..kernels.factors import EPS, Matrix
 from ..kernels.threads import Workers
 
 FLOOR = 1e-5  # of the largest entry
@@ -27,7 +26,7 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
         raise UsageError("X is not a matrix: its rows differ in length") from error
     if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "fiub":
         raise UsageError(f"X must be a matrix of real numbers, not {given.dtype} of shape {given.shape}")
-    return given
+    return np.require(given, requirements=["A"])  # at an odd address other loops would round it differently
 
 
 def check_count(what: str, count: Any) -> None:

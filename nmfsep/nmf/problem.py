@@ -27,8 +27,8 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, kullback_leibler
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS, Rule, keep_positive
+from ..kernels.factors import EPS, Matrix, keep_positive
+from ..kernels.interface import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,8 @@ def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
     return total
 
 
-def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -> Rule | None:
-    """Return how activations are updated, None for the plain multiplicative rule.
+def activation_update(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -> Update:
+    """Return how the kernels update activations: by the exponent, unless a penalty needs something else.
 
     Zt are the activations that the update starts from, all of them, since smoothness couples neighbours.
     """
@@ -157,7 +157,7 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
     if problem.smoothness:
         return _smooth(Wt, Zt, problem)
     if not problem.sparsity and held is None and not problem.costs:
-        return None
+        return exponent
     eps = Wt.dtype.type(EPS)
     norms, each = _norms(Wt, problem).astype(Wt.dtype), problem.costs.get("Z")
     flat = (problem.sparsity * norms).astype(Wt.dtype)
@@ -175,7 +175,7 @@ def activation_rule(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float) -
     return sparse
 
 
-def _smooth(Wt: Matrix, Zt: Matrix, problem: Problem) -> Rule:
+def _smooth(Wt: Matrix, Zt: Matrix, problem: Problem) -> Update:
     eps = Wt.dtype.type(EPS)
     old, eta = Zt.copy(), Wt.dtype.type(_stiffness(Zt, problem))
 

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.factors import Matrix
-from ..kernels.reference import EPS
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
 from . import problem as penalties
+from .activations import level_start
 from .problem import Problem
 from .solvers.mu import exponent
 
@@ -92,12 +92,10 @@ def statistics(
     """
     measure, gamma = problem.divergence, exponent(problem.divergence.beta)
     kernels = choose(Xt.shape[1], len(Xt), len(Wt), measure, LARGE)
-    sums = Wt.sum(axis=1)
-    level = Xt.sum(axis=1, keepdims=True) / len(Wt) + EPS
-    Zt = np.ascontiguousarray(level / np.maximum(sums, EPS), Xt.dtype)
+    Zt = level_start(Xt, Wt)
     for _ in range(steps):
-        rule = penalties.activation_rule(Wt, Zt, problem, gamma)
-        kernels.mm_activations(Xt, Wt, Zt, measure, gamma, workers, rule)
+        how = penalties.activation_update(Wt, Zt, problem, gamma)
+        kernels.mm_activations(Xt, Wt, Zt, measure, how, workers)
     N, D = kernels.mm_statistics(Xt, Wt, Zt, measure, workers)
     loss = math.nan
     if with_loss:

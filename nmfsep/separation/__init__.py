@@ -1,1 +1,1 @@
-"""Joins sound and factors: spectrogram and templates become stems."""
+"""Mixture to stems: templates and activations are fitted, and masks made of them share the mixture out."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import ModuleType
 
 import numpy as np
 
 from ..grouping.bands import Bands
 from ..kernels.factors import Factors, Matrix
+from ..kernels.interface import Kernels
 from ..kernels.threads import Workers
 from ..nmf.activations import solve, solve_each
 from ..nmf.problem import Problem
@@ -113,7 +113,7 @@ class HeldTemplates:
     bands: Bands | None = None
     runs: int = 1
 
-    def solve(self, rows: Matrix, problem: Problem, kernels: ModuleType) -> Matrix:
+    def solve(self, rows: Matrix, problem: Problem, kernels: Kernels) -> Matrix:
         """Return the activations of rows of X, (any, k)."""
         Xt, Wt = self._compared(rows) / self.scale, self._compared(self.Wt)
         np.maximum(Xt, self.floor, out=Xt)
@@ -149,7 +149,7 @@ class BlockSolver:
     apart : bool
         Whether channels have activations of their own though they share templates.
     problem : Problem
-    kernels : module
+    kernels : Kernels
         The same for all blocks, from `choose`.
     kept : sequence of ndarray, optional
         For each of `templates` where to keep the activations, (frames, channels apart or 1, k).
@@ -160,7 +160,7 @@ class BlockSolver:
     mode: str
     apart: bool
     problem: Problem
-    kernels: ModuleType
+    kernels: Kernels
     kept: Sequence[Matrix] = ()
 
     def factors(self, start: int, stop: int, mixture: Bins) -> list[Factors]:

@@ -1,4 +1,4 @@
-"""What a component sounds like, read off its template and its activation."""
+"""Descriptors of a component, such as pitch and onsets, read off its template and its activation."""
 
 from __future__ import annotations
 

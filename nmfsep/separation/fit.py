@@ -1,4 +1,4 @@
-"""The fits of the pipeline: a model without knowledge, and templates that a guide knows or begins."""
+"""Fits X ≈ W Z of the pipeline: a model without guidance, or templates that a guide gives, held first, then moved."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..kernels.select import ONCE
 from ..models.by_name import AnyFit, fit_model
 from ..models.convolutive import convolutive_nmf
 from ..nmf.factorize import factorize
-from ..nmf.fit import Fit
+from ..nmf.fit import Execution, Fit
 from ..nmf.problem import Anchor
-from ..progress import Told
+from ..progress import OnProgress
 from ..registry import STARTS
 from ..settings.separation import Settings
 from .mixture import Frames
 from .options import options
 
-OnStep = Callable[[int], Told | None]  # from a phase of a fit to its callback
+OnStep = Callable[[int], OnProgress | None]  # from a phase of a fit to its callback
 HELD = 8  # iterations before templates move; with more, each is fitted to sounds that are not its own
-PART = 1 << 20  # magnitudes that templates are moved on at the most, where it does not matter when a sound is heard
+PART = 1 << 20  # magnitudes that templates are moved on at the most, where no cue has times
 LAST = 6  # iterations from there to the activations of all frames
 FREE_FIRST = 20  # iterations in which free templates of several frames begin
 
@@ -59,7 +59,7 @@ class Fitted:
 
 
 def fit_blind(
-    frames: Frames, frequencies: NDArray[np.float64], settings: Settings, fits: int, callback: Told | None
+    frames: Frames, frequencies: NDArray[np.float64], settings: Settings, fits: int, callback: OnProgress | None
 ) -> Fitted:
     """Fit the model that the settings name, one of several fits that share the time."""
     X = frames.Xt.T
@@ -129,7 +129,7 @@ class GuidedFit:
             "tol": settings.tol,
             "time_limit": settings.time_limit,
             "threads": settings.threads,
-            "compiled_from": ONCE,
+            "execution": Execution(compiled_from=ONCE),
         }
         if templates.delays > 1:
             return self._strokes(Xt, W, options, on_step)
@@ -143,7 +143,7 @@ class GuidedFit:
         return self._moved(Xt, fit.factors, channels, options | {"callback": on_step(1)}) if self.moves else fit
 
     def _moved_on_part(self, Xt: Matrix, W: Matrix, channels: int, options: dict[str, Any], on_step: OnStep) -> Fit:
-        """Return a fit of templates that were moved on evenly spaced frames only, which tell nearly as much as all."""
+        """Return a fit of templates that were moved on evenly spaced frames only, which show nearly as much as all."""
         frames, bins = len(Xt) // channels, Xt.shape[1]
         chosen = np.linspace(0, frames - 1, max(2, PART // (channels * bins))).astype(np.intp)
         part = np.ascontiguousarray(Xt.reshape(frames, channels, bins)[chosen].reshape(-1, bins))
@@ -233,7 +233,7 @@ def _weights(mobility: NDArray[np.float64], Z: Matrix) -> NDArray[np.float64]:
 
 
 def _anchored(mobility: NDArray[np.float64], loads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the same for templates that are heard so much in all."""
+    """Return the same for templates with these sums of activations."""
     held = mobility == 0
     return np.where(held, np.inf, (1 - mobility) / np.where(held, 1, mobility) * loads)
 
@@ -250,7 +250,7 @@ def _between(Z: Matrix, chosen: NDArray[np.intp], frames: int) -> Matrix:
 
 
 def _level(Xt: Matrix, W: Matrix, where: Matrix) -> Matrix:
-    """Return activations at the level of X, each as much as is told."""
+    """Return activations at the level of X, each in proportion to its start."""
     model = float(W.sum(axis=0, dtype=np.float64) @ where.mean(axis=1, dtype=np.float64)) / len(W)
     level = float(Xt.mean(dtype=np.float64)) / model if model > 0 else 1.0
     return where * np.float32(level)

@@ -1,4 +1,4 @@
-"""Masks share the mixture out: functions (parts, power) that turn models (stems, ...) into shares, in place.
+"""Masks, which share the mixture out: functions (parts, power) that turn models (stems, ...) into shares, in place.
 
 Shares lie in [0, 1] and sum to 1 over the stems; where every model is zero each stem gets an equal share, so that
 nothing of the mixture is lost.
@@ -6,10 +6,14 @@ nothing of the mixture is lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..registry import MASKS
 
 Parts = NDArray[np.floating[Any]]
 
@@ -44,11 +48,6 @@ def ratio(parts: Parts, power: float) -> None:
     share(parts)
 
 
-def wiener(parts: Parts, power: float) -> None:
-    """Share by V_j² / sum_i V_i², whatever the power."""
-    ratio(parts, 2)
-
-
 def binary(parts: Parts, power: float) -> None:
     """Give each bin to the stem of the largest model; a bin where all are zero is shared equally."""
     largest = parts.argmax(axis=0)
@@ -56,3 +55,9 @@ def binary(parts: Parts, power: float) -> None:
     stems = np.arange(len(parts)).reshape(-1, *[1] * largest.ndim)
     np.equal(stems, largest, out=parts, casting="unsafe")
     parts[:, empty] = parts.dtype.type(1 / len(parts))
+
+
+def mask_of(name: str, power: float) -> Callable[[Parts], None]:
+    """Return a mask of the registry with its power; "wiener" is "ratio" with power 2, whatever the power."""
+    mask: Mask = MASKS.load(name)
+    return partial(mask, power=2 if name == "wiener" else power)

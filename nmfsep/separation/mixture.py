@@ -1,4 +1,4 @@
-"""A mixture as the magnitudes that are factorized: all of its frames, or those that are learned from.
+"""Magnitudes of a mixture, which are factorized: of all of its frames, or of those that are learned from.
 
 What fits into memory is learned from whole. Of a mixture on disk, frames are drawn at random in one pass over it, or
 evenly spaced runs of frames are taken.
@@ -13,8 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
-from ..kernels.reference import EPS
+from ..kernels.factors import EPS, Matrix
 from ..kernels.threads import Workers
 from ..nmf.prepare import FLOOR
 from ..nmf.sampling import Sample

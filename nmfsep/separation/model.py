@@ -1,4 +1,4 @@
-"""The model of a mixture: its components at one length of frames or several, from which the stems are rendered."""
+"""Model of a mixture: its components at one length of frames or several, from which the stems are rendered."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from dataclasses import dataclass, replace
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
-from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
-from ..registry import MASKS, SPATIAL_MASKS
 from ..settings.separation import Settings
-from ..signal.audio import Samples
 from ..signal.stft import STFT
 from .components import Components
-from .mixture import Mixture
-from .render import Consistent, Filter, Masking, mean, render, with_power
 from .stem_groups import Grouping, arrange
 
 
@@ -99,31 +94,8 @@ class Model:
         """Return the same with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def render(self, mixture: Mixture) -> Iterator[Samples]:
-        """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture learned from.
-
-        A mixture on disk is read once more; its samples are there until the next piece is asked for.
-        """
-        mixture.rewind()
-        grouping, samples, position = self.grouping, mixture.samples, 0
-        with Workers(self.settings.threads) as workers:
-            streams = []
-            for resolution in self.resolutions:
-                stems = resolution.components.merged(grouping.members, grouping.residual)
-                filter = self._filter(mixture, resolution.stft, stems, workers)
-                streams.append(render(samples, resolution.stft, stems, filter, workers))
-            for piece in streams[0] if len(streams) == 1 else mean(samples, streams):
-                yield piece
-                position += piece.shape[-1]
-                mixture.release(position)
-                if self.on_rendered is not None:
-                    self.on_rendered(position)
-
-    def _filter(self, mixture: Mixture, stft: STFT, stems: Components, workers: Workers) -> Filter:
-        """Return what gets the stems out of the mixture; of one channel a spatial mask is the ratio mask."""
-        settings, name = self.settings, self.settings.mask
-        if name in SPATIAL_MASKS and mixture.channels > 1:
-            filter: Filter = SPATIAL_MASKS.load(name)(mixture.samples, stft, stems, workers)
-            return filter
-        mask = with_power(MASKS.load("ratio" if name in SPATIAL_MASKS else name), settings.mask_power)
-        return Consistent(mask, stft, settings.consistency) if settings.consistency else Masking(mask)
+    def stems_by_resolution(self) -> Iterator[tuple[STFT, Components]]:
+        """Yield at each resolution its STFT and the stems, with the residual if there is one."""
+        grouping = self.grouping
+        for each in self.resolutions:
+            yield each.stft, each.components.merged(grouping.members, grouping.residual)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from .. import memory
 from ..errors import UsageError
+from ..files import npz as archive
+from ..files.json_fields import matches
+from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
 from ..kernels.factors import Factors
 from ..registry import CUES
 from ..settings.option import WINDOWS
 from ..settings.separation import Settings
-from ..signal import npz as archive
-from ..signal.publish import Output
 from ..signal.stft import STFT
 from .components import Components
 from .model import Model, Resolution
@@ -33,7 +34,44 @@ LAYERS = 8
 CHANNELS = 1024
 LONGEST = 1 << 40  # samples of a mixture that is believed
 UNSAVED = ("threads", "given")  # settings that never change a result, so that they must not change the file
-KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "None": type(None), "bool": bool}
+KINDS: dict[str, Any] = {  # of JSON, by the annotations of settings
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "None": None,
+    "tuple[str, ...]": [str],
+    "tuple[int, ...]": [range(1, 2**31)],
+}
+DESCRIPTION = {
+    "versions": {str: str},
+    "mixture": {
+        "name": str,
+        "sha256": re.compile("[0-9a-f]{64}"),
+        "sample_rate": range(1, RATES + 1),
+        "channels": range(1, CHANNELS + 1),
+        "offset": range(LONGEST + 1),
+        "length": range(1, LONGEST + 1),
+        "to_end": bool,
+    },
+    "settings": dict,  # see `_settings`
+    "labels": [str],
+    "layers": [{"n_fft": range(1, 2**20 + 1), "hop_length": range(1, 2**19 + 1), "window": {*WINDOWS}}],
+    "guidance": [
+        {"kind": {*CUES}, "path?": str, "sha256?": str, "labels": [str], "n_fft": [range(1, 2**20 + 1)]},
+    ],
+    "fit": [
+        {
+            "solver": str,
+            "n_iter": range(2**62),
+            "converged": bool,
+            "losses": {str: float},
+            "levels?": [range(1, 2**31)],
+            "tree?": [[range(1, 2**31)]],
+        }
+    ],
+    "warnings": [str],
+}
 
 
 def write(
@@ -114,43 +152,29 @@ def read(path: str | os.PathLike[str]) -> Saved:
 def _read(file: archive.Archive) -> Saved:
     about = file.about
     try:
-        labels, stfts, fits = about["labels"], about["layers"], about["fit"]
-        versions, guidance, warnings = about["versions"], about["guidance"], about["warnings"]
-        sound = (
-            _texts(labels)
-            and _texts(warnings)
-            and isinstance(versions, dict)
-            and _texts(list(versions.values()))
-            and isinstance(guidance, list)
-            and all(_is_cue(entry) for entry in guidance)
-            and isinstance(fits, list)
-            and all(_is_fit(fit) for fit in fits)
-            and isinstance(stfts, list)
-            and 1 <= len(stfts) <= LAYERS
-            and all(_whole(stft["n_fft"], 1, 2**20) and _whole(stft["hop_length"], 1, 2**19) for stft in stfts)
-            and all(stft["window"] in WINDOWS for stft in stfts)
-        )
-        mixture, settings = _mixture(about["mixture"]), _settings(about["settings"])
-    except (AttributeError, KeyError, TypeError) as error:
+        sound = matches(about, DESCRIPTION) and 1 <= len(about["layers"]) <= LAYERS
+    except KeyError as error:
         raise UsageError("lacks a part of a model's description") from error
-    if not sound or mixture is None:
+    if not sound:
         raise UsageError("has a description that makes no sense for a model")
+    labels, settings = about["labels"], _settings(about["settings"])
+    mixture = MixtureIdentity(*(about["mixture"][field.name] for field in fields(MixtureIdentity)))
     if labels:
         check_labels(labels)
         if len(labels) != settings.components:
             raise UsageError(f"has {len(labels)} labels for {settings.components} components")
     count = len(component_names(settings, labels))
     resolutions = []
-    for index, about_stft in enumerate(stfts):
-        stft = STFT(about_stft["n_fft"], about_stft["hop_length"], about_stft["window"])
+    for index, frames in enumerate(about["layers"]):
+        stft = STFT(frames["n_fft"], frames["hop_length"], frames["window"])
         resolutions.append(
             Resolution(stft, _components(file, index, stft, mixture, count, settings.levels is not None))
         )
     with open(os.fsencode(file.path), "rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     return Saved(
-        settings, tuple(labels), tuple(resolutions), mixture, tuple(fits), tuple(guidance), tuple(warnings), versions,
-        file.path, digest,
+        settings, tuple(labels), tuple(resolutions), mixture, tuple(about["fit"]), tuple(about["guidance"]),
+        tuple(about["warnings"]), about["versions"], file.path, digest,
     )  # fmt: skip
 
 
@@ -192,29 +216,13 @@ def _short(fit: dict[str, Any]) -> dict[str, Any]:
     return fit | {"losses": dict([*losses[:1], *losses[-1:]])}
 
 
-def _mixture(about: Any) -> MixtureIdentity | None:
-    mixture = MixtureIdentity(**about)
-    sound = (
-        _texts([mixture.name, mixture.sha256])
-        and re.fullmatch("[0-9a-f]{64}", mixture.sha256) is not None
-        and _whole(mixture.sample_rate, 1, RATES)
-        and _whole(mixture.channels, 1, CHANNELS)
-        and _whole(mixture.offset, 0, LONGEST)
-        and _whole(mixture.length, 1, LONGEST)
-        and isinstance(mixture.to_end, bool)
-    )
-    return mixture if sound else None
-
-
 def _settings(values: Any) -> Settings:
     """Return settings whose values all have the kind and range they should."""
     types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name not in UNSAVED}
-    if not isinstance(values, dict):
-        raise UsageError("has settings that are no JSON object")
     for name, value in values.items():
         if name not in types:
             raise UsageError(f"has a setting {str(name)[:40]!r} that this nmfsep does not know", "upgrade nmfsep")
-        if not _is_kind(value, types[name]):
+        if not matches(value, tuple(KINDS[kind] for kind in types[name].split(" | "))):
             raise UsageError(f"has a setting {name} that makes no sense: {str(value)[:40]!r}")
     checked: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
@@ -222,45 +230,5 @@ def _settings(values: Any) -> Settings:
     return Settings(**checked)
 
 
-def _is_kind(value: Any, annotation: str) -> bool:
-    """Whether a value of JSON is what the annotation of a setting says."""
-    if annotation == "tuple[str, ...]":
-        return _texts(value)
-    kinds = annotation.split(" | ")
-    if isinstance(value, list):
-        return "tuple[int, ...]" in kinds and all(_whole(item, 1, 2**31) for item in value)
-    kinds = [kind for kind in kinds if kind in KINDS]
-    return any(isinstance(value, KINDS[kind]) for kind in kinds) and (not isinstance(value, bool) or "bool" in kinds)
-
-
 def _without_folder(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: os.path.basename(value) if name == "path" else value for name, value in entry.items()}
-
-
-def _is_cue(entry: Any) -> bool:
-    return (
-        entry["kind"] in CUES
-        and _texts([entry.get("path", ""), entry.get("sha256", "")])
-        and _texts(entry["labels"])
-        and isinstance(entry["n_fft"], list)
-        and all(_whole(n_fft, 1, 2**20) for n_fft in entry["n_fft"])
-    )
-
-
-def _is_fit(fit: Any) -> bool:
-    return (
-        isinstance(fit["solver"], str)
-        and _whole(fit["n_iter"], 0, 2**62)
-        and isinstance(fit["converged"], bool)
-        and all(isinstance(loss, (int, float)) for loss in fit["losses"].values())
-        and all(_whole(parts, 1, 2**31) for parts in fit.get("levels", []))
-        and all(_whole(parent, 1, 2**31) for parents in fit.get("tree", []) for parent in parents)
-    )
-
-
-def _texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
-
-
-def _whole(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

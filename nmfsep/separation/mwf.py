@@ -1,4 +1,4 @@
-"""The multichannel Wiener filter: stems are told apart by where they are, too.
+"""Multichannel Wiener filter: stems are separated by where they are in the stereo image, too.
 
 Each stem is taken for a Gaussian vector over the channels, with a variance for each frame and bin and a spatial
 covariance for each bin, as in Duong, Vincent & Gribonval, "Under-determined reverberant audio source separation using a

@@ -1,4 +1,4 @@
-"""Which model a mixture is fitted with, and what of the settings it takes."""
+"""Options of the fit: those of the settings that the model takes; settings that contradict each other are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
 from ..kernels.select import ONCE
 from ..models.by_name import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
-from ..nmf.fit import choose_solver
+from ..nmf.fit import Execution, choose_solver
 from ..nmf.problem import Problem
 from ..registry import SOUND_STARTS, SPATIAL_MASKS
 from ..settings.separation import Settings
@@ -98,8 +98,8 @@ def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -
         rng = np.random.default_rng(settings.seed)
         begin = SOUND_STARTS.load(chosen.pop("start"))(X.T, settings.components, rng, frequencies)
         chosen |= {"W": begin.W, "Z": begin.Z}
-    if "compiled_from" in options_of(settings.model):
-        chosen["compiled_from"] = ONCE
+    if "execution" in options_of(settings.model):
+        chosen["execution"] = Execution(compiled_from=ONCE)
     return chosen
 
 
@@ -113,7 +113,7 @@ def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
 
 
 def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
-    """Return all settings as they were used: what was not asked for as the model has it, None where it has no such.
+    """Return all settings as they were used: those not asked for at the model's defaults, None where it has no such.
 
     `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
     """

@@ -1,30 +1,42 @@
-"""The pipeline: magnitude spectrogram, X ≈ W Z, a mask for each stem, and back to sound, in memory or on disk."""
+"""The pipeline, mixture to stems: magnitudes, templates, the fit X ≈ W Z, masks, inverse transform.
+
+`separate` takes the first three of these steps at once; `render` takes the other two a block of frames at a time, as
+stems are asked for. A mixture in memory is fitted whole. Of one on disk a sample of the frames is: from 16,384 drawn at
+random, the loss over all of them comes out within a few thousandths of that of a fit to all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError
-from ..grouping.atoms import Grouped, find
+from ..grouping.atoms import find
 from ..grouping.choice import Choice, may_group
+from ..guidance.cue import Costs
 from ..guidance.guide import Guide
+from ..guidance.templates import Templates
+from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
-from ..progress import Told
+from ..progress import OnProgress
 from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
 from ..settings.separation import Settings
+from ..signal.audio import Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from .components import Components
 from .fit import Fitted, GuidedFit, fit_blind
+from .masks import mask_of
 from .mixture import Mixture
 from .model import Model, Resolution
 from .options import channel_notes
 from .regroup import regrouped
-from .sample import Learned, Sampled, Whole
+from .render import Filter, Masking, inverse, mean
+from .sample import AllFrames, DrawnFrames, FrameSample
 from .stem_groups import without_auto
 
 
-def analyse(
+def separate(
     mixture: Mixture,
     settings: Settings,
     guide: Guide | None = None,
@@ -32,129 +44,180 @@ def analyse(
     begin: float = 0.0,
     frames: int | None = None,
     keep: bool = False,
-    callback: Told | None = None,
-) -> Model:
-    """Learn the model of a mixture, from which its stems are rendered.
-
-    What is in memory is fitted whole. Of a mixture on disk, templates are learned from a sample of its frames: from
-    16,384 drawn at random, the loss over all of them comes out within a few thousandths of that of a fit to all.
+    on_progress: OnProgress | None = None,
+) -> tuple[Model, Iterator[Samples]]:
+    """Separate a mixture into stems that add up to it.
 
     Parameters
     ----------
     mixture : Audio or Stream
     settings : Settings
     guide : Guide, optional
-        What is known of the components; without it they are found.
+        What is known of the stems; without it they are found.
     begin : float, default 0
         Seconds of the file before the mixture, which the times of cues count from.
     frames : int, optional
         Frames of a mixture on disk to learn from at the most; `frames_drawn` if not given.
     keep : bool, default False
         Keep the activations of a mixture on disk as they are solved, so that the model can be saved after rendering.
-    callback : callable, optional
-        Called as callback(step, loss); a true result stops the fit. Steps are iterations, or, while atoms are found and
-        for a mixture on disk, shares of settings.max_iter that take equal times.
+    on_progress : callable, optional
+        Called as on_progress(step, loss); a true result stops the fit. Steps are iterations, or, while atoms are found
+        and for a mixture on disk, shares of settings.max_iter that take equal times.
 
     Returns
     -------
     Model
+        What was learned; `render` makes the same stems from it again.
+    iterator of ndarray, shape (stems, channels, samples)
+        Consecutive pieces of the stems.
 
     Raises
     ------
     UsageError
         The mixture is on disk, and the settings need all frames at once.
     """
-    learned: Learned
-    if isinstance(mixture, Stream):
-        if (reason := obstacle(settings, guide)) is not None:
-            raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
-        learned = Sampled(mixture, settings, frames, keep, callback)
-    else:
-        learned = Whole(mixture, settings, callback)
-    if guide is not None:
-        return _guided(mixture, settings, guide, begin, learned)
-    stft = STFT(*settings.frames(mixture.sample_rate), settings.window)
-    choice = None
-    if settings.preset or may_group(settings):
-        choice, model = _atoms(mixture, settings, stft, learned)
-        if model is not None:
-            return model
-    return _blind(mixture, settings, stft, learned, choice)
+    sample = frame_sample(mixture, settings, guide, frames, keep, on_progress)  # 1. magnitudes X
+    proposal = propose(mixture, settings, guide, begin, sample)  # 2. templates W, as far as they are known
+    model = fit(mixture, settings, proposal, sample)  # 3. X ≈ W Z
+    return model, render(model, mixture)
 
 
-def _atoms(mixture: Mixture, settings: Settings, stft: STFT, learned: Learned) -> tuple[Choice | None, Model | None]:
-    """Return what was chosen, and the model where it is one of several atoms a stem."""
-    frames, callback = learned.consecutive(stft)
-    X, choice = frames.Xt.T, None
-    grouped: Grouped | None
-    if settings.preset:
-        grouped = PRESETS.load(settings.preset)(X, stft, mixture.sample_rate, settings)
-    else:
-        choice, grouped = find(X, stft, mixture.sample_rate, settings, callback)
-    if grouped is None:
-        return choice, None
-    resolution = Resolution(stft, learned.of_atoms(grouped, frames, stft))
-    return choice, _model(mixture, settings, [resolution], [grouped.fit], learned, choice=choice)
+def render(model: Model, mixture: Mixture) -> Iterator[Samples]:
+    """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture that a model was learned from.
 
-
-def _blind(mixture: Mixture, settings: Settings, stft: STFT, learned: Learned, choice: Choice | None) -> Model:
-    """Return the model that the settings name."""
-    frequencies = stft.frequencies(mixture.sample_rate)
-    runs = learned.begin([stft], False)
-    found = [fit_blind(frames, frequencies, settings, runs, step(0)) for frames, _, step in learned.parts(stft)]
-    resolution = Resolution(stft, learned.components(found, stft, False))
-    fits = [each.fit for each in found]
-    return _model(mixture, settings, [resolution], fits, learned, notes=_notes(found), choice=choice)
-
-
-def _guided(mixture: Mixture, settings: Settings, guide: Guide, begin: float, learned: Learned) -> Model:
-    """Return the model of the components that a guide knows, the means of those at each length of frames.
-
-    Channels share the templates; each has activations of its own, since a guide does not know where between the
-    channels its sounds will be.
+    A mixture on disk is read once more; its samples are there until the next piece is asked for.
     """
-    proposals, costs, notes = guide.propose(mixture, begin, settings)
-    moves = guide.moves(settings)
-    runs = learned.begin(proposals, moves)
-    limit = None if settings.time_limit is None else settings.time_limit / runs
-    resolutions: list[Resolution] = []
-    fits: list[AnyFit] = []
-    for templates, prices in zip(proposals, costs, strict=True):
-        way = GuidedFit(templates, prices, replace(settings, time_limit=limit), moves)
-        found = [way.fit(frames, len(guide.labels), rows, step) for frames, rows, step in learned.parts(templates)]
-        fits += [each.fit for each in found]
-        resolutions.append(Resolution(templates.stft, learned.components(found, templates.stft, True)))
-    return _model(mixture, settings, resolutions, fits, learned, labels=guide.labels, notes=notes)
+    mixture.rewind()
+    position = 0
+    with Workers(model.settings.threads) as workers:
+        streams = []
+        for stft, stems in model.stems_by_resolution():
+            masks = stem_masks(model.settings, mixture, stft, stems, workers)  # 4. shares of each bin
+            streams.append(inverse(mixture.samples, stft, stems, masks, workers))  # 5. back to sound
+        for piece in streams[0] if len(streams) == 1 else mean(mixture.samples, streams):
+            yield piece
+            position += piece.shape[-1]
+            mixture.release(position)
+            if model.on_rendered is not None:
+                model.on_rendered(position)
 
 
-def _model(
+def frame_sample(
     mixture: Mixture,
     settings: Settings,
-    resolutions: Sequence[Resolution],
-    fits: Sequence[AnyFit],
-    learned: Learned,
-    *,
-    labels: tuple[str, ...] = (),
-    notes: Sequence[str] = (),
-    choice: Choice | None = None,
-) -> Model:
-    """Return the model: the one place where it is made."""
-    notes = (*notes, *channel_notes(settings, mixture.channels))
+    guide: Guide | None,
+    frames: int | None,
+    keep: bool,
+    on_progress: OnProgress | None,
+) -> FrameSample:
+    """Return the frames to learn from: all of a mixture in memory, a sample of those of one on disk."""
+    if not isinstance(mixture, Stream):
+        return AllFrames(mixture, settings, on_progress)
+    if (reason := obstacle(settings, guide)) is not None:
+        raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
+    return DrawnFrames(mixture, settings, frames, keep, on_progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is known before the fit.
+
+    Attributes
+    ----------
+    starts : sequence of Templates or STFT
+        At each length of frames the templates, or only its transform where the fit finds them.
+    costs : sequence of dict
+        For each of `starts`, of entries of W and Z.
+    labels : tuple of str
+        Names of the components by a guide.
+    moves : bool
+        Whether templates may move in the fit.
+    notes : sequence of str
+        What the user should know.
+    choice : Choice, optional
+        Whether stems are groups of atoms, where that was a question.
+    grouped : tuple of Resolution and Fit, optional
+        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit.
+    """
+
+    starts: Sequence[Templates | STFT]
+    costs: Sequence[Costs]
+    labels: tuple[str, ...] = ()
+    moves: bool = False
+    notes: Sequence[str] = ()
+    choice: Choice | None = None
+    grouped: tuple[Resolution, AnyFit] | None = None
+
+
+def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
+    """Return the templates that a guide knows, or the groups of atoms that are found; else only the frames' length."""
+    if guide is not None:
+        templates, costs, notes = guide.propose(mixture, begin, settings)
+        return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
+    stft, choice = STFT(*settings.frames(mixture.sample_rate), settings.window), None
+    if settings.preset or may_group(settings):
+        frames, on_progress = sample.consecutive(stft)
+        if settings.preset:
+            grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
+        else:
+            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, settings, on_progress)
+        if grouped is not None:
+            resolution = Resolution(stft, sample.of_atoms(grouped, frames, stft))
+            return Proposal([stft], [{}], choice=choice, grouped=(resolution, grouped.fit))
+    return Proposal([stft], [{}], choice=choice)
+
+
+def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameSample) -> Model:
+    """Return the model: at each length of frames the components that were proposed, fitted to the sample.
+
+    Channels share the templates of a guide; each has activations of its own, since a guide does not know where between
+    the channels its sounds will be. Without a guide they share activations, and each has a part of the templates.
+    """
+    resolutions: list[Resolution] = []
+    fits: list[AnyFit] = []
+    notes = list(proposal.notes)
+    if proposal.grouped is not None:
+        resolutions, fits = [proposal.grouped[0]], [proposal.grouped[1]]
+    else:
+        runs = sample.begin(proposal.starts, proposal.moves)
+        limit = None if settings.time_limit is None else settings.time_limit / runs
+        for start, costs in zip(proposal.starts, proposal.costs, strict=True):
+            if isinstance(start, Templates):
+                stft, count = start.stft, len(proposal.labels)
+                way = GuidedFit(start, costs, replace(settings, time_limit=limit), proposal.moves)
+                found = [way.fit(frames, count, rows, step) for frames, rows, step in sample.parts(start)]
+            else:
+                stft, frequencies = start, start.frequencies(mixture.sample_rate)
+                parts = sample.parts(start)
+                found = [fit_blind(frames, frequencies, settings, runs, step(0)) for frames, _, step in parts]
+                notes += _blind_notes(found)
+            fits += [each.fit for each in found]
+            resolutions.append(Resolution(stft, sample.components(found, stft, isinstance(start, Templates))))
     model = Model(
-        settings, tuple(resolutions), tuple(fits), labels, notes, learned.learned_from, choice,
-        on_rendered=learned.on_rendered,
+        settings, tuple(resolutions), tuple(fits), proposal.labels,
+        (*notes, *channel_notes(settings, mixture.channels)), sample.learned_from, proposal.choice,
+        on_rendered=sample.on_rendered,
     )  # fmt: skip
-    return model if labels else regrouped(model, mixture.sample_rate)
+    return model if proposal.labels else regrouped(model, mixture.sample_rate)
 
 
-def _notes(found: Sequence[Fitted]) -> tuple[str, ...]:
+def _blind_notes(found: Sequence[Fitted]) -> list[str]:
     """Return what the user should know about a model whose parts need not be masks, or need not have any."""
     notes = []
     if any(min(float(each.fit.factors.W.min()), float(each.fit.factors.Z.min())) < 0 for each in found):
         notes.append("parts of this model can be negative and cancel; the masks go by how large they are")
     if empty := [str(k + 1) for k, group in enumerate(found[-1].groups) if not group]:
         notes.append(f"nothing of the finest level belongs most to component {' or '.join(empty)}, which is silent")
-    return tuple(notes)
+    return notes
+
+
+def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Components, workers: Workers) -> Filter:
+    """Return what shares the mixture out among the stems; of one channel a spatial mask is the ratio mask."""
+    name = settings.mask
+    if name in SPATIAL_MASKS and mixture.channels > 1:
+        filter: Filter = SPATIAL_MASKS.load(name)(mixture.samples, stft, stems, workers)
+        return filter
+    return Masking(mask_of("ratio" if name in SPATIAL_MASKS else name, settings.mask_power))
 
 
 def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
@@ -162,7 +225,7 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
     if (reason := rendering_obstacle(settings)) is not None:
         return reason
     if guide is not None and not guide.timeless:
-        return "what is told of times needs all frames at once"
+        return "timed cues need the whole file in memory"
     if guide is not None and guide.lasting:
         return "templates of several frames need frames that follow each other"
     if without_auto(settings.group)[1]:
@@ -178,8 +241,4 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
 
 def rendering_obstacle(settings: Settings) -> str | None:
     """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
-    if settings.mask in SPATIAL_MASKS:
-        return f"mask {settings.mask!r} goes over the sound several times"
-    if settings.consistency:
-        return "--consistency looks at frames before and after those that are rendered"
-    return None
+    return f"mask {settings.mask!r} goes over the sound several times" if settings.mask in SPATIAL_MASKS else None

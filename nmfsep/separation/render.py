@@ -1,11 +1,10 @@
-"""Stems from a mixture and the model of its components, a block of frames at a time: mask, filter, transform back."""
+"""Rendering of stems, a block of frames at a time: each mask times the mixture's transform, and its inverse."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from ..signal.audio import Samples
 from ..signal.stft import STFT, Bins
 from ..signal.stream import Tape
 from .components import Components
-from .masks import Mask, Parts, share
+from .masks import Parts
 
 BLOCK = 1 << 21  # entries of all stems' models in a block of frames that is rendered
 SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
@@ -56,53 +55,12 @@ class Masking:
             yield (S[inner] * mine[inner] for mine in shares[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class Consistent:
-    """Masks made again from what the stems are once they were sound.
-
-    A masked transform is not the transform of any sound: what its inverse has in it is nearer to the stem's neighbours
-    in time than the mask says. The magnitudes of that sound, as shares of their sum, are the next masks.
-
-    Parameters
-    ----------
-    mask : callable
-        Turns models into the first shares, in place.
-    stft : STFT
-    rounds : int
-    """
-
-    mask: Callable[[Parts], None]
-    stft: STFT
-    rounds: int
-
-    @property
-    def margin(self) -> int:
-        """Frames that a round looks at on either side, for all rounds."""
-        return self.rounds * (self.stft.overlap - 1)
-
-    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
-        """Yield the masked mixture."""
-        edge, frames = self.stft.overlap - 1, mixture.shape[1]
-        whole = slice(edge, max(edge, frames - edge))  # frames that all that lie over them are seen with
-        for channel, S in enumerate(mixture):
-            shares = model.parts(channel, 0, frames, S)
-            self.mask(shares)
-            for _ in range(self.rounds):
-                for mine in shares:
-                    heard = self.stft.transform(self.stft.inverse_block((S * mine)[None]))[0]
-                    mine[whole] = np.abs(heard[whole])
-                renewed = shares[:, whole]
-                share(renewed)
-                shares[:, whole] = renewed
-            yield (S[inner] * mine[inner] for mine in shares[1:])
-
-
 def block_frames(stems: int, channels: int, bins: int) -> int:
     """Return the frames rendered at a time."""
     return max(SHORTEST, min(256, BLOCK // (stems * channels * bins)))
 
 
-def render(
+def inverse(
     samples: Samples | Tape, stft: STFT, stems: Components, filter: Filter, workers: Workers
 ) -> Iterator[Samples]:
     """Filter every stem out of the mixture and transform back.
@@ -159,11 +117,6 @@ def render(
         np.subtract(samples[:, position : position + count], piece.sum(axis=0), out=sound[0])
         position += count
         yield sound
-
-
-def with_power(mask: Mask, power: float) -> Callable[[Parts], None]:
-    """Bind the power of a mask."""
-    return partial(mask, power=power)
 
 
 def mean(samples: Samples | Tape, streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:

@@ -1,6 +1,6 @@
-"""What templates are learned from: all frames of a mixture in memory, or a sample of those of a mixture on disk.
+"""Frames that templates are learned from: all of a mixture in memory, or a sample of those of a mixture on disk.
 
-Both give frames to fit, tell how far the work is, and make components of what was fitted. In memory the activations of
+Both give frames to fit, report progress, and make components of what was fitted. In memory the activations of
 the fit are kept. On disk only the templates are: the activations of a frame depend on that frame alone, so they are
 solved where they are needed, for the mask of a block, and there are no joins to hide.
 """
@@ -18,14 +18,14 @@ import numpy as np
 from ..grouping.atoms import RUN, RUNS, Grouped, most_atoms
 from ..grouping.bands import bands_of
 from ..guidance.templates import Templates
-from ..kernels import blocked
+from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Factors
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
 from ..nmf.activations import steps_for
 from ..nmf.problem import Problem
-from ..progress import ITERATIONS, Stages, Told
+from ..progress import ITERATIONS, OnProgress, Stages
 from ..settings.separation import Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
@@ -33,7 +33,7 @@ from ..signal.stream import Stream
 from .components import BlockSolver, Components, HeldTemplates
 from .fit import Fitted, OnStep, guided_passes
 from .mixture import Frames, all_frames, draw, runs_of_frames, some_frames, views
-from .time_left import drawing, expected, finishing, grouping
+from .time_left import cost_of_drawing, cost_of_finishing, costs_of_fit, costs_of_grouping
 
 FRAMES = 1 << 14  # drawn at the most
 FEWEST = 1 << 11  # and at the least, where memory is short: with fewer the loss may be 1 % above
@@ -46,14 +46,14 @@ def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
     return max(FEWEST, min(FRAMES, ENTRIES // width))
 
 
-class Learned(ABC):
+class FrameSample(ABC):
     """Frames to learn from, and what becomes of what was learned."""
 
     learned_from: tuple[int, int] | None = None
     on_rendered: Callable[[int], object] | None = None
 
     @abstractmethod
-    def consecutive(self, stft: STFT) -> tuple[Frames, Told | None]:
+    def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
 
     @abstractmethod
@@ -73,16 +73,16 @@ class Learned(ABC):
         """Return the components that were found as atoms."""
 
 
-class Whole(Learned):
+class AllFrames(FrameSample):
     """All frames of a mixture in memory."""
 
-    def __init__(self, audio: Audio, settings: Settings, callback: Told | None) -> None:
+    def __init__(self, audio: Audio, settings: Settings, callback: OnProgress | None) -> None:
         self._audio, self._settings, self._callback = audio, settings, callback
         self._parts = views(audio.samples, settings.channels)
         self._ready: Frames | None = None
         self._done, self._runs, self._moves = 0, 1, False
 
-    def consecutive(self, stft: STFT) -> tuple[Frames, Told | None]:
+    def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return all frames."""
         (samples,) = self._parts
         self._ready = all_frames(samples, stft, self._settings.threads)
@@ -106,7 +106,7 @@ class Whole(Learned):
                 yield frames, len(samples), lambda phase: self._callback
             self._done += 1 + self._moves
 
-    def _counted(self, phase: int) -> Told | None:
+    def _counted(self, phase: int) -> OnProgress | None:
         """Return a callback that counts the iterations of one of several fits as part of all."""
         callback, done, steps = self._callback, self._done + phase, self._settings.max_iter
         if callback is None:
@@ -131,7 +131,7 @@ class Whole(Learned):
         return Components([Factors(each.W, Z) for each in found.factors], found.groups)
 
 
-class Sampled(Learned):
+class DrawnFrames(FrameSample):
     """A sample of the frames of a mixture on disk.
 
     Parameters
@@ -148,21 +148,21 @@ class Sampled(Learned):
     """
 
     def __init__(
-        self, stream: Stream, settings: Settings, frames: int | None, keep: bool, callback: Told | None
+        self, stream: Stream, settings: Settings, frames: int | None, keep: bool, callback: OnProgress | None
     ) -> None:
         self._stream, self._settings, self._most, self._keep = stream, settings, frames, keep
         self._callback, self._began = callback, time.monotonic()
         self._stages = Stages([1.0], None, settings.max_iter)
         self._stage = 0
 
-    def consecutive(self, stft: STFT) -> tuple[Frames, Told | None]:
+    def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return evenly spaced runs of frames."""
         stream, settings = self._stream, self._settings
-        costs = grouping(
+        costs = costs_of_grouping(
             stream.length, self._rows(stft), stft.bins, stft.hop_length, stream.channels,
             most_atoms(settings), settings.components, Workers(settings.threads).threads,
         )  # fmt: skip
-        finish = finishing(stream.length, stream.channels, settings.components)
+        finish = cost_of_finishing(stream.length, stream.channels, settings.components)
         stages = self._stages = Stages([*costs, finish], self._callback, settings.max_iter)
         while True:
             before = stream.length
@@ -182,7 +182,7 @@ class Sampled(Learned):
             stft = _stft(proposal)
             k = proposal.W.shape[1] + settings.free if isinstance(proposal, Templates) else settings.components
             most = self._most or frames_drawn(settings, stream.channels, stft.n_fft)
-            draw, fit, render = expected(
+            draw, fit, render = costs_of_fit(
                 stream.length, self._rows(stft), stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
                 settings.components, most, Workers(settings.threads).threads,
             )  # fmt: skip
@@ -191,7 +191,7 @@ class Sampled(Learned):
                 fit *= guided_passes(magnitudes, settings) / ITERATIONS
             costs += [draw, fit]
             rendering += render
-        finish = finishing(stream.length, stream.channels, settings.components)
+        finish = cost_of_finishing(stream.length, stream.channels, settings.components)
         lead = time.monotonic() - self._began
         self._stages = Stages([*costs, rendering, finish], self._callback, settings.max_iter, lead)
         self._stage, self.learned_from = 0, None
@@ -203,7 +203,9 @@ class Sampled(Learned):
         stream, settings, stages, stage = self._stream, self._settings, self._stages, self._stage
         stft, beta = _stft(proposal), as_divergence(settings.divergence).beta
         most = self._most or frames_drawn(settings, stream.channels, stft.n_fft)
-        cost = partial(drawing, rows=self._rows(stft), hop=stft.hop_length, channels=stream.channels, drawn=most)
+        cost = partial(
+            cost_of_drawing, rows=self._rows(stft), hop=stft.hop_length, channels=stream.channels, drawn=most
+        )
         whole = cost(stream.length)
         passed = lambda position: stages.at(stage, cost(position) / whole if whole else 1.0)  # noqa: E731
         samples = draw(stream, stft, settings.channels, most, str(settings.seed), passed)
@@ -242,7 +244,7 @@ class Sampled(Learned):
         apart = stream.channels if guided and settings.channels == "joint" else 1
         # compiled loops know no penalties, and nothing of them is needed for coordinate descent or atoms
         plain = settings.sparsity or measure.beta == 2 or held[0].bands is not None
-        kernels = blocked if plain else choose(held[0].known_rows, count * apart, k, measure, ONCE)
+        kernels = Blocked() if plain else choose(held[0].known_rows, count * apart, k, measure, ONCE)
         kept = [np.empty((count, apart, k), np.float32) for _ in held] if self._keep else []
         problem = Problem(measure, sparsity=settings.sparsity)
         return BlockSolver(held, stream.channels, settings.channels, guided, problem, kernels, kept)

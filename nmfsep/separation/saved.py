@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
-from ..guidance.guide import MASK_POWER, Guide
+from ..guidance.guide import MASK_POWER
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
-from ..registry import SPATIAL_MASKS
 from ..settings.separation import Settings
 from .mixture import Mixture
 from .model import Model, Resolution
 from .options import channel_notes
-from .regroup import settled
+from .regroup import resolve_auto_groups
 from .stem_groups import AUTO, arrange, component_names, parse, without_auto
 
 
@@ -121,10 +120,6 @@ class Saved:
         each = [float(np.sum(np.take(energies, np.asarray(group, dtype=int)))) for group in components.groups]
         return [energy / (sum(each) or 1) for energy in each]
 
-    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return what was told beforehand, as JSON; `frames` is not needed, since it is saved with it."""
-        return list(self.guidance)
-
     def settings_with(self, given: Mapping[str, Any]) -> Settings:
         """Return the settings by which to render, those given in place of the saved ones.
 
@@ -143,8 +138,6 @@ class Saved:
         mask = chosen.get("mask", self.settings.mask)
         if mask != self.settings.mask:
             chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
-            if mask in SPATIAL_MASKS:
-                chosen.setdefault("consistency", 0)
         if "residual" in chosen and chosen["residual"] is None and self.labels:
             if self.settings.free:
                 message = "the free templates of the model are a stem, so it cannot go without"
@@ -166,7 +159,7 @@ class Saved:
         settings = replace(self.settings, **chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
-            return settled(settings, first.components, first.stft, self.mixture.sample_rate)
+            return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
         return settings
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
@@ -226,9 +219,6 @@ class Saved:
     def _refusal(self, message: str) -> UsageError:
         name = "what came through standard input" if self.mixture.name == "-" else repr(self.mixture.name)
         return UsageError(message, f"give the file that the model was learned from, {name}")
-
-
-Known = Guide | Saved  # what makes a fit easier, or needless
 
 
 def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:

@@ -1,4 +1,4 @@
-"""Which components make up which stem: the meaning of NAME=1,3-5."""
+"""Groups of components that make up a stem: the meaning of NAME=1,3-5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be told of stems from their model alone: how each sounds, how they bleed, which are one too many."""
+"""Descriptors of stems, read off their model: how each sounds, how much they bleed, and hints which are too many."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCK = 4096  # frames multiplied at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class StemSummary:
     """Stems as templates and activations, one each.
 
     Attributes
@@ -74,7 +74,7 @@ class Diagnosis:
     stems : list of dict
         Descriptors of each; none of a residual, which has no model.
     bleed : list of list of float
-        As in Portrait, without a residual.
+        As in StemSummary, without a residual.
     hints : list of str
         Empty where a dictionary, a preset or groups say what the stems are.
     """
@@ -85,19 +85,19 @@ class Diagnosis:
 
 
 def diagnose(model: Model, names: Sequence[str], sample_rate: int) -> Diagnosis:
-    """Return what can be told of the stems of these names; nothing where activations were not kept."""
+    """Return the descriptors of the stems of these names; nothing where activations were not kept."""
     stems = model.stems
     if stems is None:
         return Diagnosis([{}] * len(names), [], [])
-    portrait = portray(stems)
-    rows = descriptors(portrait, names[: len(portrait.Z)], model.stft, sample_rate)
+    summary = summarize(stems)
+    rows = descriptors(summary, names[: len(summary.Z)], model.stft, sample_rate)
     rows += [{}] * (len(names) - len(rows))
-    said = model.labels or model.settings.preset or model.settings.group
-    told = [] if said else hints(portrait, names)
-    return Diagnosis(rows, np.round(portrait.bleed, 3).tolist(), told)
+    named = model.labels or model.settings.preset or model.settings.group
+    lines = [] if named else hints(summary, names)
+    return Diagnosis(rows, np.round(summary.bleed, 3).tolist(), lines)
 
 
-def portray(components: Components) -> Portrait:
+def summarize(components: Components) -> StemSummary:
     """Return components or stems as one template and one activation each."""
     groups = [list(group) for group in components.groups]
     stems, first = len(groups), components.factors[0]
@@ -118,10 +118,10 @@ def portray(components: Components) -> Portrait:
         sides.append((sums * levels) @ member)
         for stem, group in enumerate(groups):
             activations[stem] += sums[group].astype(np.float32) @ factors.Z[group]
-    return Portrait(spectra / np.maximum(spectra.sum(axis=0), 1e-30), activations, products, np.array(sides))
+    return StemSummary(spectra / np.maximum(spectra.sum(axis=0), 1e-30), activations, products, np.array(sides))
 
 
-def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rate: int) -> list[dict[str, Any]]:
+def descriptors(summary: StemSummary, names: Sequence[str], stft: STFT, sample_rate: int) -> list[dict[str, Any]]:
     """Return what each stem sounds like, as plain values.
 
     That is pitch (None where it has none), centroid in hertz, centre (the frequency in hertz below which half of its
@@ -131,18 +131,18 @@ def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rat
     """
     step = stft.hop_length / sample_rate
     frequencies = stft.frequencies(sample_rate)
-    found = describe(list(names), portrait.W, portrait.Z, portrait.energies, stft, sample_rate)
+    found = describe(list(names), summary.W, summary.Z, summary.energies, stft, sample_rate)
     rows = []
     for stem, component in enumerate(found):
-        z = portrait.Z[stem]
-        left, right = portrait.sides[0, stem], portrait.sides[-1, stem]
-        pan = (right - left) / (left + right) if len(portrait.sides) == 2 and left + right > 0 else None
+        z = summary.Z[stem]
+        left, right = summary.sides[0, stem], summary.sides[-1, stem]
+        pan = (right - left) / (left + right) if len(summary.sides) == 2 and left + right > 0 else None
         about = component.document()
         rows.append(
             {
                 "pitch": about["pitch"],
                 "centroid": about["centroid"],
-                "centre": round(_centre(portrait.W[:, stem], frequencies), 1),
+                "centre": round(_centre(summary.W[:, stem], frequencies), 1),
                 "percussiveness": round(_struck(component, z, step), 3),
                 "activity": round(float(np.mean(z > SOUNDING * z.max())) if z.any() else 0.0, 3),
                 "pan": None if pan is None else round(float(pan), 3),
@@ -151,31 +151,31 @@ def descriptors(portrait: Portrait, names: Sequence[str], stft: STFT, sample_rat
     return rows
 
 
-def hints(portrait: Portrait, names: Sequence[str]) -> list[str]:
+def hints(summary: StemSummary, names: Sequence[str]) -> list[str]:
     """Return what the user should try, a line each: numbered stems that hold nothing, are alike, or bleed.
 
     `names` may have one more, of a residual.
     """
-    energies, likeness, bleed = portrait.energies, portrait.likeness, portrait.bleed
-    count, told = len(energies), []
+    energies, likeness, bleed = summary.energies, summary.likeness, summary.bleed
+    count, lines = len(energies), []
     if count < 2 or not energies.sum() > 0:
         return []
     empty = [stem for stem in range(count) if energies[stem] < EMPTY * energies.sum()]
     if empty:
         listed = " and ".join(names[stem] for stem in empty[:3]) + (" and others" if len(empty) > 3 else "")
-        told.append(f"{listed} hold{'s' * (len(empty) == 1)} next to nothing: try -k {max(1, count - len(empty))}")
+        lines.append(f"{listed} hold{'s' * (len(empty) == 1)} next to nothing: try -k {max(1, count - len(empty))}")
     pairs = [(likeness[i, j], i, j) for i in range(count) for j in range(i + 1, count) if not {i, j} & set(empty)]
     twins = sorted((pair for pair in pairs if pair[0] >= ALIKE), reverse=True)
     if twins:
         merged = {j for _, _, j in twins}
         value, i, j = twins[0]
         more = f", {len(twins) - 1} other pairs nearly so" if len(twins) > 2 else ""
-        told.append(f"{names[i]} and {names[j]} are {value:.2f} alike{more}: try -k {max(1, count - len(merged))}")
+        lines.append(f"{names[i]} and {names[j]} are {value:.2f} alike{more}: try -k {max(1, count - len(merged))}")
     shared = sorted(((min(bleed[i, j], bleed[j, i]), i, j) for _, i, j in pairs), reverse=True)
     if shared and shared[0][0] > BLEEDING:
         value, i, j = shared[0]
-        told.append(f"{names[i]} and {names[j]} lie over each other ({value:.0%} is the other's): expect bleed")
-    return told
+        lines.append(f"{names[i]} and {names[j]} lie over each other ({value:.0%} is the other's): expect bleed")
+    return lines
 
 
 def _centre(spectrum: NDArray[np.float64], frequencies: NDArray[np.float64]) -> float:

@@ -153,7 +153,7 @@ class Settings(Options):
     channels: str = option("joint", "How channels share the model.", names=CHANNEL_MODES, section="Signal")
     mask: str = option("ratio", "How stems share the mixture.", names=MASKS | SPATIAL_MASKS, section="Stem")
     mask_power: float = option(1.0, "The larger, the sharper the mask.", low=0.01, high=100, section="Stem")
-    consistency: int = option(0, "Rounds of masks made from the stems.", low=0, high=100, section="Stem")
+    consistency: int = option(0, "Not offered any more; old models may name it.", low=0, high=100, section="Stem")
     residual: str | None = option(
         None, "Make a stem of what the model leaves over.", section="Stem", spelling="[=NAME]"
     )
@@ -176,8 +176,8 @@ class Settings(Options):
             object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
         if self.mask != "ratio" and self.mask_power != 1:
             raise UsageError(f"mask {self.mask!r} has no power", "use mask ratio, or leave out the power")
-        if self.mask in SPATIAL_MASKS and self.consistency:
-            raise UsageError(f"mask {self.mask!r} has no shares to make again", "leave out --consistency")
+        if self.consistency:
+            raise UsageError("--consistency made no stem better, so it is gone", "leave it out")
         if self.n_fft is not None:
             self.frames(0)
 

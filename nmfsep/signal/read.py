@@ -13,18 +13,18 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files.chain import Chain
+from ..files.cut import USED, length_warning
+from ..files.layout import survey
+from ..files.libsndfile import Decoder
 from ..system import read_at
 from .audio import Audio
-from .chain import Chain
-from .foreign import Decoder
-from .layout import survey
-from .view import View
 
 
 def open_input(path: str) -> BinaryIO:
@@ -98,7 +98,6 @@ def _spool(pipe: BinaryIO) -> BinaryIO:
     return spool
 
 
-USED = "what is there is used"  # how a warning of a cut file ends
 BLOCK = 1 << 16  # frames read at a time
 HIGHEST = 1 << 24  # hertz; what is beyond is a damaged header
 FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
@@ -159,7 +158,8 @@ class Source:
             self.container, self.warnings = layout.container, layout.warnings
             self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
             with mute(self.container.kind):
-                self._sound = self._open.enter_context(self._decoder(file, layout.sounds))
+                openers = [partial(Decoder, view) for view in layout.sounds]
+                self._sound = self._open.enter_context(openers[0]() if len(openers) == 1 else Chain(openers))
         except InputError as error:
             self._open.close()
             raise InputError(error.message, error.hint, self.path) from error
@@ -306,10 +306,6 @@ class Source:
         if wanted is not None and position < wanted:
             self.warn_cut(first + wanted, first + position)
 
-    def _decoder(self, file: BinaryIO, sounds: list[View]) -> Decoder | Chain:
-        openers = [partial(_opened, view) for view in sounds]
-        return Decoder(file) if not openers else openers[0]() if len(openers) == 1 else Chain(openers)
-
     def _next(self, count: int, dtype: str) -> NDArray[Any]:
         """Return the next samples, (samples, channels), at most `count`."""
         samples: NDArray[Any] = self._sound.read(count, dtype=dtype, always_2d=True)
@@ -318,18 +314,12 @@ class Source:
     def warn_cut(self, promised: int, there: int) -> None:
         """Say that there are fewer samples than were promised, unless that is said already."""
         if not any(USED in warning for warning in self.warnings):
-            lengths = there / self.sample_rate, promised / self.sample_rate
-            self.warnings.append(f"ends after {lengths[0]:.3f} s where {self._promise} {lengths[1]:.3f} s; {USED}")
+            self.warnings.append(length_warning(promised / self.sample_rate, there / self.sample_rate, self._promise))
 
 
 def exponent_for(peak: float) -> int:
     """Return the exponent of Audio with which samples of that peak fit single precision: 0 but for extreme ones."""
     return int(np.frexp(peak)[1]) if np.isfinite(peak) and peak > 0 and not 1 / FAR < peak < FAR else 0
-
-
-def _opened(view: View) -> Decoder:
-    view.seek(0)
-    return Decoder(cast(BinaryIO, view))
 
 
 @contextlib.contextmanager

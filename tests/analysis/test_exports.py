@@ -10,7 +10,7 @@ from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import parse
 from nmfsep.guidance.midi import read_notes
 from nmfsep.registry import EXPORTS
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation import pipeline
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 
@@ -28,7 +28,7 @@ def separation():
         for begin, end in times:
             sound += 0.2 * tone * np.clip((t - begin) / 0.01, 0, 1) * np.clip((end - t) / 0.1, 0, 1)
     audio = Audio(np.stack([sound, 0.5 * sound]).astype(np.float32), RATE)
-    return analyse(audio, Settings(components=2, n_fft=1024))
+    return pipeline.separate(audio, Settings(components=2, n_fft=1024))[0]
 
 
 def test_notes_have_the_pitches_and_times_that_were_played(separation, tmp_path):
@@ -55,7 +55,7 @@ def test_labels_are_read_again_with_their_times_and_ranges(separation):
 def test_the_same_separation_gives_the_same_bytes_and_silence_an_empty_file(separation, name):
     export = EXPORTS.load(name)
     assert export.encode(separation, RATE, 0.0) == export.encode(separation, RATE, 0.0)
-    silence = analyse(Audio(np.zeros((1, 4000), np.float32), RATE), Settings(components=2))
+    silence = pipeline.separate(Audio(np.zeros((1, 4000), np.float32), RATE), Settings(components=2))[0]
     assert len(export.encode(silence, RATE, 0.0)) < 100
 
 
@@ -64,7 +64,7 @@ def test_noise_has_no_pitch(tmp_path):
     rng = np.random.default_rng(0)
     t = np.arange(2 * RATE) / RATE
     hits = 0.3 * rng.standard_normal(len(t)) * np.exp(-30 * (t % 0.5))
-    separation = analyse(Audio(hits[None].astype(np.float32), RATE), Settings(components=1, n_fft=512))
+    separation = pipeline.separate(Audio(hits[None].astype(np.float32), RATE), Settings(components=1, n_fft=512))[0]
     (tmp_path / "m.mid").write_bytes(EXPORTS.load("midi").encode(separation, RATE, 0.0))
     notes = read_notes(str(tmp_path / "m.mid"), None, "track")
     assert all(note.drum for note in notes)
@@ -90,7 +90,7 @@ def calls():
 
 def guided(sound, dictionary, free=0):
     guide = Guide((Dictionaries((dictionary,)),), {"free": free} if free else {})
-    return analyse(Audio(np.atleast_2d(sound).astype(np.float32), RATE), guide.settings(), guide)
+    return pipeline.separate(Audio(np.atleast_2d(sound).astype(np.float32), RATE), guide.settings(), guide)[0]
 
 
 def test_a_sound_that_is_not_there_has_neither_labels_nor_notes_and_is_told(calls, tmp_path):
@@ -127,7 +127,7 @@ def test_the_noise_of_the_last_bit_is_no_event(calls, bits, there):
 def test_labels_and_notes_end_with_the_sound(tmp_path):
     seconds = 1.003
     sound = 0.2 * np.sin(np.arange(int(seconds * RATE)))
-    separation = analyse(Audio(sound[None].astype(np.float32), RATE), Settings(components=1, n_fft=1024))
+    separation = pipeline.separate(Audio(sound[None].astype(np.float32), RATE), Settings(components=1, n_fft=1024))[0]
     (region,) = parse(EXPORTS.load("labels").encode(separation, RATE, 2.0, seconds=seconds), "labels")
     assert region.end == pytest.approx(2 + seconds, abs=1e-6)
     assert max(note.end for note in played(separation, tmp_path / "m.mid", seconds=seconds)) <= seconds + 1e-3

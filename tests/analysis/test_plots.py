@@ -87,7 +87,8 @@ def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
 
 def test_no_window_and_no_list_of_figures_is_made():
     code = (
-        "import numpy, sys; from nmfsep.plots.tiles import Panel, sheet; assert 'matplotlib' not in sys.modules; "
+        "import numpy, sys; from nmfsep.analysis.plots.matrix import Panel, sheet; "
+        "assert 'matplotlib' not in sys.modules; "
         "sheet([Panel('', numpy.ones((1, 3, 3)))]); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

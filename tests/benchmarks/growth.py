@@ -1,4 +1,4 @@
-"""Write how the cost of `nmfsep split` grows into the README: python tests/benchmarks/growth.py [LONGEST SECONDS].
+"""Write how the cost of `nmfsep split` grows into the manual: python tests/benchmarks/growth.py [LONGEST SECONDS].
 
 Length, number of stems and number of channels grow one at a time. Each run is a process of its own; seconds are those
 on the wall, memory is the peak of its resident set. The slope is that of a line through the logarithms: 1 grows in
@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from measure import nmfsep
 
-README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).parents[2] / "nmfsep" / "manual" / "results.md"
 BEGIN, END = "<!-- make bench writes growth from here -->\n", "<!-- growth to here -->\n"
 RATE = 44100
 LENGTHS = (10, 60, 300, 3600)
@@ -84,9 +84,9 @@ def main(longest):
     with tempfile.TemporaryDirectory() as folder:
         table = "\n".join(lines(longest, Path(folder))) + "\n"
     print(table)
-    text = README.read_text()
+    text = RESULTS.read_text()
     before, rest = text.split(BEGIN)
-    README.write_text(before + BEGIN + table + END + rest.split(END)[1])
+    RESULTS.write_text(before + BEGIN + table + END + rest.split(END)[1])
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def loss(folder):
 def above(path, divergence):
     """Return how far the loss of templates from a sample of frames is above that of templates from all."""
     from nmfsep import STFT, factorize
+    from nmfsep.separation import pipeline
     from nmfsep.separation.mixture import all_frames
-    from nmfsep.separation.pipeline import analyse
     from nmfsep.settings.separation import Settings
     from nmfsep.signal.read import Source
     from nmfsep.signal.stream import Stream
@@ -85,9 +85,9 @@ def above(path, divergence):
     settings = Settings(components=4, atoms=1, divergence=divergence)
     with Source(path) as source:
         audio, stream = source.read(), Stream(source)
-        sampled = analyse(stream, settings)
+        sampled = pipeline.separate(stream, settings)[0]
     X = all_frames(audio.samples, STFT()).Xt.T
-    whole = analyse(audio, settings).fits[0].factors.W
+    whole = pipeline.separate(audio, settings)[0].fits[0].factors.W
     ours, best = (
         factorize(X, 4, W=W, fixed={"W"}, divergence=divergence, **POLISH).losses[-1]
         for W in (sampled.model.templates[0].Wt.T, whole)

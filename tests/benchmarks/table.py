@@ -1,4 +1,4 @@
-"""Write the speed of `factorize` against scikit-learn into the README: python tests/benchmarks/table.py [SECONDS...].
+"""Write the speed of `factorize` against scikit-learn into the manual: python tests/benchmarks/table.py [SECONDS...].
 
 Time to the loss at which scikit-learn stops at its defaults, from the same start, each workload in a process of its
 own: in one that has freed a large array before, scikit-learn's temporaries cost no page faults and its multiplicative
@@ -18,8 +18,9 @@ import numpy as np
 from bench_factorize import BINS, LOSSES, scikit_learn, spectrogram, start
 
 from nmfsep import factorize
+from nmfsep.nmf.fit import Execution
 
-README = Path(__file__).parents[2] / "README.md"
+RESULTS = Path(__file__).parents[2] / "nmfsep" / "manual" / "results.md"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 NAMES = {1: "KL", 0: "Itakura-Saito", 2: "Frobenius"}
 SEEDS, ROUNDS, PATIENCE = 3, 3, 500
@@ -46,7 +47,9 @@ def race(task):
     theirs, (A, C, _) = min((took(scikit_learn, *given, beta, k) for _ in range(2)), key=lambda pair: pair[0])
     same = {"divergence": beta, "W": W, "Z": Z, "tol": 0}
     target = factorize(X, k, divergence=beta, W=C.T, Z=A.T, max_iter=0).losses[0] * 1.00001
-    reached = factorize(X, k, **same, max_iter=PATIENCE, loss_every=STEP, callback=lambda _, loss: loss <= target)
+    reached = factorize(
+        X, k, **same, max_iter=PATIENCE, execution=Execution(loss_every=STEP), callback=lambda _, loss: loss <= target
+    )
     above = reached.losses[-1] / target - 1
     if above > 0:
         return theirs, None, above
@@ -127,10 +130,10 @@ def main(lengths):
     assert set(LOSSES) == set(NAMES)
     table = "\n".join(lines(lengths)) + "\n"
     print(table)
-    text = README.read_text()
+    text = RESULTS.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    README.write_text(before + BEGIN + table + END + after)
+    RESULTS.write_text(before + BEGIN + table + END + after)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ PATIENCE = 30  # seconds for a run that takes a tenth of one
 PR_SET_PTRACER = 0x59616D61
 
 
-def become(request: dict[str, Any], door: int) -> NoReturn:
-    """Become nmfsep as soon as strace looks on."""
+def become(request: dict[str, Any], door: int, ready: int) -> NoReturn:
+    """Become nmfsep as soon as strace looks on, which is to see nothing of what is done before."""
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1))  # where only a parent may trace
     os.chdir(request["folder"])
     with open(request.get("stdin", os.devnull)) as given:
@@ -36,6 +36,7 @@ def become(request: dict[str, Any], door: int) -> NoReturn:
     sys.argv[:] = ["nmfsep", *request["arguments"]]
     waiting = select.poll()
     waiting.register(door, select.POLLHUP)
+    os.close(ready)
     waiting.poll()
     code = 1
     try:
@@ -52,12 +53,15 @@ def become(request: dict[str, Any], door: int) -> NoReturn:
 
 def run(request: dict[str, Any]) -> int | None:
     """Run nmfsep under strace; return its exit code."""
-    door, key = os.pipe()
+    (door, key), (waits, ready) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         os.close(key)
-        become(request, door)
-    os.close(door)
+        become(request, door, ready)
+    for end in (door, ready):
+        os.close(end)
+    os.read(waits, 1)  # until the child has closed its own
+    os.close(waits)
     options = ["-y", "-o", os.path.join(request["folder"], "calls"), *request["strace"]]
     tracer = subprocess.Popen(["strace", *options, "-p", str(child)], stderr=subprocess.PIPE)
     assert tracer.stderr is not None

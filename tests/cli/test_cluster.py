@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,11 @@ import soundfile as sf
 from cli_harness import PATIENCE, RATE, ROOT, Cli, digests, files
 
 from nmfsep.errors import UsageError
+from nmfsep.guidance.learn import Here, Sound, sums_of
 from nmfsep.jobs import cluster as nmfsep_cluster
+from nmfsep.kernels.divergence import as_divergence
+from nmfsep.nmf.problem import Problem
+from nmfsep.signal.stft import STFT
 
 pytest.importorskip("distributed")
 
@@ -66,6 +72,20 @@ def test_a_dictionary_is_the_same_bytes(cli: Cli, workshop: Path, cluster: Clust
         result = cli(*learn, *options)
         assert (result.code, result.err) == (0, "")
         assert (workshop / options[0]).read_bytes() == (workshop / "kit.npz").read_bytes()
+
+
+def test_arrays_that_are_sent_lie_in_memory_as_they_do_here(cluster: Cluster):
+    rng = np.random.default_rng(0)
+    sounds = [rng.standard_normal(40000 + count).astype(np.float32) for count in range(8)]
+    items = [(Sound(str(number), partial(np.asarray, sound)), None) for number, sound in enumerate(sounds)]
+    stft, problem = STFT(512), Problem(as_divergence("kl"))
+    with nmfsep_cluster.Cluster(cluster[0]) as there:
+        places = [place["data"][0] for _, place in there.run(attrgetter("__array_interface__"), sounds)]
+        assert [place % 16 for place in places] == [0] * 8
+        for count in (3, 5, 7):
+            common = rng.uniform(size=(count, 257)).astype(np.float32), stft, problem, 1, True
+            sums, wanted = there.total(sums_of, items, common), Here().total(sums_of, items, common)
+            assert (sums.negative.tobytes(), sums.loss) == (wanted.negative.tobytes(), wanted.loss)
 
 
 @pytest.mark.slow
@@ -132,9 +152,9 @@ def test_what_is_no_scheduler_is_told_from_one(greeting: bytes | None):
         threading.Thread(target=answer, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         began = time.monotonic()
-        with pytest.raises(UsageError, match=f"what listens at '{address}' is no scheduler"):
+        with pytest.raises(UsageError, match=f"no scheduler answers at '{address}'"):
             nmfsep_cluster.Cluster(address, patience=0.5).__enter__()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def test_remote_files_are_read_wherever_the_work_is_done(cli: Cli, song: Path, cluster: Cluster):

@@ -47,6 +47,7 @@ def loaded(cli: Cli, *args: str) -> set[str]:
         ["inspect", "--help"],
         ["factorize", "--help"],
         ["completion", "zsh"],
+        ["manual", "start"],
         ["spilt"],
         ["split", "song.wav", "-k", "0"],
         ["learn", "kick=song.wav", "-k", "0", "-o", "kit.npz"],

@@ -23,7 +23,7 @@ from nmfsep.cli.params import Name, Real, Whole
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import method_note
 from nmfsep.guidance.dictionary_cue import Dictionaries
-from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.models.by_name import options_of, rehearse
 from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
@@ -250,13 +250,13 @@ def test_every_conditional_default_is_shown_by_split() -> None:
 
 
 def test_defaults_under_conditions_are_those_that_hold(kit: Dictionaries) -> None:
-    timed = Stretches({"a": [(0.0, 1.0)], "b": [(1.0, 2.0)]})
+    timed = Excerpts({"a": [(0.0, 1.0)], "b": [(1.0, 2.0)]})
     for cue in (kit, timed):
         settings = Guide((cue,)).settings()
         assert {name: getattr(settings, name) for name in GUIDED} == GUIDED
     assert Guide((kit,)).settings().sparsity == DICTIONARY["sparsity"]
     assert Guide((timed,)).settings().sparsity == Settings().sparsity
-    assert Guide((Stretches({"a": [(0.0, 1.0)]}),)).settings().free == ALONE["free"]
+    assert Guide((Excerpts({"a": [(0.0, 1.0)]}),)).settings().free == ALONE["free"]
     assert resolved(Settings())["atoms_fit"] == GROUPED
     for model in ("kmeans", "orthogonal"):
         assert {name: resolved(Settings(model=model))[name] for name in CLUSTERS} == CLUSTERS

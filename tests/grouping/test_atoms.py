@@ -8,17 +8,17 @@ import pytest
 import nmfsep
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
-from nmfsep.grouping.atoms import find, lift, merged, most_atoms, sampled
+from nmfsep.grouping.atoms import expand_to_bins, find, merged, most_atoms, sampled
 from nmfsep.grouping.bands import bands_of
 from nmfsep.grouping.choice import SIMPLE, loudest
-from nmfsep.grouping.consensus import agree
+from nmfsep.grouping.consensus import match_runs
 from nmfsep.grouping.foreground import background
 from nmfsep.grouping.scene import Scene
 from nmfsep.grouping.timbre import group, weighted_kmeans
 from nmfsep.kernels.factors import Factors
+from nmfsep.separation import pipeline
 from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.options import require_model
-from nmfsep.separation.pipeline import analyse
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
@@ -70,8 +70,8 @@ def test_atoms_of_bands_are_lifted_to_the_bins_of_each_channel():
     W, Z = rng.gamma(0.3, 1, (2 * 129, 3)), rng.gamma(0.5, 1, (3, 200))
     X, bands = (W @ Z).astype(np.float32), bands_of(129)
     coarse = np.concatenate([bands.merge(W[:129].T).T, bands.merge(W[129:].T).T]).astype(np.float32)
-    lifted = lift(coarse, Z.astype(np.float32), X, bands, np.arange(200))
-    for channel, found in enumerate(lifted):
+    expanded = expand_to_bins(coarse, Z.astype(np.float32), X, bands, np.arange(200))
+    for channel, found in enumerate(expanded):
         true = W[129 * channel : 129 * (channel + 1)]
         for k in range(3):
             cosine = found[:, k] @ true[:, k] / np.linalg.norm(found[:, k]) / np.linalg.norm(true[:, k])
@@ -96,7 +96,7 @@ def test_the_loudest_stretch_is_looked_at():
 def test_frames_longer_than_the_stretch_that_is_looked_at_are_separated_as_well():
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 40_000))
     sound = Audio(samples, 1)  # 512 s from frame to frame
-    assert len(analyse(sound, Settings(components=2)).grouping.names) == 2
+    assert len(pipeline.separate(sound, Settings(components=2))[0].grouping.names) == 2
 
 
 def test_weighted_kmeans_finds_clusters_and_heeds_weights():
@@ -129,7 +129,7 @@ def test_stems_of_several_runs_are_numbered_alike():
     rng = np.random.default_rng(0)
     factors = Factors(rng.random((20, 6)), rng.random((6, 30)))
     owners = np.array([0, 0, 1, 1, 2, 2])
-    first, second = agree([factors, factors], [owners, np.array([2, 2, 0, 0, 1, 1])], 3)
+    first, second = match_runs([factors, factors], [owners, np.array([2, 2, 0, 0, 1, 1])], 3)
     assert first.tolist() == second.tolist() == owners.tolist()
 
 
@@ -173,13 +173,15 @@ def test_progress_moves_through_the_stages_and_restarts_are_the_runs(duet):
     audio, _ = duet
     told = []
     settings = Settings(components=2, grouping="timbre", restarts=3, threads=1)
-    found = analyse(audio, settings, callback=lambda step, loss: told.append(step))
+    found = pipeline.separate(audio, settings, on_progress=lambda step, loss: told.append(step))[0]
     assert len(found.components.factors[0].Z) == most_atoms(settings) == 3 * 2 * 12
     assert most_atoms(Settings(components=2)) == 4 * 2 * 12
     assert (told == sorted(told), len(told) >= 7, told[-1]) == (True, True, settings.max_iter)
     assert 0 < told[0] < 0.6 * settings.max_iter
     told.clear()
-    chosen = analyse(audio, Settings(components=2, restarts=1, threads=1), lambda step, loss: told.append(step))
+    chosen = pipeline.separate(
+        audio, Settings(components=2, restarts=1, threads=1), on_progress=lambda step, loss: told.append(step)
+    )[0]
     assert chosen.choice.grouping == "timbre"
     assert len(chosen.components.factors[0].Z) == 2 * 12
     assert len(told) >= 4
@@ -216,7 +218,7 @@ def test_atoms_of_each_channel_share_their_activations(duet):
     _, references = duet
     left, right = references[0, 0], references[1, 0]
     stereo = Audio(np.stack([left + 0.2 * right, 0.2 * left + right]), RATE)
-    separation = analyse(stereo, Settings(components=2, grouping="timbre", atoms=6))
+    separation = pipeline.separate(stereo, Settings(components=2, grouping="timbre", atoms=6))[0]
     first, second = separation.components.factors
     assert first.Z is second.Z
     assert not np.allclose(first.W, second.W)

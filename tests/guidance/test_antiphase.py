@@ -6,7 +6,7 @@ import pytest
 from nmfsep import learn, separate
 from nmfsep.guidance import learn as learning
 from nmfsep.guidance.alignment import align
-from nmfsep.guidance.learn import Sound, Sounding
+from nmfsep.guidance.learn import ActiveFrames, Sound
 from nmfsep.guidance.midi import Note
 from nmfsep.jobs.inspect import rank_sound
 from nmfsep.kernels.threads import Workers
@@ -85,7 +85,7 @@ def test_two_channels_weigh_by_their_magnitudes():
 
     def heard(samples):
         with Workers(1) as workers:
-            return np.concatenate([block for _, block in Sounding(samples, stft, workers)])
+            return np.concatenate([block for _, block in ActiveFrames(samples, stft, workers)])
 
     each = [np.abs(stft.forward_block(channel[None], 0, stft.n_frames(4000))[0]) for channel in channels]
     mean = np.mean(each, axis=0)

@@ -1,18 +1,15 @@
 """Dictionaries: what they must be, and what of a file is believed."""
 
 import dataclasses
-import io
-import json
-import zipfile
 
 import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
+from nmfsep.files import npz as archive
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import SCHEMA, VERSION, Dictionary, check_labels, is_dictionary, read, unit
+from nmfsep.guidance.dictionary import VERSION, Dictionary, check_labels, is_dictionary, read, unit
 from nmfsep.guidance.templates import Templates
-from nmfsep.signal import npz as archive
 from nmfsep.signal.stft import STFT
 
 STFTS = (STFT(16), STFT(64, 20, "hamming"))
@@ -199,10 +196,10 @@ DESCRIPTIONS = [
     ({"provenance": [about("kick") | {"first": [{"name": 3}]}]}, "makes no sense"),
     ({"views": []}, "makes no sense"),
     ({"views": [VIEW] * 9}, "makes no sense"),
-    ({"views": [3]}, "lacks a part"),
+    ({"views": [3]}, "makes no sense"),
     ({"views": [VIEW, {}]}, "lacks a part"),
     ({"views": [VIEW | {"window": "gauss"}, OTHER]}, "makes no sense"),
-    ({"views": [VIEW | {"window": []}, OTHER]}, "lacks a part"),
+    ({"views": [VIEW | {"window": []}, OTHER]}, "makes no sense"),
     ({"views": [VIEW | {"n_fft": 15}, OTHER]}, "15"),
     ({"views": [VIEW | {"n_fft": 2**21}, OTHER]}, "makes no sense"),
     ({"views": [VIEW | {"n_fft": 16.0}, OTHER]}, "makes no sense"),
@@ -249,68 +246,6 @@ def test_templates_of_another_norm_or_with_zeros_are_brought_into_order(tmp_path
 def test_more_than_is_asked_for_does_no_harm(tmp_path):
     path = spoilt(tmp_path / "kit.npz", {"later": [1]}, {"extra": np.ones(3)})
     assert_same(read(path), kit())
-
-
-# a file as a script would save it
-
-
-def plain(path, method="savez", **changes):
-    members = {"W": np.random.default_rng(8).random((1025, 4)), "n_fft": 2048, "hop": 512, "sr": 22050, "format": 1}
-    members |= changes
-    getattr(np, method)(path, **{name: value for name, value in members.items() if value is not None})
-    return path
-
-
-@pytest.mark.parametrize("method", ["savez", "savez_compressed"])
-@pytest.mark.parametrize("form", [np.float64, np.float32, ">f8", np.float16, np.asfortranarray])
-def test_a_matrix_with_its_transform_is_a_dictionary_of_single_templates(tmp_path, method, form):
-    W = np.random.default_rng(8).random((1025, 4))
-    W = form(W) if form is np.asfortranarray else W.astype(form)
-    found = read(plain(tmp_path / "plain.npz", method, W=W))
-    assert found.labels == ("template-1", "template-2", "template-3", "template-4")
-    assert (found.sample_rate, found.views[0].stft) == (22050, STFT(2048, 512))
-    assert [found.components(label) for label in range(4)] == [(1,)] * 4
-    exact = W.astype(np.float64) / np.linalg.norm(W.astype(np.float64), axis=0)
-    np.testing.assert_allclose(found.views[0].W, exact, atol=1e-5)
-
-
-PLAIN = [
-    ({"n_fft": 1024}, "W has 1025 bins, n_fft 1024 makes 513"),
-    ({"n_fft": 2047}, "2047"),
-    ({"n_fft": 0}, "n_fft is not a whole number"),
-    ({"n_fft": None}, "has no n_fft"),
-    ({"hop": 1025}, "hop_length 1025"),
-    ({"hop": None}, "has no hop"),
-    ({"sr": -1}, "sr is not a whole number"),
-    ({"sr": 44100.0}, "sr is not a whole number"),
-    ({"format": 999}, "has format 999; this nmfsep knows 1; upgrade nmfsep"),
-    ({"format": 0}, "has format 0"),
-    ({"format": None}, "has no format"),
-    ({"W": None}, "does not say that it holds"),
-    ({"W": np.zeros((1025, 4))}, "zero"),
-    ({"W": -np.ones((1025, 4))}, "negative"),
-    ({"W": np.full((1025, 4), np.nan)}, "NaN"),
-    ({"W": np.ones((1025, 0))}, "not empty"),
-    ({"W": np.ones(1025)}, "2 dimensions"),
-    ({"W": np.ones((1, 1025, 4))}, "2 dimensions"),
-    ({"W": np.ones((1025, 4)) + 1j}, "real numbers"),
-    ({"W": np.array(["a", "b"])}, "real numbers"),
-    ({"W": np.ones((5, 10_001)), "n_fft": 8, "hop": 2}, "10000 labels"),
-]
-
-
-@pytest.mark.parametrize(("changes", "says"), PLAIN, ids=lambda value: str(value)[:40])
-def test_a_matrix_that_cannot_be_templates_is_refused(tmp_path, changes, says):
-    assert says in refusal(plain(tmp_path / "plain.npz", **changes))
-
-
-def test_a_file_that_says_what_it_holds_is_not_taken_for_a_plain_one(tmp_path):
-    path = plain(tmp_path / "plain.npz")
-    body = io.BytesIO()
-    np.save(body, np.array(json.dumps({"schema": SCHEMA, "version": VERSION + 1})))
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr("meta.npy", body.getvalue())
-    assert "upgrade" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "folder"])

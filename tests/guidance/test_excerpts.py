@@ -5,9 +5,9 @@ import pytest
 
 from nmfsep import separate
 from nmfsep.errors import InputError, UsageError
-from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import FREE, RESIDUAL, Guide
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation import pipeline
 from nmfsep.signal.audio import Audio
 
 RATE = 8000
@@ -45,11 +45,11 @@ def test_learned_from_the_wrong_stretch_it_is_not():
 
 
 def test_times_count_from_the_beginning_of_the_file():
-    guide = Guide((Stretches({"noise": [(0.5, 1)]}),), {"max_iter": 10})
+    guide = Guide((Excerpts({"noise": [(0.5, 1)]}),), {"max_iter": 10})
     cut = Audio(MIXTURE.samples[:, RATE // 2 :], RATE)
-    late = analyse(cut, guide.settings(), guide, begin=0.5)
+    late = pipeline.separate(cut, guide.settings(), guide, begin=0.5)[0]
     early = separate(cut, learn={"noise": [(0, 0.5)]}, max_iter=10)
-    np.testing.assert_array_equal(np.concatenate(list(late.render(cut)), axis=-1), early.samples)
+    np.testing.assert_array_equal(np.concatenate(list(pipeline.render(late, cut)), axis=-1), early.samples)
 
 
 def test_two_sounds_share_the_mixture_and_more_stretches_teach_more():
@@ -60,7 +60,7 @@ def test_two_sounds_share_the_mixture_and_more_stretches_teach_more():
 
 
 def test_the_rest_has_free_templates_unless_it_is_said_how_many():
-    guide = Guide((Stretches({"noise": [(0, 1)]}),))
+    guide = Guide((Excerpts({"noise": [(0, 1)]}),))
     assert (guide.settings().free, guide.settings().residual) == (FREE, RESIDUAL)
     assert Guide(guide.cues, {"free": 3, "residual": "rest"}).settings().free == 3
     assert Guide(guide.cues, {"residual": "rest"}).settings().free == 0
@@ -70,8 +70,8 @@ def test_the_rest_has_free_templates_unless_it_is_said_how_many():
 
 def test_frames_that_are_asked_for_are_the_only_ones():
     for n_fft in (512, 2048):  # of which one is the default of the settings
-        guide = Guide((Stretches({"noise": [(0, 1)]}),), {"n_fft": n_fft, "max_iter": 1})
-        layers = analyse(MIXTURE, guide.settings(), guide).resolutions
+        guide = Guide((Excerpts({"noise": [(0, 1)]}),), {"n_fft": n_fft, "max_iter": 1})
+        layers = pipeline.separate(MIXTURE, guide.settings(), guide)[0].resolutions
         assert [layer.stft.n_fft for layer in layers] == [n_fft]
 
 
@@ -91,7 +91,7 @@ def test_silence_cannot_be_learned():
     ],
 )
 def test_texts_are_understood(text, spans):
-    assert Stretches.read([text], {}).spans == spans
+    assert Excerpts.read([text], {}).spans == spans
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_texts_are_understood(text, spans):
 )
 def test_texts_that_cannot_be_are_refused_in_words(texts, words):
     with pytest.raises(UsageError, match=words):
-        Guide((Stretches.read(texts, {}),))
+        Guide((Excerpts.read(texts, {}),))
 
 
 @pytest.mark.parametrize("span", [(2, 3.5), (3, 4)])

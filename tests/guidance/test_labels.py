@@ -7,10 +7,10 @@ import pytest
 
 from nmfsep import separate
 from nmfsep.errors import UsageError
-from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import FREE, Guide
 from nmfsep.guidance.label_cue import Labels, Region, parse
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation import pipeline
 from nmfsep.signal.audio import Audio
 
 RATE = 8000
@@ -73,7 +73,7 @@ def test_what_is_never_alone_is_learned_beside_what_is(tmp_path):
 def test_labels_that_are_always_heard_together_are_told():
     def notes(*regions):
         guide = Guide((Labels(regions),), {"max_iter": 2})
-        return analyse(MIXTURE, guide.settings(), guide).warnings
+        return pipeline.separate(MIXTURE, guide.settings(), guide)[0].warnings
 
     together = "--labels: 'hum' and 'chirp' are never heard alone, so little tells them apart"
     assert notes(Region("hum", 0, 3), Region("chirp", 0, 3)) == (together,)
@@ -87,13 +87,13 @@ def test_one_label_leaves_a_rest():
 
 
 def test_a_name_of_another_cue_gets_its_times_from_the_labels():
-    cues = (Stretches({"hum": [(0, 1)], "chirp": [(2, 3)]}), Labels((Region("hum", 0, 2),)))
+    cues = (Excerpts({"hum": [(0, 1)], "chirp": [(2, 3)]}), Labels((Region("hum", 0, 2),)))
     guide, plain = Guide(cues, {"max_iter": 20}), Guide(cues[:1], {"max_iter": 20})
     assert guide.labels == ("hum", "chirp")
     energies = []
     for each in (guide, plain):
-        separation = analyse(MIXTURE, each.settings(), each)
-        hum = np.concatenate(list(separation.render(MIXTURE)), axis=-1)[0, 0, int(2.3 * RATE) :]
+        separation = pipeline.separate(MIXTURE, each.settings(), each)[0]
+        hum = np.concatenate(list(pipeline.render(separation, MIXTURE)), axis=-1)[0, 0, int(2.3 * RATE) :]
         energies.append(np.sum(hum**2))
     assert energies[0] < 0.5 * energies[1]
 
@@ -101,10 +101,10 @@ def test_a_name_of_another_cue_gets_its_times_from_the_labels():
 def test_times_count_from_the_beginning_of_the_file(track):
     guide = Guide((Labels.read([str(track)], {}),), {"max_iter": 10})
     cut = Audio(MIXTURE.samples[:, RATE // 2 :], RATE)
-    late = analyse(cut, guide.settings(), guide, begin=0.5)
+    late = pipeline.separate(cut, guide.settings(), guide, begin=0.5)[0]
     shifted = Guide((Labels((Region("hum", 0, 1.5), Region("chirp", 0.5, 2.5))),), {"max_iter": 10})
-    early = analyse(cut, shifted.settings(), shifted)
-    for one, other in zip(late.render(cut), early.render(cut), strict=True):
+    early = pipeline.separate(cut, shifted.settings(), shifted)[0]
+    for one, other in zip(pipeline.render(late, cut), pipeline.render(early, cut), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -10,7 +10,7 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.guidance import learn as learning
 from nmfsep.guidance import learn as sounding
-from nmfsep.guidance.learn import Sound, Sounding, frames_for, learn
+from nmfsep.guidance.learn import ActiveFrames, Sound, frames_for, learn
 from nmfsep.kernels.threads import Workers
 from nmfsep.settings.commands import LearnSettings
 from nmfsep.signal.stft import STFT
@@ -228,7 +228,7 @@ def test_passes_bring_templates_nearer_to_all_frames(monkeypatch):
     files = {"all": sounds(*range(300, 3900, 300), seconds=0.2)}
     stft = STFT(256)
     with Workers(1) as workers:
-        X = np.concatenate([block for f in files["all"] for _, block in Sounding(f.load(), stft, workers)])
+        X = np.concatenate([block for f in files["all"] for _, block in ActiveFrames(f.load(), stft, workers)])
 
     def misfit():
         from nmfsep import factorize

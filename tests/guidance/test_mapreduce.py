@@ -51,3 +51,13 @@ def test_what_makes_no_sense_is_refused(files, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"RIFF")
     with pytest.raises(InputError):
         statistics(tmp_path / "bad.wav", W, sample_rate=RATE)
+
+
+def test_where_templates_lie_in_memory_does_not_matter(tmp_path):
+    rng = np.random.default_rng(0)
+    sf.write(tmp_path / "noise.wav", 0.1 * rng.standard_normal(40000), RATE, "PCM_16")
+    W = rng.random((257, 20)).astype(np.float32, order="F")
+    odd = np.ndarray(W.shape, W.dtype, bytearray(W.nbytes + 1), 1, order="F")  # as messages are taken apart
+    odd[:] = W
+    here, there = (statistics(tmp_path / "noise.wav", A, sample_rate=RATE, sparsity=0.5) for A in (W, odd))
+    assert here.negative.tobytes() == there.negative.tobytes()

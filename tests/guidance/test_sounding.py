@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.guidance import learn as sounding
-from nmfsep.guidance.learn import QUIET, Sounding
+from nmfsep.guidance.learn import QUIET, ActiveFrames
 from nmfsep.kernels.threads import Workers
 from nmfsep.signal.stft import STFT
 
@@ -22,7 +22,7 @@ def hiss():
 
 def blocks(samples, threads=1, loudness=None):
     with Workers(threads) as workers:
-        heard = Sounding(samples, FRAMES, workers, loudness)
+        heard = ActiveFrames(samples, FRAMES, workers, loudness)
         return list(heard), heard.loudness
 
 

@@ -55,7 +55,7 @@ def test_a_batch_ends_at_the_first_failure_if_that_is_wanted(folder: Path) -> No
 def test_a_forecast_names_the_files_that_are_written_then(folder: Path) -> None:
     with batch_of(folder, "a.wav", only_look=True) as batch:
         (job,) = batch.jobs
-        found = forecast(job, batch.work.settings, batch.work.output)
+        found = forecast(job, batch.options)
     assert not (folder / "out").exists()
     with batch_of(folder, "a.wav") as batch:
         list(batch.run())

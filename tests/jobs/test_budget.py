@@ -6,6 +6,7 @@ import pytest
 
 from nmfsep import memory
 from nmfsep.jobs.budget import IN_MEMORY, budget, memory_needed
+from nmfsep.jobs.run_options import RunOptions
 from nmfsep.separation.sample import FEWEST, FRAMES
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
@@ -37,7 +38,7 @@ def free(monkeypatch):
 
 def of(seconds, limit=None, save_model=False, **settings):
     chosen = Settings(**({"components": 4, "threads": 2} | settings))
-    return budget(Header(seconds), chosen, OutputSettings(save_model=save_model), None, limit)
+    return budget(Header(seconds), RunOptions(chosen, OutputSettings(save_model=save_model), limit=limit))
 
 
 def test_short_files_are_separated_in_memory_and_long_ones_a_part_at_a_time():
@@ -53,7 +54,7 @@ def test_no_length_takes_more():
 
 
 def test_a_larger_limit_changes_nothing():
-    whole = memory_needed(Header(3600), Settings(components=4, threads=2), OutputSettings())
+    whole = memory_needed(Header(3600), RunOptions(Settings(components=4, threads=2)))
     assert whole > IN_MEMORY
     assert of(3600, limit=2 * whole) == of(3600)
     assert of(3600).streamed

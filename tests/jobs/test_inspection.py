@@ -10,7 +10,8 @@ import pytest
 from nmfsep.errors import InputError, UsageError
 from nmfsep.jobs.inspect import inspect_separated, inspect_sound, pooled_spectrogram
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.track import run
+from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.track import separate_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -73,7 +74,8 @@ def test_channels_are_added_up():
 def separated(folder, **output):
     settings = Settings(components=3)
     options = OutputSettings(out=str(folder), **output)
-    run(plan([str(TRIAD)], settings, options)[0], settings, options)
+    run = RunOptions(settings, options)
+    separate_file(plan([str(TRIAD)], run)[0], run).result()
 
 
 def test_stems_are_described_as_the_components_that_they_are(tmp_path):

@@ -23,7 +23,8 @@ from nmfsep.jobs.manifest import (
     written_by_us,
 )
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.track import run
+from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.track import separate_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 
@@ -36,8 +37,8 @@ def separate(folder, source="PCM_16", level=0.5, **output):
     limited = np.clip(samples, -1, 1) if source.startswith("PCM") else samples
     sf.write(folder / "song.wav", limited, 8000, source)
     options = OutputSettings(out=str(folder / "out"), **output)
-    job = plan([str(folder / "song.wav")], QUICK, options)[0]
-    run(job, QUICK, options)
+    job = plan([str(folder / "song.wav")], RunOptions(QUICK, options))[0]
+    separate_file(job, RunOptions(QUICK, options)).result()
     return job.manifest
 
 
@@ -335,8 +336,8 @@ def test_an_input_that_is_gone_before_it_is_vouched_for_is_known_by_what_was_rea
     before = separate(tmp_path)
     known = json.loads(before.read_bytes())["input"]["sha256"]
     options = OutputSettings(out=str(tmp_path / "out"))
-    job = plan([str(tmp_path / "song.wav")], QUICK, options)[0]
-    run(job, QUICK, options, progress=lambda *_: (tmp_path / "song.wav").unlink(missing_ok=True))
+    job = plan([str(tmp_path / "song.wav")], RunOptions(QUICK, options))[0]
+    separate_file(job, RunOptions(QUICK, options), lambda *_: (tmp_path / "song.wav").unlink(missing_ok=True)).result()
     source = json.loads(job.manifest.read_bytes())["input"]
     assert (source["relative"], source["sha256"]) == (None, known)
     assert verify(job.manifest) == "hashes match; the input is not at hand, so no sum was checked"
@@ -345,14 +346,14 @@ def test_an_input_that_is_gone_before_it_is_vouched_for_is_known_by_what_was_rea
 def test_an_input_that_changes_while_it_is_read_is_not_vouched_for(tmp_path):
     before = separate(tmp_path).read_bytes()
     options = OutputSettings(out=str(tmp_path / "out"))
-    job = plan([str(tmp_path / "song.wav")], QUICK, options)[0]
+    job = plan([str(tmp_path / "song.wav")], RunOptions(QUICK, options))[0]
 
     def spoil(*_):
         with open(tmp_path / "song.wav", "ab") as file:
             file.write(b"more")
 
     with pytest.raises(InputError, match="changed while it was read; run again when it is whole"):
-        run(job, QUICK, options, progress=spoil)
+        separate_file(job, RunOptions(QUICK, options), spoil).result()
     assert job.manifest.read_bytes() == before
 
 
@@ -362,7 +363,7 @@ def test_a_manifest_without_a_field_vouches_for_nothing_and_breaks_nothing(track
     assert written_by_us(track) == set()
     options = OutputSettings(out=str(tmp_path / "out"))
     with pytest.raises(UsageError, match="exists and was not written by nmfsep"):
-        plan([str(tmp_path / "song.wav")], QUICK, options, resume=True)
+        plan([str(tmp_path / "song.wav")], RunOptions(QUICK, options), resume=True)
     with pytest.raises(InputError, match="is not a manifest of nmfsep"):
         verify(track)
 

@@ -17,8 +17,9 @@ from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.inputs import Input
 from nmfsep.jobs.manifest import verify
-from nmfsep.jobs.plan import plan, stem_names
-from nmfsep.jobs.track import run
+from nmfsep.jobs.plan import plan
+from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.track import separate_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
@@ -43,11 +44,11 @@ def make(path):
 
 
 def of(*inputs, settings=TWO, **output):
-    return plan(inputs or ("song.wav",), settings, OutputSettings(**output))
+    return plan(inputs or ("song.wav",), RunOptions(settings, OutputSettings(**output)))
 
 
 def separate(settings=TWO, **output):
-    run(of(settings=settings, **output)[0], settings, OutputSettings(**output))
+    separate_file(of(settings=settings, **output)[0], RunOptions(settings, OutputSettings(**output))).result()
 
 
 def test_stems_and_manifest_lie_in_a_folder_of_the_track():
@@ -99,7 +100,7 @@ def test_an_unknown_stem_is_answered_with_the_nearest(name, hint):
 
 def test_the_residual_is_the_last_stem_and_can_be_selected():
     settings = Settings(components=2, residual="rest")
-    assert stem_names(settings) == ("component-1", "component-2", "rest")
+    assert RunOptions(settings).stem_names == ("component-1", "component-2", "rest")
     assert of(settings=settings, only=("rest",))[0].selected == (2,)
 
 
@@ -278,7 +279,7 @@ def test_an_input_that_an_earlier_run_wrote_is_not_removed_as_obsolete():
 @pytest.fixture
 def other():
     """Stems of a/song.wav in place; the name of another input whose stems would replace them."""
-    run(of(make("a/song.wav"))[0], TWO, OutputSettings())
+    separate_file(of(make("a/song.wav"))[0], RunOptions(TWO)).result()
     with open(make("b/song.wav"), "ab") as file:  # other bytes
         file.write(b"LIST\4\0\0\0junk")
     return "b/song.wav"
@@ -308,10 +309,10 @@ def test_an_input_is_the_same_by_its_path_or_by_its_bytes(other, tmp_path, monke
 
 def test_what_came_meanwhile_from_another_input_is_not_replaced_either(other):
     (early,) = of(other, out="new")
-    run(of("a/song.wav", out="new")[0], TWO, OutputSettings(out="new"))
+    separate_file(of("a/song.wav", out="new")[0], RunOptions(TWO, OutputSettings(out="new"))).result()
     before = Path("new/song/song.nmfsep.json").read_bytes()
     with pytest.raises(InputError, match="would replace the stems of"):
-        run(early, TWO, OutputSettings(out="new"))
+        separate_file(early, RunOptions(TWO, OutputSettings(out="new"))).result()
     assert Path("new/song/song.nmfsep.json").read_bytes() == before
     verify(Path("new/song/song.nmfsep.json"))
 
@@ -397,7 +398,7 @@ def guide(*labels, name="kit.npz"):
 
 def guided(kit, given=None, **output):
     kit = dataclasses.replace(kit, given=given or {})
-    return plan(("song.wav",), kit.settings(), OutputSettings(**output), kit)
+    return plan(("song.wav",), RunOptions(kit.settings(), OutputSettings(**output), kit))
 
 
 def test_stems_are_called_by_the_labels_of_a_dictionary():

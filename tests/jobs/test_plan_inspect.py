@@ -10,7 +10,8 @@ from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.budget import memory_needed
-from nmfsep.jobs.plan import inspect, plan
+from nmfsep.jobs.plan import check_source, plan
+from nmfsep.jobs.run_options import RunOptions
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
@@ -24,10 +25,10 @@ def song(tmp_path, monkeypatch):
 
 
 def look(limit=None, **output):
-    settings, options = Settings(components=2, threads=1), OutputSettings(**output)
-    (job,) = plan(["song.wav"], settings, options)
+    options = RunOptions(Settings(components=2, threads=1), OutputSettings(**output), limit=limit)
+    (job,) = plan(["song.wav"], options)
     with Source("song.wav") as source:
-        return inspect(job, source, settings, options, limit)
+        return check_source(job, source, options)[0]
 
 
 def test_the_format_of_the_stems_is_the_inputs():
@@ -52,7 +53,7 @@ def test_without_a_limit_what_is_free_decides(monkeypatch, free, enough):
 
 
 def test_a_full_disk_is_found_before_any_work(monkeypatch):
-    monkeypatch.setattr("nmfsep.system.free_space", lambda folder: 0)
+    monkeypatch.setattr("nmfsep.jobs.safety.free_space", lambda folder: 0)
     with pytest.raises(OutputError, match=r"no space left on device: .* are needed"):
         look()
     assert look(out="-")  # standard output needs none there
@@ -75,10 +76,10 @@ def guide(templates=2, rate=8000):
 
 def look_guided(guide, limit=None, **given):
     guide = dataclasses.replace(guide, given=given)
-    settings = guide.settings()
-    (job,) = plan(["song.wav"], settings, OutputSettings(), guide)
+    options = RunOptions(guide.settings(), guide=guide, limit=limit)
+    (job,) = plan(["song.wav"], options)
     with Source("song.wav") as source:
-        return inspect(job, source, settings, OutputSettings(), limit, guide)
+        return check_source(job, source, options)[0]
 
 
 def test_the_memory_of_a_dictionary_counts():
@@ -86,7 +87,7 @@ def test_the_memory_of_a_dictionary_counts():
     with pytest.raises(UsageError, match=r"'song' needs about \d+ MB of memory and may take 1 MB"):
         look_guided(guide(), limit=1 << 20)
     with Source("song.wav") as source:
-        few, many = (memory_needed(source, kit.settings(), OutputSettings(), kit) for kit in (guide(), guide(100_000)))
+        few, many = (memory_needed(source, RunOptions(kit.settings(), guide=kit)) for kit in (guide(), guide(100_000)))
     assert many > few + 100_000 * 129 * 4
 
 

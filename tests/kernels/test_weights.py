@@ -5,11 +5,12 @@ import pytest
 
 from nmfsep import factorize
 from nmfsep.errors import UsageError
-from nmfsep.kernels import reference
-from nmfsep.kernels import weighted as module
+from nmfsep.kernels import blocked
 from nmfsep.kernels.divergence import Beta
+from nmfsep.kernels.reference import Reference
 from nmfsep.kernels.threads import Workers
 from nmfsep.kernels.weighted import Weighted, entries
+from nmfsep.nmf.fit import Execution
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
 
@@ -32,13 +33,13 @@ def test_the_entries_of_a_divergence_add_up_to_it(beta, rng):
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("tile", [1, 1 << 18])
 def test_equal_weights_are_the_plain_kernels(beta, tile, rng, monkeypatch):
-    monkeypatch.setattr(module, "TILE", tile)
+    monkeypatch.setattr(blocked, "TILE", tile)
     measure = Beta(beta)
     Xt, Wt, Zt = rng.random((50, 20)) + 0.1, rng.random((3, 20)), rng.random((50, 3))
     with Workers(2) as workers:
-        kernels, twice = Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
-        plain = reference.mm_pass(Xt, Wt, Zt, measure, 1.0, workers)
-        for single, double in zip(plain, kernels.mm_pass(Xt, Wt, twice, measure, 1.0, workers), strict=True):
+        reference, kernels, twice = Reference(), Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
+        plain = reference.mm_pass(Xt, Wt, Zt, measure, 1.0, workers, Wt)
+        for single, double in zip(plain, kernels.mm_pass(Xt, Wt, twice, measure, 1.0, workers, Wt), strict=True):
             np.testing.assert_allclose(double, 2 * np.broadcast_to(single, Wt.shape), rtol=1e-9)
         np.testing.assert_allclose(twice, Zt, rtol=1e-9)
         loss = kernels.divergence(Xt, Wt, Zt, measure, workers)
@@ -49,7 +50,16 @@ def test_equal_weights_are_the_plain_kernels(beta, tile, rng, monkeypatch):
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_weighted_loss_never_rises(beta, solver, rng):
     X = product(rng) + 0.2 * rng.random((30, 80))
-    fit = factorize(X, 3, divergence=beta, solver=solver, weights=rng.random(X.shape), loss_every=1, max_iter=60, tol=0)
+    fit = factorize(
+        X,
+        3,
+        divergence=beta,
+        solver=solver,
+        weights=rng.random(X.shape),
+        execution=Execution(loss_every=1),
+        max_iter=60,
+        tol=0,
+    )
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
     assert fit.losses[-1] < 0.5 * fit.losses[0]
 
@@ -85,7 +95,7 @@ def test_what_has_no_weight_does_not_matter(rng):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing(threads, rng, monkeypatch):
-    monkeypatch.setattr(module, "TILE", 300)
+    monkeypatch.setattr(blocked, "TILE", 300)
     X, weights = product(rng, frames=400), rng.random((30, 400))
     one = factorize(X, 3, weights=weights, max_iter=5, threads=2)
     np.testing.assert_array_equal(
@@ -99,7 +109,9 @@ def test_held_entries_stay_bit_for_bit_and_the_others_descend(solver, penalty, r
     X = product(rng) + 0.2 * rng.random((30, 80))
     W, Z = rng.random((30, 3)), rng.random((3, 80))
     masks = {"W": rng.random(W.shape) < 0.3, "Z": rng.random(Z.shape) < 0.3}
-    fit = factorize(X, 3, W=W, Z=Z, fixed=masks, solver=solver, max_iter=40, tol=0, loss_every=1, **penalty)
+    fit = factorize(
+        X, 3, W=W, Z=Z, fixed=masks, solver=solver, max_iter=40, tol=0, execution=Execution(loss_every=1), **penalty
+    )
     np.testing.assert_array_equal(fit.factors.W[masks["W"]], W[masks["W"]])
     np.testing.assert_array_equal(fit.factors.Z[masks["Z"]], Z[masks["Z"]])
     assert (fit.factors.W != W)[~masks["W"]].all()

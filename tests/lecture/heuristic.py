@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import nmfsep
 from nmfsep.analysis.plots.canvas import INK, blank, drawing, to_png
+from nmfsep.nmf.fit import Execution
 
 SOLVERS = {"pinv": "#d1662a", "hals": "#2b6ca3", "mu": "#3a8f4d"}
 COUNTS = (3, 12)
@@ -28,7 +29,13 @@ def main() -> None:
             rng = np.random.default_rng(0)
             W, Z = rng.random((len(X), k)), rng.random((k, X.shape[1]))
             for solver, colour in SOLVERS.items():
-                options = {"divergence": "frobenius", "solver": solver, "tol": 0, "max_iter": STEPS, "loss_every": 1}
+                options = {
+                    "divergence": "frobenius",
+                    "solver": solver,
+                    "tol": 0,
+                    "max_iter": STEPS,
+                    "execution": Execution(loss_every=1),
+                }
                 fit = nmfsep.factorize(X, k, W=W, Z=Z, **options)
                 errors = np.sqrt(2 * np.array(fit.losses)) / np.linalg.norm(X)
                 axes.plot(np.maximum(fit.evaluated, 0.7), errors, color=colour, label=solver, linewidth=1.6)

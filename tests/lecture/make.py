@@ -1,7 +1,7 @@
-"""Make the two tables of the walk-through and run its commands; keep their pictures, small, beside it.
+"""Make the two tables of the walk-through and run its commands; keep their pictures, small, here.
 
-A picture is kept where the page shows it: ``![words](name.png "path")`` names the file here, and in quotes the one that
-a command has drawn.
+The page is nmfsep/manual/lecture.md. ``![words](../../tests/lecture/name.png "path")`` names the file here, and in
+quotes the one that a command has drawn.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PAGE = ROOT / "nmfsep" / "manual" / "lecture.md"
 LARGEST = 60_000  # bytes of a picture
 WIDEST = 900  # pixels
 
@@ -69,8 +70,8 @@ def commands(page: str) -> list[list[str]]:
 
 
 def pictures(page: str) -> dict[str, str]:
-    """Return the pictures of a page: the file beside it, and what a command has drawn."""
-    return dict(re.findall(r'!\[[^\]]*\]\(([\w.-]+) "([^"]+)"\)', page))
+    """Return the pictures of a page: the file in this folder, and what a command has drawn."""
+    return dict(re.findall(r'!\[[^\]]*\]\(\.\./\.\./tests/lecture/([\w.-]+) "([^"]+)"\)', page))
 
 
 def workshop(folder: Path) -> dict[str, str]:
@@ -111,7 +112,7 @@ def main() -> None:
     write_tables(HERE)
     if parser.parse_args().tables:
         return
-    page = (HERE / "README.md").read_text()
+    page = PAGE.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "workshop"
         env = workshop(folder)

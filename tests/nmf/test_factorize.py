@@ -7,6 +7,7 @@ import pytest
 from nmfsep import factorize
 from nmfsep.errors import UsageError
 from nmfsep.kernels import blocked
+from nmfsep.nmf.fit import Execution
 
 DIVERGENCES = ["kl", "frobenius", "is", 0.5, 1.5, 3]
 
@@ -71,6 +72,15 @@ def test_layout_and_type_of_x_do_not_matter(make):
     wanted, got = factorize(X, 3, max_iter=20), factorize(make(X), 3, max_iter=20)
     np.testing.assert_allclose(got.factors.W, wanted.factors.W, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(got.factors.Z, wanted.factors.Z, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_x_lies_in_memory_does_not_matter(seed):
+    X = np.asarray(np.random.default_rng(seed).random((60, 50)), order="F")
+    odd = np.ndarray(X.shape, X.dtype, bytearray(X.nbytes + 1), 1, order="F")  # as messages are taken apart
+    odd[:] = X
+    here, there = (factorize(A, 3, divergence="frobenius", max_iter=5).factors for A in (X, odd))
+    assert (here.W.tobytes(), here.Z.tobytes()) == (there.W.tobytes(), there.Z.tobytes())
 
 
 def test_a_matrix_of_booleans_is_one_of_zeros_and_ones():
@@ -140,10 +150,11 @@ def test_a_request_that_cannot_be_met_is_refused(options, words):
         factorize(matrix(), **{"k": 2, **options})
 
 
-@pytest.mark.parametrize("options", [{"loss_every": 0}, {"k": 2.5}], ids="".join)
-def test_a_number_without_a_meaning_is_refused(options):
-    with pytest.raises(UsageError):
-        factorize(matrix(), **{"k": 2, **options})
+def test_a_number_without_a_meaning_is_refused():
+    with pytest.raises(UsageError, match="k must be a whole number"):
+        factorize(matrix(), 2.5)
+    with pytest.raises(UsageError, match="loss_every must be a whole number"):
+        Execution(loss_every=0)
 
 
 def test_more_components_than_the_rank_are_silent_and_said_to_be():
@@ -257,7 +268,9 @@ def test_the_same_seed_gives_the_same_bits(start):
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_losses_told_to_the_callback_never_rise_and_are_those_of_the_fit(divergence):
     told = []
-    fit = factorize(matrix(), 3, divergence=divergence, callback=lambda *call: told.append(call), loss_every=3)
+    fit = factorize(
+        matrix(), 3, divergence=divergence, callback=lambda *call: told.append(call), execution=Execution(loss_every=3)
+    )
     assert [n for n, _ in told] == list(fit.evaluated[1:])
     losses = np.array([loss for _, loss in told])
     assert np.diff(losses).max() <= 1e-5 * losses[0]
@@ -271,7 +284,7 @@ def test_the_callback_hears_the_losses_of_the_result():
 
 def test_how_often_the_loss_is_taken_does_not_change_when_the_fit_stops():
     # tol is a share of the loss gained in ten iterations; looking more often may end a few iterations earlier
-    stops = [factorize(matrix(), 3, loss_every=every, max_iter=1000).n_iter for every in (1, 10)]
+    stops = [factorize(matrix(), 3, execution=Execution(loss_every=every), max_iter=1000).n_iter for every in (1, 10)]
     assert abs(stops[0] - stops[1]) <= 10
 
 

@@ -8,6 +8,7 @@ from nmfsep.errors import UsageError
 from nmfsep.nmf import fit as loop
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
+from nmfsep.nmf.solvers.base import Solver
 
 
 class Scripted:
@@ -22,10 +23,8 @@ class Scripted:
         return next(self.losses)
 
 
-class Counting:
+class Counting(Solver):
     """A solver that does nothing but count."""
-
-    betas, monotone, fills = None, True, False
 
     def __init__(self):
         self.starts = self.steps = 0
@@ -35,9 +34,6 @@ class Counting:
 
     def step(self, Xt, state, problem):
         self.steps += 1
-
-    def observe(self, state, problem, loss):
-        return loss
 
 
 def falling(ratio=0.5):

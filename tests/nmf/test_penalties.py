@@ -5,6 +5,7 @@ from nmfsep import factorize
 from nmfsep.errors import UsageError
 from nmfsep.kernels.divergence import Beta
 from nmfsep.nmf import problem as penalties
+from nmfsep.nmf.fit import Execution
 from nmfsep.nmf.problem import Problem
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
@@ -29,14 +30,25 @@ def roughness(Z):
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("sparsity", [0.1, 1])
 def test_the_loss_with_its_sparsity_never_rises(beta, sparsity, solver):
-    fit = factorize(matrix(), 4, divergence=beta, solver=solver, sparsity=sparsity, loss_every=1, max_iter=80, tol=0)
+    fit = factorize(
+        matrix(),
+        4,
+        divergence=beta,
+        solver=solver,
+        sparsity=sparsity,
+        execution=Execution(loss_every=1),
+        max_iter=80,
+        tol=0,
+    )
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
 
 
 @pytest.mark.parametrize("solver", ["mu", "mue"])
 @pytest.mark.parametrize("smoothness", [0.1, 3, 100])
 def test_the_loss_with_its_smoothness_never_rises(smoothness, solver):
-    fit = factorize(matrix(), 4, smoothness=smoothness, solver=solver, loss_every=1, max_iter=80, tol=0)
+    fit = factorize(
+        matrix(), 4, smoothness=smoothness, solver=solver, execution=Execution(loss_every=1), max_iter=80, tol=0
+    )
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
 
 
@@ -63,7 +75,7 @@ def test_the_sparsity_penalty_does_not_depend_on_how_the_scale_is_split(beta):
 
 def test_templates_that_are_held_get_smoother_activations_whatever_their_level():
     X, W = matrix(), 0.1 + np.random.default_rng(3).random((40, 4))
-    options = {"fixed": {"W"}, "max_iter": 60, "tol": 0, "loss_every": 1}
+    options = {"fixed": {"W"}, "max_iter": 60, "tol": 0, "execution": Execution(loss_every=1)}
     rough, smooth = (factorize(X, 4, W=W, smoothness=s, **options) for s in (0, 10))
     np.testing.assert_array_equal(smooth.factors.W, W)
     assert (np.diff(smooth.losses) <= 1e-9 * smooth.losses[0]).all()
@@ -124,7 +136,7 @@ def priced(which, shape):
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("costs", [priced("Z", (4, 120)), priced("W", (40, 4))], ids=["Z", "W"])
 def test_the_loss_with_its_costs_never_rises(beta, costs, solver):
-    options = {"solver": solver, "loss_every": 1, "max_iter": 60, "tol": 0, "sparsity": 0.1}
+    options = {"solver": solver, "execution": Execution(loss_every=1), "max_iter": 60, "tol": 0, "sparsity": 0.1}
     fit = factorize(matrix(), 4, divergence=beta, costs=costs, **options)
     assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
 

@@ -7,6 +7,7 @@ from nmfsep import factorize
 from nmfsep.errors import UsageError
 from nmfsep.kernels.divergence import Beta
 from nmfsep.nmf import problem as penalties
+from nmfsep.nmf.fit import Execution
 from nmfsep.nmf.problem import Anchor, Problem
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
@@ -23,7 +24,7 @@ def data(seed=0):
 def anchored(weight, beta=1, seed=0, **options):
     X, W = data(seed)
     weights = np.broadcast_to(np.asarray(weight, np.float64), (K,)).copy()
-    options = {"max_iter": 60, "tol": 0, "loss_every": 1} | options
+    options = {"max_iter": 60, "tol": 0, "execution": Execution(loss_every=1)} | options
     return factorize(X, K, W=W, divergence=beta, anchor=Anchor(W.T.copy(), weights), **options)
 
 
@@ -79,7 +80,7 @@ def test_the_loss_counts_the_prior(beta):
 def test_no_weight_at_all_is_the_plain_fit(beta):
     X, W = data()
     plain = factorize(X, K, W=W, divergence=beta, solver="mue", max_iter=30, tol=0)
-    free = anchored(0, beta, solver="mue", max_iter=30, loss_every=10)
+    free = anchored(0, beta, solver="mue", max_iter=30, execution=Execution(loss_every=10))
     ours, theirs = free.factors.normalize(), plain.factors
     np.testing.assert_allclose(ours.W, theirs.W, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(ours.Z, theirs.Z, rtol=1e-9, atol=1e-15)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nmfsep import factorize
+from nmfsep.nmf.fit import Execution
 from nmfsep.registry import MASKS
 
 few = settings(derandomize=True, deadline=None, max_examples=25)
@@ -33,7 +34,11 @@ def test_factors_are_finite_nonnegative_and_normalized(X, k, beta):
 @few
 @given(X=matrices, k=components, beta=betas)
 def test_the_loss_never_rises(X, k, beta):
-    losses = np.array(factorize(X.astype(np.float64), k, divergence=beta, max_iter=15, tol=0, loss_every=1).losses)
+    losses = np.array(
+        factorize(
+            X.astype(np.float64), k, divergence=beta, max_iter=15, tol=0, execution=Execution(loss_every=1)
+        ).losses
+    )
     # relative to the divergence from nothing, since the start may already be exact
     assert np.diff(losses).max() <= 1e-9 * (losses[0] + float(X.sum()) + 1e-12)
 

@@ -24,8 +24,9 @@ from nmfsep.jobs import manifest
 from nmfsep.jobs.inputs import gather, listed
 from nmfsep.jobs.inspect import inspect_separated
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.resume import promises, titles_in
-from nmfsep.jobs.track import run
+from nmfsep.jobs.resume import ExpectedManifest, stem_names_in
+from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.track import separate_file
 from nmfsep.matrices.read import read_images, read_matrix
 from nmfsep.registry import CUES
 from nmfsep.separation import model_file as saved_file
@@ -167,8 +168,9 @@ def stems(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stems")
     sf.write(folder / "song.wav", np.random.default_rng(0).uniform(-0.5, 0.5, (400, 2)), 8000)
     output = OutputSettings(out=str(folder), save_model=True)
-    job = plan([str(folder / "song.wav")], QUICK, output)[0]
-    run(job, QUICK, output)
+    options = RunOptions(QUICK, output)
+    job = plan([str(folder / "song.wav")], options)[0]
+    separate_file(job, options).result()
     return job
 
 
@@ -248,7 +250,7 @@ def test_models(tmp_path, stems, chance):
     (tmp_path / "x.nmf.npz").write_bytes(repack(stems.model.read_bytes(), chance))
     found = survives(saved_file.read, tmp_path / "x.nmf.npz")
     if found is not None:
-        survives(plan, [stems.path], found.settings, OutputSettings(out=str(tmp_path)), found)
+        survives(plan, [stems.path], RunOptions(found.settings, OutputSettings(out=str(tmp_path)), saved=found))
 
 
 @few
@@ -264,12 +266,11 @@ def test_manifests(stems, chance):
         manifest.mixture_beside(str(stems.model))
         manifest.Origin(stems.path).other(stems.manifest)
         manifest.Origin("other.wav").other(stems.manifest)
-        titles_in(stems.manifest, stems.names, stems.selected)
-        output = OutputSettings(out=str(stems.manifest.parents[1]), save_model=True)
-        promised = promises(QUICK, output).kept(stems.manifest, stems.files)
-        if promised:
+        stem_names_in(stems.manifest, stems.names, stems.selected)
+        options = RunOptions(QUICK, OutputSettings(out=str(stems.manifest.parents[1]), save_model=True))
+        if ExpectedManifest.of(options).is_up_to_date(stems.manifest, stems.files):
             stems.as_written(manifest.load(stems.manifest))
-        survives(plan, [stems.path], QUICK, output, None, True)
+        survives(plan, [stems.path], options, True)
         survives(inspect_separated, str(stems.manifest))
         gather([str(stems.manifest.parents[1])], recursive=True)
     finally:
@@ -302,4 +303,4 @@ def test_lists_of_names(tmp_path, stems, chance):
     (tmp_path / "list").write_bytes(shake(f"{stems.path}\nnone.wav\n".encode(), chance))
     names = survives(listed, str(tmp_path / "list"), chance.random() < 0.5)
     if names:
-        survives(plan, names, QUICK, OutputSettings(out=str(tmp_path)))
+        survives(plan, names, RunOptions(QUICK, OutputSettings(out=str(tmp_path))))

@@ -5,7 +5,7 @@ import pytest
 
 from nmfsep.kernels.factors import Factors
 from nmfsep.separation.components import Components
-from nmfsep.separation.summary import descriptors, hints, portray
+from nmfsep.separation.summary import descriptors, hints, summarize
 from nmfsep.signal.stft import STFT
 
 STFT_ = STFT(1024)
@@ -40,7 +40,7 @@ def model(templates, activations, groups=None, sides=((1.0,) * 9,)):
 
 
 def told(model):
-    return hints(portray(model), [f"component-{k + 1}" for k in range(model.count)])
+    return hints(summarize(model), [f"component-{k + 1}" for k in range(model.count)])
 
 
 def test_a_portrait_holds_the_products_of_the_stems_models():
@@ -48,7 +48,7 @@ def test_a_portrait_holds_the_products_of_the_stems_models():
     given = model(
         list(rng.random((4, 513))), list(rng.random((4, FRAMES))), [[0, 2], [1, 3]], [(1, 1, 1, 1), (2, 0, 1, 3)]
     )
-    portrait = portray(given)
+    portrait = summarize(given)
     stems = np.array(
         [[factors.W[:, group] @ factors.Z[group] for factors in given.factors] for group in given.groups], np.float64
     )
@@ -60,7 +60,7 @@ def test_a_portrait_holds_the_products_of_the_stems_models():
 
 def test_stems_are_described_by_pitch_stroke_time_and_side():
     given = model([comb(220), band(300, 8000)], [held(), struck()], sides=[(1, 3), (1, 1)])
-    note, hat = descriptors(portray(given), ["a", "b"], STFT_, RATE)
+    note, hat = descriptors(summarize(given), ["a", "b"], STFT_, RATE)
     assert (note["pitch"]["name"], hat["pitch"]) == ("A3", None)
     assert note["percussiveness"] < 0.25 < 0.8 < hat["percussiveness"]
     assert note["activity"] == pytest.approx(0.6, abs=0.02)
@@ -72,7 +72,7 @@ def test_stems_are_described_by_pitch_stroke_time_and_side():
 
 def test_mono_has_no_pan_and_silence_no_figures():
     given = model([comb(220), np.zeros(513)], [held(), np.zeros(FRAMES)])
-    note, nothing = descriptors(portray(given), ["a", "b"], STFT_, RATE)
+    note, nothing = descriptors(summarize(given), ["a", "b"], STFT_, RATE)
     assert note["pan"] is None
     assert nothing == {
         "pitch": None, "centroid": 0.0, "centre": 0.0, "percussiveness": 0.0, "activity": 0.0, "pan": None

@@ -3,24 +3,22 @@
 import numpy as np
 import pytest
 
-import nmfsep
-import nmfsep.separation.render as rendering
 from nmfsep import STFT, Audio, Factors, separate
 from nmfsep.errors import UsageError
 from nmfsep.kernels.threads import Workers
 from nmfsep.separation.components import Components
-from nmfsep.separation.masks import ratio
+from nmfsep.separation.masks import mask_of
 from nmfsep.separation.mwf import MultichannelWiener, learn, solve
-from nmfsep.separation.render import Consistent, Masking, render, with_power
+from nmfsep.separation.render import Masking, inverse
 from nmfsep.settings.separation import Settings
 
 SIGNAL = STFT(256)
-MASK = with_power(ratio, 1)
+MASK = mask_of("ratio", 1)
 
 
 def rendered(samples, model, filter, threads=1):
     with Workers(threads) as workers:
-        return np.concatenate(list(render(samples, SIGNAL, model, filter, workers)), axis=-1)
+        return np.concatenate(list(inverse(samples, SIGNAL, model, filter, workers)), axis=-1)
 
 
 @pytest.fixture
@@ -84,39 +82,11 @@ def test_without_covariances_it_is_the_ratio_mask(scene):
     np.testing.assert_allclose(rendered(mixture, model, MultichannelWiener()), plain, atol=1e-6)
 
 
-@pytest.mark.parametrize("rounds", [1, 3])
-def test_consistent_masks_do_not_depend_on_the_blocks(scene, monkeypatch, rounds):
-    mixture, _, model = scene
-    filter = Consistent(MASK, SIGNAL, rounds)
-    whole = rendered(mixture, model, filter)
-    np.testing.assert_allclose(whole.sum(axis=0), mixture, atol=1e-6)
-    assert not np.allclose(whole, rendered(mixture, model, Masking(MASK)), atol=1e-4)
-    monkeypatch.setattr(rendering, "BLOCK", 1)
-    monkeypatch.setattr(rendering, "SHORTEST", 7)
-    np.testing.assert_allclose(rendered(mixture, model, filter, threads=2), whole, atol=2e-6)
-
-
-def test_a_round_makes_stems_more_consistent(scene):
-    mixture, _, model = scene
-    with_rounds = [rendered(mixture, model, Consistent(MASK, SIGNAL, rounds)) for rounds in (0, 5)]
-    S = SIGNAL.forward_block(mixture[:1], 0, SIGNAL.n_frames(mixture.shape[1]))[0]
-
-    def distance(rounds):
-        """How far the masked mixture is from the transform of any sound, inside."""
-        (bins,) = next(Consistent(MASK, SIGNAL, rounds)(S[None], model, slice(0, len(S))))
-        heard = SIGNAL.transform(SIGNAL.inverse_block(bins[None]))[0]
-        return np.square(np.abs(heard - bins)[30:-30]).sum()
-
-    assert distance(5) < 0.8 * distance(0)
-    assert not np.array_equal(*with_rounds)
-
-
-def test_what_has_no_shares_or_no_second_channel_is_told():
-    with pytest.raises(UsageError, match="no shares"):
-        Settings(mask="mwf", consistency=1)
+def test_what_is_gone_or_has_no_second_channel_is_said():
+    with pytest.raises(UsageError, match="gone; leave it out"):
+        Settings(consistency=1)
     with pytest.raises(UsageError, match="has no power"):
         Settings(mask="mwf", mask_power=2.0)
     audio = Audio(np.random.default_rng(0).normal(0, 0.1, (1, 4000)).astype(np.float32), 8000)
     mono, plain = (separate(audio, 2, n_fft=256, mask=mask).samples for mask in ("mwf", "ratio"))
     np.testing.assert_array_equal(mono, plain)
-    assert nmfsep.separate(audio, 2, n_fft=256, consistency=2).samples.shape == mono.shape

@@ -8,14 +8,15 @@ from nmfsep import Audio, learn, separate
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import find, method_note, most_atoms
 from nmfsep.grouping.choice import may_group
-from nmfsep.guidance.cue import Heard
+from nmfsep.guidance.cue import Context
 from nmfsep.guidance.dictionary_cue import Dictionaries
-from nmfsep.guidance.excerpt_cue import Stretches
+from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import Labels, Region
+from nmfsep.separation import pipeline
 from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.options import resolved
-from nmfsep.separation.pipeline import analyse, obstacle
+from nmfsep.separation.pipeline import obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
@@ -28,7 +29,6 @@ OPTIONS = {
 METHODS = {
     "one component": {"atoms": 1, "start": "random"},
     "timbre": {"grouping": "timbre", "atoms": 2, "restarts": 2},
-    "agglomerative": {"grouping": "agglomerative", "atoms": 2, "restarts": 2},
     "foreground": {"grouping": "foreground", "atoms": 3},
     "voice": {"preset": "voice"},
     "noise": {"preset": "noise"},
@@ -141,18 +141,18 @@ def test_the_manifest_tells_the_options_of_either_fit():
 
 
 def test_how_a_fit_of_atoms_ended_is_told(sound):
-    fit = analyse(sound, Settings(grouping="timbre", atoms=2, max_iter=500, tol=0.01, threads=1)).fits[0]
+    fit = pipeline.separate(sound, Settings(grouping="timbre", atoms=2, max_iter=500, tol=0.01, threads=1))[0].fits[0]
     assert fit.converged
     assert 10 <= fit.n_iter < 500
 
 
 def test_fits_that_go_before_that_of_the_mixture_take_no_more_iterations_than_are_given(sound):
     regions = (Region("a", 0.0, 1.0, 0.0, np.inf),)
-    for cue in (Stretches({"a": [(0.0, 1.0)]}), Labels(regions)):
+    for cue in (Excerpts({"a": [(0.0, 1.0)]}), Labels(regions)):
         found = []
         for given in ({}, {"max_iter": 1}, {"max_iter": 5000}):
-            heard = Heard(sound, 0.0, Settings(threads=1, given=given, **given))
-            found.append(cue.tell(heard, [STFT(256)], ("a",))[0][0].W)
+            context = Context(sound, 0.0, Settings(threads=1, given=given, **given))
+            found.append(cue.propose(context, [STFT(256)], ("a",))[0][0].W)
         assert not np.allclose(found[0], found[1])
         np.testing.assert_array_equal(found[0], found[2])
 
@@ -175,8 +175,8 @@ def test_every_option_reaches_groups_of_atoms_of_a_sound_that_stays_on_disk(soun
         found = []
         for more in ({}, {option: OPTIONS[option]}, {"time_limit": 600.0}):
             stream = Stream(source, 0.0, None)
-            separation = analyse(stream, Settings(**{**own, **more}))
+            separation = pipeline.separate(stream, Settings(**{**own, **more}))[0]
             assert separation.choice.grouping == "timbre"
-            found.append(np.concatenate(list(separation.render(stream)), axis=-1))
+            found.append(np.concatenate(list(pipeline.render(separation, stream)), axis=-1))
     assert not np.array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])

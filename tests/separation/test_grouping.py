@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.separation.python import separate
+from nmfsep.jobs.python import separate
 from nmfsep.separation.stem_groups import arrange, parse
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio

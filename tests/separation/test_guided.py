@@ -15,7 +15,7 @@ from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Gu
 from nmfsep.guidance.learn import Sound, learn
 from nmfsep.guidance.templates import Templates
 from nmfsep.separation import fit as guided
-from nmfsep.separation.pipeline import analyse
+from nmfsep.separation import pipeline
 from nmfsep.settings.commands import LearnSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -69,7 +69,7 @@ def guide_of(*dictionaries, paths=(), given=None):
 
 def analysed(audio, guide, given, callback=None):
     guide = dataclasses.replace(guide, given=given)
-    return analyse(audio, guide.settings(), guide, callback=callback)
+    return pipeline.separate(audio, guide.settings(), guide, on_progress=callback)[0]
 
 
 def sdr(reference, estimate):
@@ -145,7 +145,7 @@ def test_silence_gives_silent_stems_and_a_warning(one):
     for settings in ({}, {"free": 2}, {"adapt": 0.5}):
         separation = analysed(audio, guide, settings)
         assert any("zero" in warning for warning in separation.warnings)
-        assert not np.concatenate(list(separation.render(audio)), axis=-1).any()
+        assert not np.concatenate(list(pipeline.render(separation, audio)), axis=-1).any()
 
 
 def test_more_templates_than_frames_are_no_reason_to_warn(one):
@@ -228,7 +228,7 @@ def test_layers_of_all_lengths_of_frames_are_used(kit):
     for view in kit.views:
         single = dataclasses.replace(kit, views=(view,))
         alone.append(separate(MIXTURE, dictionary=single).samples)
-    both = np.concatenate(list(separation.render(MIXTURE)), axis=-1)
+    both = np.concatenate(list(pipeline.render(separation, MIXTURE)), axis=-1)
     np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
 
 
@@ -256,7 +256,7 @@ def test_dictionaries_of_different_frames_are_converted_to_the_first():
     separation = analysed(MIXTURE, guide, {})
     assert [layer.stft.n_fft for layer in separation.resolutions] == [256]
     assert separation.notes == ("templates of 'b.npz' converted to n_fft 256",)
-    stems = np.concatenate(list(separation.render(MIXTURE)), axis=-1)
+    stems = np.concatenate(list(pipeline.render(separation, MIXTURE)), axis=-1)
     assert min(sdr(s, e) for s, e in zip(SOURCES, stems[:, 0], strict=True)) > 5
 
 
@@ -269,7 +269,7 @@ def test_mixtures_of_other_rates_separate_with_a_note(kit, rate):
     (note,) = separation.notes
     assert note.startswith(f"templates of 'kit.npz' converted from 8000 to {rate} Hz")
     assert ("above 4000 Hz" in note) == (rate > RATE)
-    stems = np.concatenate(list(separation.render(audio)), axis=-1)
+    stems = np.concatenate(list(pipeline.render(separation, audio)), axis=-1)
     np.testing.assert_allclose(stems.sum(axis=0), audio.samples, atol=1e-6)
     gains = [sdr(s, e) - sdr(s, audio.samples[0]) for s, e in zip(sources, stems[:, 0], strict=True)]
     assert min(gains) > (5 if rate < RATE else 2)
@@ -380,7 +380,7 @@ def test_every_field_of_the_settings_is_heeded_or_refused(one):
     plain = separate(MIXTURE, dictionary=one, max_iter=30, tol=0.0).samples
     other = {
         "divergence": 2, "solver": "mu", "max_iter": 9, "tol": 1.0, "time_limit": 0.0, "sparsity": 5.0, "n_fft": 512,
-        "mask": "binary", "mask_power": 1.0, "consistency": 1, "residual": "rest", "free": 2, "adapt": 0.5,
+        "mask": "binary", "mask_power": 1.0, "residual": "rest", "free": 2, "adapt": 0.5,
         "group": ("all=rest",),
     }  # fmt: skip
     refused = {name for given, _ in REFUSED for name in given} - set(other)

@@ -10,9 +10,10 @@ from nmfsep.guidance.dictionary import Dictionary, unit
 from nmfsep.guidance.dictionary_cue import Dictionaries
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
+from nmfsep.separation import pipeline
 from nmfsep.separation.mixture import LOOK, all_frames, draw, segments
 from nmfsep.separation.model import Model, Resolution
-from nmfsep.separation.pipeline import analyse, obstacle
+from nmfsep.separation.pipeline import obstacle
 from nmfsep.separation.sample import FEWEST, FRAMES, frames_drawn
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
@@ -65,11 +66,11 @@ def both(song, settings, guide=None, frames=800):
     """The separation of a file, the pieces of its stems, and the stems from memory."""
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse(stream, settings, guide, frames=frames)
-        pieces = list(separation.render(stream))
-        for piece, again in zip(pieces, separation.render(stream), strict=True):
+        separation = pipeline.separate(stream, settings, guide, frames=frames)[0]
+        pieces = list(pipeline.render(separation, stream))
+        for piece, again in zip(pieces, pipeline.render(separation, stream), strict=True):
             np.testing.assert_array_equal(piece, again)
-    memory = np.concatenate(list(whole(separation, audio.samples).render(audio)), axis=-1)
+    memory = np.concatenate(list(pipeline.render(whole(separation, audio.samples), audio)), axis=-1)
     streamed = np.concatenate(pieces, axis=-1)
     np.testing.assert_allclose(streamed.sum(axis=0), audio.samples, atol=1e-6)
     return separation, pieces, memory
@@ -115,9 +116,9 @@ def test_templates_of_a_sample_are_as_good_as_those_of_all_frames(song, divergen
     settings = Settings(**(SMALL | {"divergence": divergence, "components": 4}))
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse(stream, settings, frames=1000)
+        separation = pipeline.separate(stream, settings, frames=1000)[0]
     X = all_frames(audio.samples, separation.stft).Xt.T
-    best = analyse(audio, settings).fits[0]
+    best = pipeline.separate(audio, settings)[0].fits[0]
 
     def loss(W):
         return factorize(X, 4, W=W, fixed={"W"}, divergence=divergence, max_iter=60, tol=0).losses[-1]
@@ -130,8 +131,8 @@ def test_where_all_frames_are_drawn_the_templates_are_those_of_memory(song):
     settings = Settings(**SMALL)
     with Source(song) as source:
         audio, stream = source.read(), Stream(source)
-        separation = analyse(stream, settings, frames=1 << 14)
-    expected = analyse(audio, settings).components
+        separation = pipeline.separate(stream, settings, frames=1 << 14)[0]
+    expected = pipeline.separate(audio, settings)[0].components
     found = separation.components.solver.templates[0].Wt
     for channel, W in enumerate(np.split(found.T, 2)):
         np.testing.assert_allclose(W, expected.factors[channel].W, atol=2e-3)
@@ -140,8 +141,8 @@ def test_where_all_frames_are_drawn_the_templates_are_those_of_memory(song):
 def test_kept_activations_are_those_that_were_rendered(song):
     with Source(song) as source:
         samples, stream = source.read().samples, Stream(source)
-        separation = analyse(stream, Settings(**SMALL), frames=800, keep=True)
-        for _ in separation.render(stream):
+        separation = pipeline.separate(stream, Settings(**SMALL), frames=800, keep=True)[0]
+        for _ in pipeline.render(separation, stream):
             pass
     kept, expected = separation.components.kept.factors, solved(separation.resolutions[0], samples).factors
     assert len(kept) == len(expected) == 2
@@ -186,7 +187,7 @@ def test_what_needs_all_frames_is_refused_with_what_to_do(song, given, reason):
     settings = Settings(**(SMALL | given))
     assert obstacle(settings).startswith(reason)
     with Source(song) as source, pytest.raises(UsageError, match="--max-memory"):
-        analyse(Stream(source), settings)
+        pipeline.separate(Stream(source), settings)[0]
 
 
 def test_long_frames_and_many_channels_draw_fewer():
@@ -201,8 +202,10 @@ def test_progress_is_told_in_rising_steps_to_the_end(song):
     with Source(song) as source:
         stream = Stream(source)
         settings = Settings(**SMALL)
-        separation = analyse(stream, settings, frames=800, callback=lambda step, loss: told.append(step))
-        for _ in separation.render(stream):
+        separation = pipeline.separate(stream, settings, frames=800, on_progress=lambda step, loss: told.append(step))[
+            0
+        ]
+        for _ in pipeline.render(separation, stream):
             pass
     assert told == sorted(told)
     assert len(set(told)) > 8
@@ -214,6 +217,6 @@ def test_one_thread_or_two_give_the_same(song):
     for threads in (1, 2):
         with Source(song) as source:
             stream = Stream(source)
-            separation = analyse(stream, Settings(**(SMALL | {"threads": threads})), frames=800)
-            found.append(np.concatenate(list(separation.render(stream)), axis=-1))
+            separation = pipeline.separate(stream, Settings(**(SMALL | {"threads": threads})), frames=800)[0]
+            found.append(np.concatenate(list(pipeline.render(separation, stream)), axis=-1))
     np.testing.assert_array_equal(*found)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation.masks import binary, ratio, share, wiener
+from nmfsep.separation.masks import binary, mask_of, ratio, share
 
 
 def parts(stems=3, dtype=np.float32):
@@ -22,7 +22,7 @@ def test_wiener_is_the_ratio_of_energies_whatever_the_power():
     wanted = V.astype(np.float64) ** 2 / (V.astype(np.float64) ** 2).sum(axis=0)
     for power in (0.5, 1, 2, 9):
         got = V.copy()
-        wiener(got, power)
+        mask_of("wiener", power)(got)
         np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 

@@ -11,8 +11,8 @@ from nmfsep.errors import UsageError
 from nmfsep.models.by_name import defaults_of, has_levels
 from nmfsep.models.deep import DeepFit
 from nmfsep.registry import MODELS
+from nmfsep.separation import pipeline
 from nmfsep.separation.options import resolved
-from nmfsep.separation.pipeline import analyse
 from nmfsep.settings.separation import Settings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
@@ -78,16 +78,16 @@ def test_every_level_of_a_deep_model_adds_up_and_coarse_stems_are_sums_of_finer_
 def test_a_part_that_nothing_belongs_to_is_silent_and_told(monkeypatch):
     monkeypatch.setattr(DeepFit, "tree", property(lambda fit: [[0, 0, 2, 2]]))
     audio = noise()
-    separation = analyse(audio, Settings(model="deep", levels=(4, 3), **SHORT))
+    separation = pipeline.separate(audio, Settings(model="deep", levels=(4, 3), **SHORT))[0]
     assert separation.components.groups == [[0, 1], [], [2, 3]]
     assert separation.warnings == ("nothing of the finest level belongs most to component 2, which is silent",)
-    stems = np.concatenate(list(separation.render(audio)), axis=-1)
+    stems = np.concatenate(list(pipeline.render(separation, audio)), axis=-1)
     assert not stems[1].any()
     np.testing.assert_allclose(stems.sum(axis=0), audio.samples, atol=1e-6)
 
 
 def test_levels_whose_parts_cancel_are_taken_as_they_are():
-    separation = analyse(noise(), Settings(model="deep-semi", levels=(6, 3), **SHORT))
+    separation = pipeline.separate(noise(), Settings(model="deep-semi", levels=(6, 3), **SHORT))[0]
     (fit,) = separation.fits
     assert separation.components.groups == [[0], [1], [2]]
     W = np.concatenate([factors.W for factors in separation.components.factors])
@@ -95,16 +95,16 @@ def test_levels_whose_parts_cancel_are_taken_as_they_are():
 
 
 def test_clusters_give_every_frame_to_one_stem():
-    separation = analyse(noise(), Settings(model="kmeans", components=3, **SHORT))
+    separation = pipeline.separate(noise(), Settings(model="kmeans", components=3, **SHORT))[0]
     assert (np.count_nonzero(separation.components.factors[0].Z, axis=0) == 1).all()
 
 
 def test_parts_that_can_be_negative_are_told_and_taken_by_their_size():
-    separation = analyse(noise(), Settings(model="semi", components=3, **SHORT))
+    separation = pipeline.separate(noise(), Settings(model="semi", components=3, **SHORT))[0]
     assert separation.fits[0].factors.W.min() < 0
     assert all(min(factors.W.min(), factors.Z.min()) >= 0 for factors in separation.components.factors)
     assert any("can be negative and cancel" in warning for warning in separation.warnings)
-    assert not analyse(noise(), Settings(components=3, **SHORT)).warnings
+    assert not pipeline.separate(noise(), Settings(components=3, **SHORT))[0].warnings
 
 
 def test_templates_of_several_frames_take_drums_apart_better(gains):

@@ -4,10 +4,10 @@ import pytest
 from nmfsep import STFT, Audio, Factors, Settings, separate
 from nmfsep.errors import UsageError
 from nmfsep.registry import SOLVERS
+from nmfsep.separation import pipeline
 from nmfsep.separation.components import Components
 from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.model import Model, Resolution
-from nmfsep.separation.pipeline import analyse
 
 RATE = 22050
 
@@ -71,16 +71,16 @@ SILENT = ["kl", "frobenius", "is"]
 @pytest.mark.parametrize("divergence", SILENT)
 def test_silence_separates_into_silence_with_a_warning(divergence):
     audio = Audio(np.zeros((2, 5000), np.float32), RATE)
-    separation = analyse(audio, Settings(components=2, divergence=divergence))
+    separation = pipeline.separate(audio, Settings(components=2, divergence=divergence))[0]
     assert any("zero" in warning for warning in separation.warnings)
-    stems = np.concatenate(list(separation.render(audio)), axis=-1)
+    stems = np.concatenate(list(pipeline.render(separation, audio)), axis=-1)
     assert stems.shape == (2, 2, 5000)
     assert not stems.any()
 
 
 def test_a_warning_of_several_channels_is_given_once():
     audio = Audio(np.zeros((4, 5000), np.float32), RATE)
-    assert len(analyse(audio, Settings(channels="independent")).warnings) == 1
+    assert len(pipeline.separate(audio, Settings(channels="independent"))[0].warnings) == 1
 
 
 def test_the_residual_is_the_last_stem_and_shrinks_with_more_components():
@@ -112,12 +112,12 @@ def test_a_level_of_a_power_of_two_goes_through_bit_for_bit(divergence):
 
 def test_rescaling_the_factors_of_a_model_leaves_the_stems():
     audio = mixture()
-    learned = analyse(audio, Settings(components=3, max_iter=20))
+    learned = pipeline.separate(audio, Settings(components=3, max_iter=20))[0]
     D = np.float32([1e4, 1, 1e-5])
     scaled = [Factors(f.W * D, f.Z / D[:, None]) for f in learned.components.factors]
     components = Components(scaled, learned.components.groups)
     other = Model(learned.settings, (Resolution(learned.stft, components),), learned.fits)
-    first, second = (np.concatenate(list(s.render(audio)), axis=-1) for s in (learned, other))
+    first, second = (np.concatenate(list(pipeline.render(s, audio)), axis=-1) for s in (learned, other))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
@@ -140,8 +140,8 @@ def test_joint_channels_keep_their_phase():
 def test_mid_is_deaf_to_what_cancels_and_joint_is_not():
     left = mixture().samples[0]
     audio = Audio(np.stack([left, -left]), RATE)
-    assert analyse(audio, Settings(channels="mid")).warnings
-    assert not analyse(audio, Settings(channels="joint")).warnings
+    assert pipeline.separate(audio, Settings(channels="mid"))[0].warnings
+    assert not pipeline.separate(audio, Settings(channels="joint"))[0].warnings
 
 
 def test_independent_channels_are_separated_as_if_alone():
@@ -189,7 +189,7 @@ def test_magnitudes_are_those_of_the_channels_one_above_the_other():
 def test_the_model_is_in_the_units_of_the_mixture(level):
     # a fit of Kullback-Leibler has the sum of X exactly
     audio = Audio(mixture(2).samples * np.float32(level), RATE)
-    learned = analyse(audio, Settings(components=2, n_fft=512))
+    learned = pipeline.separate(audio, Settings(components=2, n_fft=512))[0]
     model = np.concatenate([factors.reconstruct() for factors in learned.components.factors])
     assert model.sum() == pytest.approx(np.abs(STFT(512).forward(audio).values).sum(), rel=1e-3)
 

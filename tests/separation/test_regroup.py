@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
+from nmfsep.jobs.python import separate
 from nmfsep.kernels.factors import Factors
 from nmfsep.separation.components import Components
-from nmfsep.separation.python import separate
-from nmfsep.separation.regroup import filled, settled
+from nmfsep.separation.regroup import filled, resolve_auto_groups
 from nmfsep.separation.stem_groups import arrange
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -38,12 +38,12 @@ def band():
 
 
 def test_components_of_an_instrument_come_together_the_loudest_first(band):
-    found = settled(Settings(components=7, group=("auto:3",)), *band, RATE)
+    found = resolve_auto_groups(Settings(components=7, group=("auto:3",)), *band, RATE)
     assert found.group == ("group-1=4,5", "group-2=1,2,3", "group-3=6,7")
 
 
 def test_what_is_in_a_group_is_left_there(band):
-    found = settled(Settings(components=7, group=("auto:2", "noise=6-7")), *band, RATE)
+    found = resolve_auto_groups(Settings(components=7, group=("auto:2", "noise=6-7")), *band, RATE)
     assert arrange(found).names == ("noise", "group-1", "group-2")
     assert arrange(found).members == ((5, 6), (3, 4), (0, 1, 2))
 

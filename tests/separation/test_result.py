@@ -7,6 +7,7 @@ import pytest
 
 from nmfsep.kernels.factors import Factors
 from nmfsep.nmf.fit import Fit
+from nmfsep.separation import pipeline
 from nmfsep.separation.components import Components
 from nmfsep.separation.model import Model, Resolution
 from nmfsep.separation.render import mean
@@ -28,7 +29,7 @@ def separation(*layers, labels=(), notes=(), fits=(), **settings):
 
 
 def rendered(found):
-    return np.concatenate(list(found.render(AUDIO)), axis=-1)
+    return np.concatenate(list(pipeline.render(found, AUDIO)), axis=-1)
 
 
 @pytest.mark.parametrize("lengths", [(64, 512), (512, 64), (64, 256, 1024)])

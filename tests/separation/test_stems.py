@@ -5,8 +5,8 @@ import nmfsep.separation.render as rendering
 from nmfsep import STFT, Factors
 from nmfsep.kernels.threads import Workers
 from nmfsep.separation.components import Components
-from nmfsep.separation.masks import binary, ratio
-from nmfsep.separation.render import Masking, render, with_power
+from nmfsep.separation.masks import mask_of
+from nmfsep.separation.render import Masking, inverse
 
 SIGNAL = STFT(256)
 
@@ -22,7 +22,7 @@ def factors(length=3000, k=4, seed=1, dtype=np.float32):
 
 def rendered(samples, model, mask=None, threads=1):
     with Workers(threads) as workers:
-        pieces = list(render(samples, SIGNAL, model, Masking(mask or with_power(ratio, 1)), workers))
+        pieces = list(inverse(samples, SIGNAL, model, Masking(mask or mask_of("ratio", 1)), workers))
     return np.concatenate(pieces, axis=-1)
 
 
@@ -113,7 +113,7 @@ def test_a_binary_mask_of_disjoint_models_keeps_each_stem_where_its_model_is():
     Z = np.zeros((2, n), np.float32)
     Z[0, : n // 2] = Z[1, n // 2 :] = 1
     got = rendered(
-        noise(), Components([Factors(np.ones((SIGNAL.bins, 2), np.float32), Z)], [[0], [1]]), with_power(binary, 1)
+        noise(), Components([Factors(np.ones((SIGNAL.bins, 2), np.float32), Z)], [[0], [1]]), mask_of("binary", 1)
     )
     middle = n // 2 * SIGNAL.hop_length
     np.testing.assert_allclose(got[1, 0, : middle - 256], 0, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What all pictures share: matplotlib without its global state, and the bytes of a PNG file."""
+"""Canvas of all pictures: matplotlib without its global state, and the bytes of a PNG file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def require_plots() -> None:
 def drawing() -> Iterator[None]:
     """Draw in one style, whatever the user's own configuration of matplotlib says, and leave that as it was."""
     require_plots()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts and caches, which concern nobody here
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports fonts and caches, which concern nobody here
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""A spectrogram taken apart: templates at its side, activations above, and the mask of each component below."""
+"""Picture of a spectrogram taken apart: templates at its side, activations above, the mask of each component below."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""What a solver is."""
+"""Solvers: what every way to lower the loss has in common, and the state that it works on."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ...kernels.factors import Factors, Matrix
+from ...kernels.interface import Kernels
 from ...kernels.threads import Workers
 from ..problem import Problem
 
@@ -27,13 +28,13 @@ class State:
 
     Wt: Matrix
     Zt: Matrix
-    kernels: ModuleType
+    kernels: Kernels
     workers: Workers
     memory: Any = None
     best: tuple[Matrix, Matrix] | None = None
 
     @classmethod
-    def of(cls, factors: Factors, kernels: ModuleType, workers: Workers) -> State:
+    def of(cls, factors: Factors, kernels: Kernels, workers: Workers) -> State:
         """Copy the factors into the layout of the kernels."""
         Wt, Zt = (np.array(factor.T, order="C", copy=True) for factor in (factors.W, factors.Z))
         return cls(Wt, Zt, kernels, workers)
@@ -45,7 +46,7 @@ class State:
         return Factors(Wt.T, Zt.T)
 
 
-class Solver(Protocol):
+class Solver(ABC):
     """One way to lower the loss.
 
     Attributes
@@ -57,19 +58,24 @@ class Solver(Protocol):
     fills : bool
         Whether it can leave exact zeros in the start, so that a start with zeros is no trap.
     penalties : bool
-        Whether it heeds sparsity and smoothness.
+        Whether it can minimise a loss with penalties, weights or held entries.
     """
 
-    betas: frozenset[float] | None
-    monotone: bool
-    fills: bool
-    penalties: bool
+    betas: frozenset[float] | None = None
+    monotone = True
+    fills = False
+    penalties = False
 
-    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Prepare the state."""
+    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:  # noqa: B027 (most have nothing to do)
+        """Prepare the state; by default there is nothing to prepare."""
 
+    @abstractmethod
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Do one iteration on the state, in place."""
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Learn the loss, each time it is evaluated; return the loss that holds, after going back if need be."""
+        """Take note of the loss, each time it is evaluated, and return the loss of `state.factors`.
+
+        By default that is the loss as it is. A solver may go back to an earlier state here.
+        """
+        return loss

@@ -12,36 +12,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.divergence import sum_of_squares
-from ...kernels.factors import Matrix
-from ...kernels.reference import move_ahead
+from ...kernels.factors import Matrix, move_ahead
 from ..problem import Problem
-from .base import State
+from .base import Solver, State
 
 Z_SWEEPS = 2
 W_SWEEPS = 4  # cheaper than those of Z, since the products they use do not grow with the number of frames
 
 
-class HALS:
+class HALS(Solver):
     """Sweeps over Z, tile by tile, then over W, on products that are computed once."""
 
     betas = frozenset({2.0})
-    monotone = True
     fills = True
-    penalties = False
-
-    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Nothing to prepare."""
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Sweep over Z, then over W."""
         sweeps = 0 if "Z" in problem.fixed else Z_SWEEPS
-        P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, sweeps, state.workers)
+        P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, sweeps, state.workers)
         if "W" not in problem.fixed:
             state.kernels.sweep(P, G, state.Wt, W_SWEEPS)
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
 
 MOMENTUM, GROWTH, LIMIT_GROWTH, DECAY = 0.5, 1.05, 1.01, 1.5
@@ -79,13 +69,11 @@ class Memory:
     at_rest: bool = True
 
 
-class EHALS:
+class EHALS(Solver):
     """Sweeps over Z, tile by tile, then over W; both are then moved ahead, and back if the error rose."""
 
     betas = frozenset({2.0})
-    monotone = True
     fills = True
-    penalties = False
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin at rest."""
@@ -93,14 +81,13 @@ class EHALS:
         state.memory = Memory(state.Wt.copy(), state.Wt.copy(), state.Zt.copy(), energy)
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Sweep from the factors ahead, then accept what came out or go back."""
         memory: Memory = state.memory
         free_W, free_Z = "W" not in problem.fixed, "Z" not in problem.fixed
         Z, plain_activations = state.Zt.copy(), memory.plain_activations.copy()
         P, G = state.kernels.hals_pass(
             Xt,
             memory.ahead,
-            memory.ahead @ memory.ahead.T,
             Z,
             Z_SWEEPS if free_Z else 0,
             state.workers,
@@ -131,10 +118,6 @@ class EHALS:
         if free_W:
             memory.ahead = W
             move_ahead(memory.ahead, memory.plain_templates, memory.momentum)
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
 
 
 def _dead(G: Matrix, own: Matrix) -> int:

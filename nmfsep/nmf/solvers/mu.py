@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.factors import Matrix
-from ..problem import Problem, activation_rule, update_templates
-from .base import State
+from ..problem import Problem, activation_update, update_templates
+from .base import Solver, State
 
 
 def exponent(beta: float) -> float:
@@ -25,36 +25,31 @@ def exponent(beta: float) -> float:
     return 1.0 if beta <= 2 else 1 / (beta - 1)
 
 
-class MU:
+def _update(Xt: Matrix, state: State, problem: Problem, gamma: float, ahead: Matrix) -> None:
+    """Update Z with the templates of the state, then these from where they are `ahead`."""
+    measure, kernels, workers = problem.divergence, state.kernels, state.workers
+    Wt, Zt = state.Wt, state.Zt
+    if "Z" in problem.fixed:
+        if "W" in problem.fixed:
+            return
+        N, D = kernels.mm_statistics(Xt, ahead, Zt, measure, workers)
+    else:
+        how = activation_update(Wt, Zt, problem, gamma)
+        if "W" in problem.fixed:
+            kernels.mm_activations(Xt, Wt, Zt, measure, how, workers)
+            return
+        N, D = kernels.mm_pass(Xt, Wt, Zt, measure, how, workers, ahead)
+    update_templates(ahead, N, D, Zt, problem, gamma, Wt)
+
+
+class MU(Solver):
     """Z, then W, each multiplied by the ratio of the parts of its gradient, to the power gamma(beta)."""
 
-    betas = None
-    monotone = True
-    fills = False
     penalties = True
 
-    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Nothing to prepare."""
-
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
-        measure, kernels = problem.divergence, state.kernels
-        gamma = exponent(measure.beta)
-        if "W" in problem.fixed:
-            if "Z" not in problem.fixed:
-                rule = activation_rule(state.Wt, state.Zt, problem, gamma)
-                kernels.mm_activations(Xt, state.Wt, state.Zt, measure, gamma, state.workers, rule)
-            return
-        if "Z" in problem.fixed:
-            N, D = kernels.mm_statistics(Xt, state.Wt, state.Zt, measure, state.workers)
-        else:
-            rule = activation_rule(state.Wt, state.Zt, problem, gamma)
-            N, D = kernels.mm_pass(Xt, state.Wt, state.Zt, measure, gamma, state.workers, rule=rule)
-        update_templates(state.Wt, N, D, state.Zt, problem, gamma, state.Wt)
-
-    def observe(self, state: State, problem: Problem, loss: float) -> float:
-        """Take the loss as it is."""
-        return loss
+        """Update Z, then W."""
+        _update(Xt, state, problem, exponent(problem.divergence.beta), state.Wt)
 
 
 # Nesterov's sequence begins at 1; from here on it weighs the first steps, too, by almost all, which matters where a fit
@@ -88,12 +83,9 @@ class Memory:
     loss: float = math.inf
 
 
-class MUE:
+class MUE(Solver):
     """Z, then W, each by a multiplicative update at its extrapolation W + a max(W - W_previous, 0)."""
 
-    betas = None
-    monotone = True
-    fills = False
     penalties = True
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
@@ -103,27 +95,18 @@ class MUE:
         state.memory = Memory(state.Wt.copy(), state.Zt.copy(), gamma, (state.Wt.copy(), state.Zt.copy()))
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Update Z where it is ahead, then W where it is ahead."""
         memory: Memory = state.memory
-        measure, kernels, gamma = problem.divergence, state.kernels, memory.gamma
         following = (1 + math.sqrt(1 + 4 * memory.t**2)) / 2
         weight = (memory.t - 1) / following
         memory.t = following
         if "Z" not in problem.fixed:
             _extrapolate(state.Zt, memory.Zt, weight)
-        if "W" in problem.fixed:
-            if "Z" not in problem.fixed:
-                rule = activation_rule(state.Wt, state.Zt, problem, gamma)
-                kernels.mm_activations(Xt, state.Wt, state.Zt, measure, gamma, state.workers, rule)
-            return
-        ahead = state.Wt.copy()
-        _extrapolate(ahead, memory.Wt, weight)
-        if "Z" in problem.fixed:
-            N, D = kernels.mm_statistics(Xt, ahead, state.Zt, measure, state.workers)
-        else:
-            rule = activation_rule(state.Wt, state.Zt, problem, gamma)
-            N, D = kernels.mm_pass(Xt, state.Wt, state.Zt, measure, gamma, state.workers, ahead, rule)
-        update_templates(ahead, N, D, state.Zt, problem, gamma, state.Wt)
+        ahead = state.Wt
+        if "W" not in problem.fixed:
+            ahead = state.Wt.copy()
+            _extrapolate(ahead, memory.Wt, weight)
+        _update(Xt, state, problem, memory.gamma, ahead)
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Go back, and on more carefully, if the loss has risen; return the loss that holds."""

@@ -9,15 +9,14 @@ iterates may cycle.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.factors import Matrix
-from ...kernels.threads import spans
+from ...kernels.threads import spans, tiles
 from ..problem import Problem
-from .base import State
+from .base import Solver, State
 
 
 def pseudo_inverse(G: Matrix) -> NDArray[np.float64]:
@@ -47,43 +46,28 @@ SANE = 20  # powers of two from unit scale
 TILE = 256  # frames at a time, so that what a thread works on stays in cache
 
 
-@dataclass(slots=True)
-class Memory:
-    """What the solver remembers between steps.
-
-    Attributes
-    ----------
-    loss : float
-        The lowest loss seen, that of `State.best`.
-    """
-
-    loss: float = math.inf
-
-
-class Pinv:
+class Pinv(Solver):
     """W, then Z, each by unconstrained least squares and a cut at zero; the best pair seen is the result."""
 
     betas = frozenset({2.0})
     monotone = False
     fills = True
-    penalties = False
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Nothing is known yet."""
-        state.memory = Memory()
+        """Begin with no loss seen."""
+        state.memory = math.inf
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
-        """Do one iteration."""
+        """Solve for W, then for Z, and cut each at zero."""
         if "W" not in problem.fixed:
-            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Wt @ state.Wt.T, state.Zt, 0, state.workers)
+            P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, 0, state.workers)
             W = np.maximum(pseudo_inverse(G) @ P, 0)
             state.Wt[:] = W if problem.fixed else _of_sane_scale(W)
         if "Z" not in problem.fixed:
             A = np.ascontiguousarray((pseudo_inverse(state.Wt @ state.Wt.T) @ state.Wt).T.astype(Xt.dtype))
 
             def part(span: range) -> None:
-                for a in span:
-                    frames = slice(a, min(a + span.step, span.stop))
+                for frames in tiles(span):
                     np.matmul(Xt[frames], A, out=state.Zt[frames])
                     np.maximum(state.Zt[frames], 0, out=state.Zt[frames])
 
@@ -93,10 +77,9 @@ class Pinv:
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Keep the factors if they are the best so far; return the loss of the best."""
-        memory: Memory = state.memory
-        if loss < memory.loss or state.best is None:
-            memory.loss, state.best = loss, (state.Wt.copy(), state.Zt.copy())
-        return memory.loss
+        if loss < state.memory or state.best is None:
+            state.memory, state.best = loss, (state.Wt.copy(), state.Zt.copy())
+        return float(state.memory)
 
 
 def _of_sane_scale(W: Matrix) -> Matrix:
@@ -118,8 +101,7 @@ def _reseed(Xt: Matrix, state: State) -> None:
 
     def part(span: range) -> list[NDArray[np.float64]]:
         errors = []
-        for a in span:
-            frames = slice(a, min(a + span.step, span.stop))
+        for frames in tiles(span):
             rest = Xt[frames] - state.Zt[frames] @ state.Wt
             errors.append(np.einsum("tf,tf->t", rest, np.maximum(rest, 0), dtype=np.float64))
         return errors

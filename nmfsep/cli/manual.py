@@ -1,0 +1,49 @@
+"""``nmfsep manual``: the pages of the manual, a Markdown file a topic; in a pager on a terminal, plain in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+
+import click
+from click.shell_completion import CompletionItem
+
+from . import console
+from .params import Name
+
+TOPICS = {
+    "start": "install, first commands, pipes, exit codes; why some sounds come apart and others do not",
+    "split": "how split works, the choices it has, presets, and how many stems to ask for",
+    "guidance": "cues: a quiet spot, a score or a label track tell split what to listen for",
+    "dictionaries": "learn sounds from recordings of them, and find those sounds in mixtures",
+    "render": "keep a factorization; group, mask and write it again in other ways",
+    "batch": "folders, lists, several processes, resuming, JSON, make",
+    "long-files": "hours of sound in constant memory",
+    "cluster": "many machines, and what a large archive costs",
+    "evaluate": "score stems against the true ones",
+    "inspect": "pitches, onsets and levels of what is in a sound",
+    "matrices": "factorize any matrix, or images into parts",
+    "python": "the same from Python: separate, learn, factorize, scikit-learn",
+    "results": "what was measured: quality, speed, memory, and a lab notebook",
+    "lecture": "a walk through NMF and its relatives, a command and a picture each",
+}
+
+
+def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the topics that a shell may complete a word to."""
+    return [CompletionItem(name, help=text) for name, text in TOPICS.items() if name.startswith(incomplete)]
+
+
+@click.command("manual", epilog="Example: nmfsep manual guidance")
+@click.argument("topic", type=Name(TOPICS), required=False, shell_complete=_begun)
+def command(topic: str | None) -> int:
+    """Show a page of the manual, or without TOPIC the list of pages."""
+    if topic is None:
+        text = "".join(f"{name:<14}{summary}\n" for name, summary in TOPICS.items())
+    else:
+        text = resources.files("nmfsep").joinpath("manual", f"{topic}.md").read_text(encoding="utf-8")
+    if topic is not None and sys.stdout.isatty():
+        click.echo_via_pager(text)
+    else:
+        console.print_bytes(text.encode())
+    return 0

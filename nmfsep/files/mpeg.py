@@ -1,0 +1,181 @@
+"""The frames of an MP3 file, counted, so that all of them are decoded whatever a header promises.
+
+A decoder believes the count in a Xing header, or guesses one where there is none. Each run of frames of one format
+becomes a sound of its own: as it is if its header is right, else behind a header with the number of its frames.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import BinaryIO
+
+from .cut import CUT_FRAME, length_warning
+from .tags import tag_length
+from .view import Part, View, add
+
+RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version: 1, 2 and 2.5
+FIRST = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s of version 1
+OTHER = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+SURE = 3  # frames in a row that are no chance
+SENSIBLE = 64  # times as many frames as there are that a header may promise, of a file that was cut; more are no count
+TRIES = 1 << 16  # places that look like a frame before a search is given up, so that no file takes for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the header of a frame says: version, whether there is one channel; rate in hertz; bytes."""
+
+    version: int
+    mono: bool
+    rate: int
+    size: int
+
+    @property
+    def form(self) -> tuple[int, bool, int]:
+        """What does not change within a sound."""
+        return self.version, self.mono, self.rate
+
+    @property
+    def samples(self) -> int:
+        """Samples of each channel."""
+        return 1152 if self.version == 3 else 576
+
+
+@dataclass(slots=True)
+class Run:
+    """Frames of one format; `promised` frames by a header in the first, 0 if that does not say, None without one."""
+
+    head: bytes
+    frame: Frame
+    promised: int | None
+    header: range
+    count: int = 0
+    ranges: list[Part] = field(default_factory=list)
+
+    def view(self, file: BinaryIO) -> View:
+        """Return the run as a file whose header is right, or promises more than there is."""
+        right = self.promised and self.count <= self.promised <= SENSIBLE * self.count
+        return View(file, [self.header if right else _header(self.head, self.frame, self.count), *self.ranges])
+
+
+def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
+    """Return the sounds in a file of that size in bytes, and what is odd about it in words.
+
+    There is none where frames have no size of their own (free format).
+    """
+    found: list[Run] = []
+    warnings: list[str] = []
+    position = lost = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(48)
+        frame = _frame(head[:4])
+        sure = frame is not None and ((found and frame.form == found[-1].frame.form) or _follow(file, position, size))
+        if frame is None or not sure:
+            after = _next(file, position, size)
+            lost += after - position if not _is_padding(file, position, after) else 0
+            position = after
+            continue
+        promised = _promise(head, frame)
+        if not found or promised is not None or frame.form != found[-1].frame.form:
+            found.append(Run(head[:4], frame, promised, range(position, position + frame.size)))
+        if promised is None:
+            if position + frame.size > size:
+                if not found[-1].promised:  # else its header tells
+                    warnings.append(CUT_FRAME)
+                break
+            found[-1].count += 1
+            add(found[-1].ranges, range(position, position + frame.size))
+        position += frame.size
+    if lost and found:
+        warnings.append(f"{lost} bytes in it are no frames of MP3 and are left out")
+    for run in found:
+        says, there = (n * run.frame.samples / run.frame.rate for n in (run.promised or 0, run.count))
+        if 0 < says < there or says > SENSIBLE * there > 0:
+            warnings.append(length_warning(says, there))
+    return [run.view(file) for run in found if run.count], warnings
+
+
+@lru_cache(maxsize=1024)
+def _frame(head: bytes) -> Frame | None:
+    """Return what the four bytes of a header say, None if they are none."""
+    if len(head) < 4 or not SYNC.match(head):
+        return None
+    version, code, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
+    if not 0 < code < 15 or rate == 3:
+        return None
+    hertz, kilobits = RATES[version][rate], (FIRST if version == 3 else OTHER)[code]
+    size = (144_000 if version == 3 else 72_000) * kilobits // hertz + (head[2] >> 1 & 1)
+    return Frame(version, head[3] >> 6 == 3, hertz, size)
+
+
+def _follow(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether frames of one format lie at a place, SURE of them or as many as end with the file."""
+    form = None
+    for count in range(SURE):
+        file.seek(position)
+        frame = _frame(file.read(4))
+        if frame is None or form not in (None, frame.form):
+            return count > 0 and (position >= size or tag_length(file, position, size) > 0)
+        form = frame.form
+        position += frame.size
+    return True
+
+
+def _next(file: BinaryIO, position: int, size: int) -> int:
+    """Return where the next frame is, or the end of the file."""
+    if tag := tag_length(file, position, size):
+        return min(size, position + tag)
+    tries = 0
+    position += 1
+    while position < size:
+        file.seek(position)
+        chunk = file.read(1 << 16)
+        for match in SYNC.finditer(chunk):
+            if _frame(chunk[match.start() : match.start() + 4]) or match.start() + 4 > len(chunk):
+                tries += 1
+                if _follow(file, position + match.start(), size):
+                    return position + match.start()
+                if tries > TRIES:
+                    return size
+        position += max(1, len(chunk) - 1)
+    return size
+
+
+def _is_padding(file: BinaryIO, start: int, stop: int) -> bool:
+    """Whether bytes are those of a tag, or zeros at the end of a file."""
+    if tag_length(file, start, stop):
+        return True
+    file.seek(start)
+    while start < stop:
+        chunk = file.read(min(1 << 16, stop - start))
+        if not chunk or chunk.strip(b"\0"):
+            return not chunk
+        start += len(chunk)
+    return not file.read(1)
+
+
+def _side(frame: Frame) -> int:
+    """Return the bytes of a frame before its samples, which are zero in a Xing header."""
+    return 4 + ((17 if frame.mono else 32) if frame.version == 3 else (9 if frame.mono else 17))
+
+
+def _promise(head: bytes, frame: Frame) -> int | None:
+    """Return how many frames the header of a whole sound promises, 0 if it does not say; None for a frame of sound."""
+    for at in (_side(frame), _side(frame) + 2):  # two more bytes of checksum
+        if head[at : at + 4] in (b"Xing", b"Info") and not head[6:at].strip(b"\0"):
+            return int.from_bytes(head[at + 8 : at + 12], "big") if head[at + 7 : at + 8] >= b"\1" else 0
+    return 0 if head[36:40] == b"VBRI" else None
+
+
+def _header(head: bytes, frame: Frame, count: int) -> bytes:
+    """Return a Xing header that promises so many frames of the format of one."""
+    first = bytes([head[0], head[1] | 1, 0x80 | head[2] & 0x0C, head[3]])  # no checksum, no padding, enough bytes
+    found = _frame(first)
+    assert found is not None
+    return (first.ljust(_side(frame), b"\0") + b"Xing" + (1).to_bytes(4, "big") + count.to_bytes(4, "big")).ljust(
+        found.size, b"\0"
+    )

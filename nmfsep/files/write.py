@@ -1,0 +1,287 @@
+"""Writing stems that add up to their mixture."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from functools import lru_cache
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .formats import WAV_LIMIT, SampleFormat
+from .libsndfile import Encoder
+from .publish import Output
+
+Samples = NDArray[np.float32]
+Integers = NDArray[np.int32] | NDArray[np.int64]
+
+
+def quantise(stems: Samples, mixture: NDArray[np.integer], bits: int, gain: float = 1.0) -> tuple[Integers, int]:
+    """Round stems to integers that add up to the mixture.
+
+    Each stem is rounded half to even; what rounding leaves over goes to the first, the loudest. A stem that would
+    leave the range is held at its limit and the excess goes to the others, which always have room for it, since the
+    mixture is in range.
+
+    Parameters
+    ----------
+    stems : ndarray, shape (stems, channels, samples), float32
+        Full scale is 1. The first is ignored: it is what the others leave of the mixture.
+    mixture : ndarray of int, shape (channels, samples)
+    bits : int
+        8, 16, 24 or 32.
+    gain : float, default 1
+        Factor on the stems.
+
+    Returns
+    -------
+    integers : ndarray of int, shape of stems
+    moved : int
+        Samples held at the limit of the range.
+    """
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    # products of float32 by a power of two are exact, and rounded values below 2^24 are; 32 bits need doubles
+    kind = np.int64 if len(stems) << (bits - 1) >= 1 << 31 else np.int32
+    real = np.float64 if bits == 32 else np.float32
+    out = np.empty(stems.shape, kind)
+    moved = 0
+    if len(stems) > 1:
+        scaled = stems[1:] * real(gain * (1 << (bits - 1)))
+        np.rint(scaled, out=scaled)
+        peak = np.abs(scaled).max(initial=0)
+        if peak > high:
+            beyond = (scaled > high) | (scaled < low)
+            moved += int(beyond.sum())
+            # in doubles, since the largest 32-bit integer is no float32
+            scaled = np.clip(scaled.astype(np.float64), low, high)
+        out[1:] = scaled
+    np.subtract(mixture, out[1:].sum(axis=0, dtype=kind), out=out[0], dtype=kind)
+    if out[0].max(initial=0) > high or out[0].min(initial=0) < low:
+        moved += _share_excess(out, low, high)
+    return out, moved
+
+
+def _share_excess(out: Integers, low: int, high: int) -> int:
+    """Bring the first stem into range in place by moving its excess to the others; return the samples touched."""
+    where = np.nonzero((out[0] > high) | (out[0] < low))
+    excess = out[0][where] - np.clip(out[0][where], low, high)
+    out[0][where] -= excess
+    for stem in out[1:]:
+        held = np.clip(stem[where] + excess, low, high)
+        excess -= held - stem[where]
+        stem[where] = held
+    return len(where[0])
+
+
+def to_integers(samples: Samples, bits: int, gain: float = 1.0) -> Integers:
+    """Round (channels, samples) of full scale 1 to integers, half to even, held to the range."""
+    scaled = np.rint(samples.astype(np.float64) * (gain * (1 << (bits - 1))))
+    limited: NDArray[np.float64] = np.clip(scaled, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return limited.astype(np.int64) if bits == 32 else limited.astype(np.int32)
+
+
+POLYNOMIAL = 0x104C11DB7  # of the checksum of a page, which is linear: no start value, no final inversion
+
+
+def set_serial(file: Output, serial: int = 1) -> None:
+    """Give the stream in a file that number, and its pages the checksums that go with it."""
+    position, size = 0, file.size()
+    while position < size:
+        file.seek(position)
+        head = file.read(27 + 255)
+        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
+        new = serial.to_bytes(4, "little")
+        change = int.from_bytes(head[14:18], "big") ^ int.from_bytes(new, "big")
+        checksum = int.from_bytes(head[22:26], "little") ^ _times(change, _power(8 * (length - 18) + 32))
+        file.seek(position + 14)
+        file.write(new)
+        file.seek(position + 22)
+        file.write(checksum.to_bytes(4, "little"))
+        position += length
+
+
+def _times(a: int, b: int) -> int:
+    """Multiply polynomials over GF(2) modulo the checksum's."""
+    product = 0
+    while b:
+        if b & 1:
+            product ^= a
+        a <<= 1
+        if a >> 32:
+            a ^= POLYNOMIAL
+        b >>= 1
+    return product
+
+
+@lru_cache(maxsize=4096)
+def _power(exponent: int) -> int:
+    """Return x to that power."""
+    result, base = 1, 2
+    while exponent:
+        if exponent & 1:
+            result = _times(result, base)
+        base = _times(base, base)
+        exponent >>= 1
+    return result
+
+
+OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
+
+
+class StemWriter:
+    """Writes the stems of one mixture side by side.
+
+    Parameters
+    ----------
+    outputs : sequence of Output
+        One a stem.
+    form : SampleFormat
+    sample_rate, channels, length : int
+        Of the mixture; the length decides between WAV and RF64.
+    gain : float, default 1
+        One factor for all stems.
+    exponent : int, default 0
+        Samples are multiplied by 2**exponent on the way out.
+    selected : sequence of int, optional
+        The stems to write, one an output; all if not given.
+    merged : bool, default False
+        Write the channels of all selected stems side by side into one output.
+
+    Attributes
+    ----------
+    moved : int
+        Samples that had to be held within the range of integers.
+    clipped : int
+        Samples beyond full scale given to a lossy codec.
+    sum_error : float
+        Largest difference between the mixture and the sum of the stems, of the mixture's peak.
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        form: SampleFormat,
+        sample_rate: int,
+        channels: int,
+        length: int,
+        gain: float = 1.0,
+        exponent: int = 0,
+        *,
+        selected: Sequence[int] | None = None,
+        merged: bool = False,
+    ) -> None:
+        self.form = form
+        self.gain = gain
+        self.exponent = exponent
+        self.moved = 0
+        self.clipped = 0
+        self._selected, self._merged = selected, merged
+        self._worst = self._peak = 0.0
+        self._outputs = outputs
+        if merged and selected is not None:
+            channels *= len(selected)
+        container = form.file.container
+        if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
+            container = "RF64"
+        self._files: list[Encoder] = []
+        try:
+            for output in outputs:
+                self._files.append(Encoder(output, sample_rate, channels, form.subtype, format=container))
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> StemWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:  # the first error is the one to tell
+            self._close()
+            return
+        try:
+            for output, file in zip(self._outputs, self._files, strict=True):
+                file.close()
+                if self.form.name == "ogg":
+                    set_serial(output)
+                if self.form.subtype in ("FLOAT", "DOUBLE"):
+                    _blank_time_stamp(output)
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        """Close all files now, and not when the collector comes to it."""
+        for file in self._files:
+            with contextlib.suppress(Exception):
+                file.close()
+
+    def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
+        """Append a piece of every stem.
+
+        Parameters
+        ----------
+        stems : ndarray, shape (stems, channels, samples)
+        mixture : ndarray, shape (channels, samples)
+        integers : ndarray of int, shape (channels, samples), optional
+            The mixture as integers of the output's width, if the output has integers.
+        """
+        if integers is not None and self.form.bits:
+            if self.exponent:
+                with np.errstate(over="ignore"):  # what overflows is held to the range
+                    stems = np.ldexp(stems, self.exponent)
+            whole, moved = quantise(stems, integers, self.form.bits, self.gain)
+            self.moved += moved
+            # libsndfile takes the top bits of an integer that is wider than the file's
+            wide = 16 if self.form.bits <= 16 else 32
+            data = (whole << (wide - self.form.bits)).astype(np.int16 if wide == 16 else np.int32)
+        else:
+            data = self._real(stems, mixture)
+        if self._selected is not None:
+            data = data[list(self._selected)]
+        if self._merged:
+            data = data.reshape(1, -1, data.shape[-1])
+        for file, stem in zip(self._files, data, strict=True):
+            interleaved = np.ascontiguousarray(stem.T)
+            step = OGG_BLOCK if self.form.name == "ogg" else max(1, len(interleaved))
+            for start in range(0, len(interleaved), step):
+                file.write(interleaved[start : start + step])
+
+    @property
+    def sum_error(self) -> float:
+        """Largest difference so far between the mixture and the sum of floating-point stems, of the mixture's peak."""
+        return self._worst / self._peak if self._peak else 0.0
+
+    def _real(self, stems: Samples, mixture: Samples) -> NDArray[np.floating]:
+        data: NDArray[np.floating] = stems
+        if self.exponent or self.form.subtype == "DOUBLE":
+            data = stems.astype(np.float64)
+            data[0] = mixture.astype(np.float64) - data[1:].sum(axis=0)
+            data = np.ldexp(data, self.exponent)
+            if self.form.subtype != "DOUBLE":
+                if np.abs(data).max(initial=0) > np.finfo(np.float32).max:
+                    raise InputError("has stems beyond the range of single precision", "use --subtype DOUBLE")
+                data = data.astype(np.float32)
+        self._worst = max(self._worst, float(np.abs(stems.sum(axis=0) - mixture).max(initial=0)))
+        self._peak = max(self._peak, float(np.abs(mixture).max(initial=0)))
+        if self.gain != 1:
+            data = data * data.dtype.type(self.gain)
+        if not self.form.file.lossless:
+            self.clipped += int((np.abs(data) > 1).sum())
+        return data
+
+
+def _blank_time_stamp(output: Output) -> None:
+    """Zero the time in the PEAK chunk of a float file: equal runs shall give equal bytes."""
+    output.seek(0)
+    head = output.read(4096)
+    if head[:4] not in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
+        return
+    place = head.find(b"PEAK")
+    if place >= 0:
+        output.seek(place + 12)  # after the name, the size and the version
+        output.write(bytes(4))

@@ -1,1 +1,0 @@
-"""What a separation can be told before the fit, one kind of cue a file."""
