@@ -153,7 +153,7 @@ class Settings(Options):
     channels: str = option("joint", "How channels share the model.", names=CHANNEL_MODES, section="Signal")
     mask: str = option("ratio", "How stems share the mixture.", names=MASKS | SPATIAL_MASKS, section="Stem")
     mask_power: float = option(1.0, "The larger, the sharper the mask.", low=0.01, high=100, section="Stem")
-    consistency: int = option(0, "Not offered any more; old models may name it.", low=0, high=100, section="Stem")
+    consistency: int = option(0, "Not offered any more; old models may name it.", low=0, section="Stem")
     residual: str | None = option(
         None, "Make a stem of what the model leaves over.", section="Stem", spelling="[=NAME]"
     )
