@@ -1,4 +1,4 @@
-"""What make should know: which files were made from which."""
+"""Dependencies of a run, as rules for make: which files were made from which."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def _short(fit: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(values: Any) -> Settings:
     """Return settings whose values all have the kind and range they should."""
-    types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name not in UNSAVED}
+    types = {each.name: str(each.type) for each in fields(Settings) if each.name not in UNSAVED}
     for name, value in values.items():
         if name not in types:
             raise UsageError(f"has a setting {str(name)[:40]!r} that this nmfsep does not know", "upgrade nmfsep")
