@@ -174,22 +174,19 @@ CUES = Registry(
     {
         "dictionary": (
             "guidance.dictionary_cue:Dictionaries",
-            "FILE: Separate into the labels of a dictionary that learn wrote, in place of -k. Several add up.",
+            "FILE: Separate into the sounds of a dictionary.",
         ),
         "learn": (
             "guidance.excerpt_cue:Excerpts",
-            "NAME=T1-T2: Learn a sound from where it is alone in the mixture, such as rain=0:00-0:01.5; several "
-            "stretches with commas. With one name the rest is the stem residual.",
+            "NAME=T1-T2: Learn NAME where it is alone: rain=0:00-0:02.",
         ),
         "midi": (
             "guidance.score_cue:Scores",
-            "[NAME=]FILE: Listen for the notes of a MIDI file: all are the stem NAME, or its tracks are stems. Where "
-            "in the sound they are played, and how fast, is found. Several add up.",
+            "[NAME=]FILE: Separate the notes of a MIDI file, or its tracks.",
         ),
         "labels": (
             "guidance.label_cue:Labels",
-            "FILE: Listen for the names of an Audacity label track when, and between which frequencies, it has them; "
-            "names of other cues get their times from it.",
+            "FILE: Separate what an Audacity label track names.",
         ),
     },
 )

@@ -5,12 +5,12 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
 from nmfsep.settings.commands import FactorizeSettings, LearnSettings, OutputSettings
-from nmfsep.settings.knob import WINDOWS
+from nmfsep.settings.option import WINDOWS
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
 KINDS = (Settings, OutputSettings, LearnSettings, FactorizeSettings)
-KNOBS = [knob for kind in KINDS for knob in dataclasses.fields(kind)]
+SETTINGS = [setting for kind in KINDS for setting in dataclasses.fields(kind)]
 NAMED = [
     (Settings, "divergence"),
     (Settings, "solver"),
@@ -26,10 +26,10 @@ NAMED = [
     (FactorizeSettings, "free"),
 ]
 BOUNDED = [
-    (kind, knob.name, knob.metadata["low"], knob.metadata["high"])
+    (kind, setting.name, setting.metadata["low"], setting.metadata["high"])
     for kind in KINDS
-    for knob in dataclasses.fields(kind)
-    if knob.metadata["low"] is not None
+    for setting in dataclasses.fields(kind)
+    if setting.metadata["low"] is not None
 ]
 NUMBERS = [(kind, name) for kind, name, _, _ in BOUNDED]
 
@@ -41,10 +41,10 @@ def settings_of(kind, name, value):
     return kind(n_fft=2**20, hop_length=value) if name == "hop_length" else kind(**{name: value})
 
 
-@pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.name)
-def test_every_knob_says_what_it_does_in_a_sentence(knob):
-    assert knob.metadata["summary"][0].isupper()
-    assert knob.metadata["summary"].endswith(".")
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_does_in_a_sentence(setting):
+    assert setting.metadata["summary"][0].isupper()
+    assert setting.metadata["summary"].endswith(".")
 
 
 @pytest.mark.parametrize(("kind", "name", "low", "high"), BOUNDED, ids=lambda value: str(value)[:20])
@@ -149,7 +149,7 @@ def test_a_duration_of_nothing_is_refused():
         OutputSettings(duration=0)
 
 
-def test_unknown_knobs_are_refused():
+def test_unknown_settings_are_refused():
     with pytest.raises(TypeError, match="component"):
         Settings(component=3)
 
@@ -189,3 +189,20 @@ def test_numbers_of_templates_that_are_none_are_refused(components):
 def test_a_hop_alone_says_nothing_of_learning():
     with pytest.raises(UsageError, match="--hop-length needs --n-fft"):
         LearnSettings(hop_length=64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_know_what_was_given_also_at_its_default(kind):
+    name = next(setting.name for setting in dataclasses.fields(kind) if setting.metadata["section"])
+    default = kind.__dataclass_fields__[name].default
+    assert kind().given == frozenset()
+    found = kind(**{name: default}, given=[name])
+    assert found.given == {name}
+    assert name in found.asked([name]) or default in (None, "auto")
+    assert found.values() == kind().values()
+
+
+def test_what_exemplars_leave_without_meaning_is_refused_where_it_was_given():
+    assert LearnSettings(exemplars=True, max_iter=60).exemplars
+    with pytest.raises(UsageError, match="--exemplars fits nothing, so --max-iter means nothing"):
+        LearnSettings(exemplars=True, max_iter=60, given=["max_iter"])

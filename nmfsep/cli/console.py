@@ -1,4 +1,4 @@
-"""What the user sees: messages and progress on stderr, results on stdout."""
+"""Terminal output: messages and progress on stderr, results on stdout, with names that no terminal can be driven by."""
 
 from __future__ import annotations
 
@@ -6,30 +6,11 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from ..errors import NmfsepError
-
-
-def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> str:
-    """Return rows as lines, the columns of these numbers to the left and the others to the right."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
-        padded = [cell + gap if n in left else gap + cell for n, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
-        lines.append("  ".join(padded).rstrip() + "\n")
-    return "".join(lines)
-
-
-def _width(text: str) -> int:
-    """Return the columns of a terminal that a text takes."""
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
-
 
 BAR = 10_000  # steps of the bar
 
@@ -53,12 +34,12 @@ class Files:
         return ", ".join([*counts, f"{self.left} left"])
 
     def part(self, number: int, share: float) -> None:
-        """Say how much of a file is done that is in work."""
+        """Show how much of a file is done that is in work."""
         self._begun = min(share, 1.0) * self._sizes[number]
         self._show()
 
     def end(self, number: int, status: str) -> None:
-        """Say how a file ended."""
+        """Count a file that has ended."""
         self.counts[status] += 1
         self.left -= 1
         self._begun = 0.0
@@ -130,9 +111,20 @@ def plain(text: str) -> str:
     )
 
 
+def name_of(path: str | bytes | os.PathLike[str]) -> str:
+    """Return what an input is called in messages."""
+    return "standard input" if path == "-" else quote(path)
+
+
+def fit_line(fit: Mapping[str, Any]) -> str:
+    """Return how a fit went, from the entry of a manifest."""
+    how, loss = "converged" if fit["converged"] else "stopped", list(fit["losses"].values())
+    return f"{fit['solver']} {how} after {fit['n_iter']} iterations, loss {loss[0]:.5g} to {loss[-1]:.5g}"
+
+
 def describe(error: NmfsepError) -> str:
-    """Return the one line that tells an error: "FILE: what is wrong; what to try"."""
-    where = "" if error.path is None else ("standard input" if error.path == "-" else quote(error.path)) + ": "
+    """Return an error in one line: "FILE: what is wrong; what to try"."""
+    where = "" if error.path is None else name_of(error.path) + ": "
     return where + plain(str(error))
 
 
@@ -143,6 +135,15 @@ def say(message: str) -> None:
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding))
         sys.stderr.flush()
+
+
+def report(path: str | None, text: str) -> None:
+    """Write what the user should know of a file, or of the whole run, to stderr."""
+    say(plain(text) if path is None else f"{quote(path)}: {plain(text)}")
+
+
+def ignore(path: str | None, text: str) -> None:
+    """Write nothing, in place of `report`, where only errors are wanted."""
 
 
 def print_paths(paths: Iterable[os.PathLike[str]]) -> None:

@@ -1,4 +1,4 @@
-"""The group, and the one place where errors become exit codes."""
+"""Entry point of the command line: the group of commands, and the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ COMMANDS = {
     "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
     "check": ("Verify stems against the manifest written with them.", "check"),
     "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
-    "inspect": ("Tell what is in a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
-    "rank": ("Tell how many components a sound has, with the evidence.", "rank"),
+    "inspect": ("Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
+    "rank": ("Count the components of a sound, with the evidence.", "rank"),
     "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
     "manual": ("Show the manual, a page a topic.", "manual"),
     "completion": ("Print the completion script of a shell.", "completion"),

@@ -1,46 +1,62 @@
-"""Every shared option once, made from the settings it fills."""
+"""Options of the commands: made from the settings that they fill, or shared by several; the sections of the help."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import Field, fields
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..errors import UsageError
-from ..registry import CUES, DIVERGENCES, Registry
-from ..settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
-from ..settings.separation import Settings, shown_default, suited
+from ..registry import CUES, DIVERGENCES
+from ..settings.commands import OutputSettings
+from ..settings.option import Options
+from ..settings.separation import Settings, shown_default, with_preset_defaults
 from ..system import BLAS_VARIABLES
-from . import console
-from .params import Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
+from .params import Jobs, Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
 
-KINDS: tuple[type[Any], ...] = (FactorizeSettings, Settings, OutputSettings, EvaluationSettings, LearnSettings)
-GROUPS = {knob.name: knob.metadata["group"] for kind in KINDS for knob in fields(kind)}
-
-
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=Options)
 CONTRADICTIONS = (("quiet", "verbose"), ("append", "force"))
+WIDEST = 24  # characters of an option and its value that leave room for its meaning in the same line
+CHOICES = 14  # characters of values that are listed where the value stands; more are listed behind the meaning
 
 
-class Knob(click.Option):
-    """An option that knows the section of the help that it belongs to."""
+class Option(click.Option):
+    """An option with its section of the help; older spellings, `former`, are taken and not shown."""
 
-    def __init__(self, *args: Any, section: str, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.section = section
+    def __init__(self, names: list[str], section: str = "Run", former: tuple[str, ...] = (), **rest: Any) -> None:
+        super().__init__([*names, *former], **rest)
+        self.section, self.former = section, former
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return how the option is typed, and its meaning with the default in brackets."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        typed, meaning = record
+        for name in self.former:
+            typed = typed.replace(f", {name}", "").replace(f"{name}, ", "")
+        return typed, re.sub(r"\.0\]$", "]", meaning.replace("  [default: ", " ["))
 
 
 class Command(click.Command):
-    """A command whose help lists the options by what they are about, and that refuses what contradicts itself."""
+    """A command whose help has sections, the common options first, and that refuses options that contradict."""
+
+    def __init__(self, *args: Any, common: tuple[str, ...] = (), **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self.common = common
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; where two that contradict each other are given, the command line beats variables."""
         rest = super().parse_args(ctx, args)
         for pair in CONTRADICTIONS:
             if all(ctx.params.get(name) for name in pair):
-                weaker = [n for n in pair if ctx.get_parameter_source(n) is click.core.ParameterSource.ENVIRONMENT]
+                weaker = [n for n in pair if ctx.get_parameter_source(n) is ParameterSource.ENVIRONMENT]
                 if len(weaker) != 1:
                     first, second = (f"--{name}" for name in pair)
                     raise UsageError(f"{first} and {second} contradict each other", "leave out one")
@@ -48,138 +64,152 @@ class Command(click.Command):
         return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section for each group of options."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        """Write the common options, then one section for each group of the others."""
         params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        for param in sorted(params, key=lambda param: _section(param) == "Run"):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(f"{_section(param)} options", []).append(record)
+        first = [param for name in self.common for param in params if param.name == name]
+        sections: dict[str, list[tuple[str, str]]] = {"Common": [], "Run": []}
+        for param in [*first, *(param for param in params if param not in first)]:
+            section = "Common" if param in first else param.section if isinstance(param, Option) else "Run"
+            if (record := param.get_help_record(ctx)) is not None:
+                sections.setdefault(section, []).append(record)
+        sections["Run"] = sections.pop("Run")  # the last
         for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+            if records:
+                with formatter.section(f"{title} options"):
+                    formatter.write_dl(records, col_max=WIDEST)
 
 
-def _section(param: click.Option) -> str:
-    return param.section if isinstance(param, Knob) else GROUPS.get(param.name or "", "Run")
+class StemCommand(Command):
+    """A command whose --residual takes a value only after an equals sign, so that it cannot eat an input's name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare --residual its default name."""
+        end = args.index("--") if "--" in args else len(args)
+        args[:end] = ["--residual=residual" if arg == "--residual" else arg for arg in args[:end]]
+        short = list(dict.fromkeys(arg for arg in args[:end] if arg[2:] in SUBTYPES))
+        if len(short) > 1:
+            raise UsageError(f"{short[0]} and {short[1]} contradict each other", "leave out one")
+        return super().parse_args(ctx, args)
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-FLAGS = {
-    "components": ["-k", "--components"],
-    "divergence": ["--divergence", "--beta-loss"],
-    "out": ["-o", "--out"],
-    "force": ["-f", "--force"],
-}
+SPELLINGS = {"list": Wholes(), "time": Time()}
 
 
-def _type(knob: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
-    kind = str(knob.type)
-    names: Registry | dict[str, str] | None = about["names"]
-    if names is not None:
-        extra = ("auto",) if knob.default == "auto" else ()
-        return Name(names, extra, number=names is DIVERGENCES)
-    if about["unit"] == "list":
-        return Wholes()
-    if about["unit"] == "time":
-        return Time()
-    if about["unit"] == "auto":
+def _type(own: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
+    kind, spelling = str(own.type), about["spelling"]
+    if about["names"] is not None:
+        extra = ("auto",) if own.default == "auto" else ()
+        return Name(about["names"], extra, number=about["names"] is DIVERGENCES)
+    if spelling in SPELLINGS:
+        return SPELLINGS[spelling]
+    if spelling == "auto":
         return WholeOrAuto(about["low"], about["high"])
     if kind.startswith("int"):
         return Whole(about["low"], about["high"])
-    if kind.startswith("float"):
-        return Real(about["low"], about["high"])
-    return None
+    return Real(about["low"], about["high"]) if kind.startswith("float") else None
 
 
-def knobs(settings: type[Any], some: Collection[str] | None = None, /, **changes: dict[str, Any]) -> Callable[[F], F]:
-    """Return a decorator that adds an option for every field, or some.
+def options(settings: type[Options], some: Collection[str] | None = None, /, **changes: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an option for every field of settings, or some.
 
-    `changes` go to the option of that name; `names` among them are what it lists and takes in place of all.
+    `changes` has, by field, what its option gets instead of what the field has; `names` are the values it takes.
     """
 
     def decorate(function: F) -> F:
-        for knob in reversed(fields(settings)):
-            if not knob.metadata["group"] or (some is not None and knob.name not in some):
-                continue
-            own = dict(changes.get(knob.name, {}))
-            about = {**knob.metadata, "names": own.pop("names", knob.metadata["names"])}
-            names = FLAGS.get(knob.name, ["--" + knob.name.replace("_", "-")])
-            text = about["summary"]
-            if isinstance(about["names"], (Registry, dict)):
-                text += " " + "; ".join(f"{name}: {summary}" for name, summary in about["names"].items()) + "."
-            if about["unit"] in ("samples", "seconds", "Hz"):
-                text = f"{text.rstrip('.')}, in {about['unit']}."
-            default = None if knob.default is MISSING else knob.default
-            extra: dict[str, Any] = {
-                "default": default,
-                "type": _type(knob, about),
-                "help": text,
-                "show_default": default is not None and default is not False and default != (),
-                "envvar": f"NMFSEP_{knob.name.upper()}",
-            }
-            if isinstance(extra["type"], Name):
-                extra["metavar"] = extra["type"].name
-            if knob.type == "bool":
-                extra |= {"is_flag": True}
-            if default == ():
-                extra |= {"multiple": True, "metavar": "NAME"}
-            extra |= own
-            if isinstance(extra["show_default"], str):  # which click would put into parentheses
-                extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
-            if extra.get("required"):  # a default would answer for the user
-                del extra["default"], extra["show_default"]
-            function = click.option(*names, knob.name, cls=Knob, section=about["group"], **extra)(function)
+        for own in reversed(fields(settings)):
+            if own.metadata["section"] and (some is None or own.name in some):
+                function = _option(own, dict(changes.get(own.name, {})))(function)
         return function
 
     return decorate
 
 
-def conditional_defaults(settings: type[Any]) -> dict[str, dict[str, Any]]:
-    """Return changes for `knobs` by which help shows the defaults of all conditions, not only the usual ones."""
-    shown = {knob.name: shown_default(knob.name, knob.default) for knob in fields(settings)}
+def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
+    about = {**own.metadata, "names": changes.pop("names", own.metadata["names"])}
+    flags = about["flags"] or ("--" + own.name.replace("_", "-"),)
+    kind, default, text = _type(own, about), own.default, about["summary"]
+    variables = dict.fromkeys(name.lstrip("-").replace("-", "_").upper() for name in (flags[-1], own.name))
+    extra: dict[str, Any] = {
+        "default": default,
+        "type": kind,
+        "show_default": default is not None and default is not False and default != (),
+        "envvar": [f"NMFSEP_{name}" for name in variables],
+    }
+    if isinstance(kind, Name):
+        extra["metavar"] = kind.name
+        if len(kind.name) > CHOICES:
+            extra["metavar"], text = "NAME", f"{text.rstrip('.')}: {kind.name.replace('|', ', ')}."
+    elif kind is None:
+        extra["metavar"] = about["spelling"] or "NAME"
+    if own.type == "bool":
+        extra |= {"is_flag": True, "metavar": None}
+    if default == ():
+        extra["multiple"] = True
+    extra |= {"help": text} | changes
+    if isinstance(extra["show_default"], str):  # which click would put into parentheses
+        extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
+    return click.option(*flags, own.name, cls=Option, section=about["section"], former=about["former"], **extra)
+
+
+def conditional_defaults(settings: type[Options]) -> dict[str, dict[str, Any]]:
+    """Return changes for `options` by which help shows the defaults of all conditions, not only the usual ones."""
+    shown = {own.name: shown_default(own.name, own.default) for own in fields(settings)}
     return {name: {"show_default": text} for name, text in shown.items() if text is not None}
 
 
-def given(ctx: click.Context, settings: type[Any]) -> dict[str, Any]:
-    """Return the fields that the user gave, on the command line or by a variable, with their values."""
-    told = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
-    names = [knob.name for knob in fields(settings) if ctx.get_parameter_source(knob.name) in told]
-    return {name: ctx.params[name] for name in names}
-
-
-# Of the models, where atoms are not grouped.
-CLUSTERED = {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"}
-RACES = {
-    "show_default": "1; 10 for kmeans and orthogonal",
-    "help": "Starts that run a short race, the best going on; all but the first are random.",
+# What help shows of the models, where atoms are not grouped.
+OF_MODELS: dict[str, dict[str, Any]] = {
+    "tol": {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"},
+    "restarts": {"show_default": "1; 10 for kmeans and orthogonal"},
 }
 
 
-def of_model(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
-    """Return the settings of fields that the user gave, once the model has all of them; `hint` says how to give -k.
+# From options to settings.
 
-    A variable is meant for the runs that have what it says: for other models, or for guidance, it is left out.
+
+def explicit(ctx: click.Context) -> frozenset[str]:
+    """Return the names of the parameters that stand on the command line."""
+    return frozenset(name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+
+
+def given(ctx: click.Context, settings: type[Options]) -> dict[str, Any]:
+    """Return the fields that the user gave, on the command line or by a variable, with their values."""
+    sources = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    names = [own.name for own in fields(settings) if ctx.get_parameter_source(own.name) in sources]
+    return {name: ctx.params[name] for name in names}
+
+
+def settings_of(ctx: click.Context, settings: type[S], some: Collection[str] | None = None, /, **changes: Any) -> S:
+    """Return settings with the values of their options, or of some; as given count those on the command line."""
+    names = [own.name for own in fields(settings) if own.name in ctx.params and (some is None or own.name in some)]
+    values = {name: ctx.params[name] for name in names} | changes
+    return settings(**values, given=explicit(ctx) & set(names))
+
+
+def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settings:
+    """Return the settings of a separation without guidance from the fields that were given; `hint` says how to give -k.
+
+    A variable is a habit: it is left out where the model has no such option, and where it is for guidance.
     """
     from ..models.by_name import has_levels, options_of, require_options, require_parts
     from ..separation.options import OWN
 
-    told = {name for name in own if ctx.get_parameter_source(name) is not click.core.ParameterSource.ENVIRONMENT}
-    guidance = {knob.name for knob in fields(Settings) if knob.metadata["group"] == "Guidance"}
-    own = {name: value for name, value in own.items() if name in told or name not in guidance}
+    wanted = {name for name in own if ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT}
+    guidance = {field.name for field in fields(Settings) if field.metadata["section"] == "Guidance"}
+    own = {name: value for name, value in own.items() if name in wanted or name not in guidance}
     model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
     if preset is not None or has_levels(model):
-        if preset is not None and ("components" in own.keys() & told or levels):
+        if preset is not None and ("components" in own.keys() & wanted or levels):
             raise UsageError(f"--preset {preset} says which stems there are", "leave out -k and --levels")
-        own = {name: value for name, value in own.items() if name != "components" or name in told}
+        own = {name: value for name, value in own.items() if name != "components" or name in wanted}
     elif own.get("components") is None and levels is None:
         raise UsageError("how many stems is not said", hint)
     if preset is None:
         require_parts(model, own.get("components"), levels)
-        known = {*options_of(model), *told}
-        own = {name: value for name, value in own.items() if name not in OWN or name in known}
+        taken = {*options_of(model), *wanted}
+        own = {name: value for name, value in own.items() if name not in OWN or name in taken}
         require_options(model, [name for name in OWN if name in own])
-    return Settings(**suited(own), given=own)
+    return Settings(**with_preset_defaults(own), given=own)
 
 
 def one_thread_of_blas() -> None:
@@ -188,70 +218,77 @@ def one_thread_of_blas() -> None:
         os.environ[name] = "1"
 
 
+# Options that several commands share.
+
+
+def option(*names: str, variable: bool = True, **rest: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an option, which a variable of its name sets as well unless `variable` is false."""
+    long = next(name for name in names if name.startswith("--"))
+    if variable:
+        rest["envvar"] = "NMFSEP_" + long[2:].replace("-", "_").upper()
+    return click.option(*names, cls=Option, **rest)
+
+
+def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Return one decorator that adds the options of several, in this order."""
+
+    def decorate(function: F) -> F:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
 def reporting(function: F) -> F:
-    """Add the options that decide what is said."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, envvar="NMFSEP_JSON", help="Print one JSON document instead."),
-        click.option("-q", "--quiet", is_flag=True, envvar="NMFSEP_QUIET", help="Tell errors only."),
-        click.option("--debug", is_flag=True, help="Show the traceback of a bug."),
-    ):
-        function = option(function)
-    return function
+    """Add the options that decide what is printed."""
+    return _all(
+        option("-q", "--quiet", is_flag=True, help="Print errors only."),
+        option("--json", "as_json", is_flag=True, help="Print one JSON document instead."),
+        option("--debug", is_flag=True, variable=False, help="Show the traceback of a bug."),
+    )(function)
+
+
+def verbose(function: F) -> F:
+    """Add --verbose."""
+    return option("-v", "--verbose", is_flag=True, help="Print how the fit went.")(function)
 
 
 def without_bar(function: F) -> F:
     """Add --no-progress."""
-    return click.option("--no-progress", is_flag=True, envvar="NMFSEP_NO_PROGRESS", help="No progress bar.")(function)
+    return option("--no-progress", is_flag=True, help="No progress bar.")(function)
 
 
-def progressing(function: F) -> F:
-    """Add the options that decide how much of the work is told."""
-    verbose = click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went.")
-    return without_bar(verbose(function))
-
-
-IN_PARTS = (
-    "what does not fit is done a part at a time. If not given: 1 GB, or three quarters of what is free where it cannot "
-    "be done in parts."
-)
-
-
-def max_memory(function: F, otherwise: str = "three quarters of what is free if not given.") -> F:
-    """Add --max-memory; `otherwise` says what happens where it does not suffice or is not given."""
-    text = f"Take no more, such as 400M or 2G; {otherwise}"
-    return click.option("--max-memory", "limit", type=Size(), envvar="NMFSEP_MAX_MEMORY", help=text)(function)
+def max_memory(function: F) -> F:
+    """Add --max-memory where what does not fit is refused."""
+    text = "Such as 2G; three quarters of what is free."
+    return option("--max-memory", "limit", type=Size(), help=text)(function)
 
 
 def in_parts(function: F) -> F:
     """Add --max-memory where what does not fit can be done a part at a time."""
-    return max_memory(function, IN_PARTS)
+    text = "Such as 2G; more is done a part at a time."
+    return option("--max-memory", "limit", type=Size(), help=text)(function)
 
 
-if TYPE_CHECKING:
-    from ..jobs.inputs import Input
-
-GROUPS |= {"files_from": "Input", "null": "Input"}
-
-
-def lists(function: F) -> F:
+def listed_names(function: F) -> F:
     """Add the options that read names from a file."""
-    for option in (
-        click.option(
-            "-0", "--null", is_flag=True, help="Names in --files-from end with NUL, as find -print0 has them."
+    return _all(
+        option(
+            "--files-from", section="Input", metavar="FILE|-", type=click.Path(), help="Read more names, one a line."
         ),
-        click.option(
-            "--files-from",
-            metavar="FILE|-",
-            type=click.Path(),
-            envvar="NMFSEP_FILES_FROM",
-            help="Take names from FILE, too, one a line; - is standard input.",
+        option(
+            "-0",
+            "--null",
+            section="Input",
+            is_flag=True,
+            variable=False,
+            help="Names in --files-from end with NUL (find -print0).",
         ),
-    ):
-        function = option(function)
-    return function
+    )(function)
 
 
-def named(ctx: click.Context, paths: Sequence[str], files_from: str | None, null: bool) -> list[str]:
+def input_names(ctx: click.Context, paths: Sequence[str], files_from: str | None, null: bool) -> list[str]:
     """Return the names on the command line and those in a list.
 
     Raises
@@ -279,49 +316,72 @@ def named(ctx: click.Context, paths: Sequence[str], files_from: str | None, null
     return names
 
 
-def absolute(inputs: Sequence[Input]) -> list[Input]:
-    """Return the inputs under names that do not depend on the working folder."""
-    from ..signal.read import is_url
+def several_jobs(function: F) -> F:
+    """Add the options by which several files are done at a time."""
+    return _all(
+        option(
+            "-j", "--jobs", "count", type=Jobs(0, 1024), default=1, show_default=True,
+            help="Files at a time; auto is one for each core.",
+        ),
+        option("--scheduler", metavar="ADDRESS", help="Work at the workers of this Dask scheduler."),
+    )(function)  # fmt: skip
 
-    return [
-        entry if entry.path == "-" or is_url(entry.path) else replace(entry, path=os.path.abspath(entry.path))
-        for entry in inputs
+
+def batch(function: F) -> F:
+    """Add the options of a run over many files."""
+    return _all(
+        option("-r", "--recursive", section="Input", is_flag=True, help="Take all sounds in and below folders."),
+        several_jobs,
+        option("--skip-existing", is_flag=True, help="Skip inputs whose stems are up to date."),
+        option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
+        option("--depfile", section="Output", metavar="FILE", type=click.Path(), help="Write dependencies for make."),
+        option("--print-outputs", is_flag=True, variable=False, help="With -n: print all names, and look no further."),
+    )(function)
+
+
+def dry_run(function: F) -> F:
+    """Add --dry-run."""
+    return option("-n", "--dry-run", "only_look", is_flag=True, help="Check, print what would be written, stop.")(
+        function
+    )
+
+
+SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
+
+
+def formats(function: F) -> F:
+    """Add the short ways to name a format; that of the samples is named in the help of --subtype."""
+    short = [
+        option(f"--{name}", "short", section="Output", flag_value=name, hidden=True, variable=False)
+        for name in SUBTYPES
     ]
+    return _all(option("--flac", section="Output", is_flag=True, help="Write FLAC: --format flac."), *short)(function)
 
 
-def gathered(names: Sequence[str], recursive: bool, quiet: bool) -> list[Input]:
-    """Return the inputs, and say how many sounds are in folders."""
-    from ..jobs.inputs import gather
-
-    inputs, folders = gather(names, recursive)
-    for folder in [] if quiet else folders:
-        left = [f"{folder.others} other files"] * bool(folder.others)
-        left += [f"{folder.products} that nmfsep wrote"] * bool(folder.products)
-        for name in folder.unread:
-            console.say(f"{console.quote(name)}: warning: cannot be looked into, and is left out")
-        said = f", {' and '.join(left)} left out" if left else ""
-        console.say(f"{console.quote(folder.path)}: {len(folder.inputs)} sound files{said}")
-    return inputs
-
-
-CUE_FLAGS = {"dictionary": ["-m", "--dictionary"]}
-GROUPS |= {f"cue_{_name}": "Guidance" for _name in CUES}
+def output_settings(ctx: click.Context) -> OutputSettings:
+    """Return where and how to write, from the options of the settings and the short ways to name a format."""
+    flac, short, container, subtype = (ctx.params[name] for name in ("flac", "short", "format", "subtype"))
+    if flac and container not in (None, "flac"):
+        raise UsageError(f"--flac and --format {container} contradict each other")
+    if short and subtype:
+        raise UsageError(f"--{short} and --subtype contradict each other")
+    return settings_of(
+        ctx,
+        OutputSettings,
+        format="flac" if flac else container or OutputSettings().format,
+        subtype=SUBTYPES[short] if short else subtype,
+    )
 
 
 def cues(function: F) -> F:
     """Add an option for each cue."""
-    for name in reversed(list(CUES)):
-        takes, _, text = CUES[name].partition(": ")
-        function = click.option(
-            *CUE_FLAGS.get(name, [f"--{name}"]),
-            f"cue_{name}",
-            multiple=True,
-            metavar=takes,
-            type=click.Path(),
-            envvar=f"NMFSEP_{name.upper()}",
-            help=text,
-        )(function)
-    return function
+    flags = {"dictionary": ["-m", "--dictionary"]}
+    found = []
+    for name, summary in CUES.items():
+        takes, _, text = summary.partition(": ")
+        names = (*flags.get(name, [f"--{name}"]), f"cue_{name}")
+        found.append(option(*names, section="Guidance", multiple=True, metavar=takes, type=click.Path(), help=text))
+    return _all(*found)(function)
 
 
 def cue_texts(values: Mapping[str, Any]) -> dict[str, list[str]]:

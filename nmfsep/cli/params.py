@@ -1,26 +1,16 @@
-"""Values of options: stricter than click's own, which take 1_000, full-width digits and nan."""
+"""Parameter types: values of options, stricter than in click itself, which takes 1_000, full-width digits and nan."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from click import ParamType
 
 from ..errors import UsageError
 from ..registry import Registry, suggestion
-
-if TYPE_CHECKING:
-    from click import ParamType
-else:
-
-    class ParamType(click.ParamType):
-        """click's own, which took no subscript before version 8.4."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            return cls
-
 
 REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
@@ -65,6 +55,19 @@ class WholeOrAuto(Whole):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or None for auto."""
         return None if value == "auto" else super().convert(value, param, ctx)
+
+
+AUTO = "auto"
+
+
+class Count(Whole):
+    """A whole number, or AUTO."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or AUTO."""
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
 
 
 class Wholes(ParamType[tuple[int, ...]]):

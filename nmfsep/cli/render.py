@@ -3,62 +3,57 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import UsageError
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
+from ..settings import OutputSettings, Settings
 from . import console
-from .options import GROUPS, in_parts, knobs, one_thread_of_blas, reporting
-from .writing import Writing, dry, dry_run, formats, output_settings, report
+from .options import (
+    StemCommand,
+    dry_run,
+    explicit,
+    formats,
+    in_parts,
+    one_thread_of_blas,
+    option,
+    options,
+    output_settings,
+    reporting,
+    verbose,
+)
+from .reporter import print_dry_run, report_track
 
 CHANGES = ("group", "two_stems", "mask", "mask_power", "consistency", "residual", "threads")
 OUTPUT = ("out", "filename", "label", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
-GROUPS |= {"no_group": "Group", "no_residual": "Mask"}
+KEPT = {"default": None, "show_default": False}  # as the model has it, if it is not given
 
 
 @click.command(
-    "render", cls=Writing, epilog="Example: nmfsep render song.nmf.npz song.wav --group voice=1,3 --group band=rest"
+    "render",
+    cls=StemCommand,
+    common=("group", "two_stems", "mask", "only", "out", "flac", "only_look", "quiet"),
+    epilog="Example: nmfsep render song.nmf.npz song.wav --group voice=1,3 --group band=rest\n\n"
+    "More on every option and value: nmfsep manual render",
 )
 @click.argument("model", metavar="MODEL", type=click.Path())
 @click.argument("mixture", metavar="[MIXTURE]", required=False, type=click.Path())
-@knobs(
-    Settings,
-    CHANGES,
-    mask={"default": None, "show_default": False},
-    mask_power={"default": None, "show_default": False},
-    consistency={"default": None, "hidden": True},
-    residual={"metavar": "[=NAME]"},
-    group={"metavar": "NAME=1,3-5|auto:N"},
+@options(Settings, CHANGES, mask=KEPT, mask_power=KEPT, consistency=KEPT | {"hidden": True})
+@option(
+    "--no-group", section="Stem", is_flag=True, variable=False, help="Each component is a stem, whatever was saved."
 )
-@click.option("--no-group", is_flag=True, help="Each component is a stem, whatever groups the model was saved with.")
-@click.option("--no-residual", is_flag=True, help="No residual, though the model was saved with one.")
-@knobs(OutputSettings, OUTPUT, format={"default": None, "show_default": False}, subtype={"metavar": "SUBTYPE"})
+@option("--no-residual", section="Stem", is_flag=True, variable=False, help="No residual, whatever was saved.")
+@options(OutputSettings, OUTPUT, format={"default": None, "show_default": "wav"})
 @formats
-@dry
+@dry_run
 @in_parts
-@click.option("-v", "--verbose", is_flag=True, envvar="NMFSEP_VERBOSE", help="Say how the fit went.")
+@verbose
 @reporting
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    model: str,
-    mixture: str | None,
-    no_group: bool,
-    no_residual: bool,
-    flac: bool,
-    short: str | None,
-    only_look: bool,
-    limit: int | None,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    debug: bool,
-    **values: Any,
-) -> int:
+def command(ctx: click.Context, /, model: str, mixture: str | None, **values: Any) -> int:
     """Group, mask and write the stems of MIXTURE again, without factorizing it.
 
     MODEL is a file that split --save-model wrote. Without options the stems are those that split wrote, byte for byte;
@@ -66,27 +61,25 @@ def command(
     beside its stems.
     """
     one_thread_of_blas()
-    from dataclasses import replace
-
     from ..jobs.plan import plan
     from ..jobs.run_options import RunOptions
     from ..jobs.track import separate_file
     from ..separation.model_file import read
 
-    output = output_settings(values, flac, short)
+    output, as_json, limit = output_settings(ctx), values["as_json"], values["limit"]
     saved = read(os.fsdecode(model))
     offset, duration = saved.mixture.stretch
     output = replace(output, offset=offset, duration=duration)
-    settings = saved.settings_with(_given(ctx, values, no_group, no_residual))
+    settings = saved.settings_with(_changes(ctx, values))
     path = _mixture(saved.path) if mixture is None else os.fsdecode(mixture)
-    options = RunOptions(settings, output, saved=saved, limit=limit, debug=debug)
-    jobs = plan([path], options)
+    run_options = RunOptions(settings, output, saved=saved, limit=limit, debug=values["debug"])
+    jobs = plan([path], run_options)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
-    if only_look:
-        return dry_run(jobs, options, as_json)
-    manifest = separate_file(jobs[0], options).result()
-    report(jobs[0], manifest, quiet, verbose)
+    if values["only_look"]:
+        return print_dry_run(jobs, run_options, as_json)
+    manifest = separate_file(jobs[0], run_options).result()
+    report_track(jobs[0], manifest, values["quiet"], values["verbose"])
     if as_json:
         console.print_json({"tracks": [manifest], "errors": []})
     else:
@@ -94,14 +87,15 @@ def command(
     return 0
 
 
-def _given(ctx: click.Context, values: dict[str, Any], no_group: bool, no_residual: bool) -> dict[str, Any]:
+def _changes(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that the user gave."""
-    default = click.core.ParameterSource.DEFAULT
-    given = {name: values[name] for name in CHANGES if ctx.get_parameter_source(name) is not default}
-    for name, without in (("group", no_group), ("residual", no_residual)):
-        if without and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise UsageError(f"--{name} and --no-{name} contradict each other")
-    return given | ({"group": ()} if no_group else {}) | ({"residual": None} if no_residual else {})
+    changes = {name: values[name] for name in CHANGES if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    for name, without, nothing in (("group", values["no_group"], ()), ("residual", values["no_residual"], None)):
+        if without:
+            if name in explicit(ctx):
+                raise UsageError(f"--{name} and --no-{name} contradict each other")
+            changes[name] = nothing
+    return changes
 
 
 def _mixture(model: str) -> str:

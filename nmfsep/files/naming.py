@@ -41,7 +41,7 @@ def check_template(template: str, late: bool = False) -> None:
     if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", template)):
         raise UsageError(f"--filename {template!r} has a single brace")
     if late and "{stem}" in template.rpartition("/")[0]:
-        raise UsageError("--label auto names files, not folders", "put {stem} behind the last / of --filename")
+        raise UsageError("--stem-names auto names files, not folders", "put {stem} behind the last / of --filename")
     if not {"stem", "index"} & set(used):
         raise UsageError("--filename gives all stems one name", "put {stem} or {index} into it")
     for part in re.sub(r"\{[^{}]*\}", "x", template).split("/"):

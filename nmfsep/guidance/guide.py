@@ -87,7 +87,7 @@ class Guide:
         if alone and free is None and given.get("residual") is None and all(cue.alone for cue in self.cues):
             free = given["free"] = FREE
         if alone and not free and given.get("residual") is None:
-            hint = "use --free 20 to learn the rest from the mixture, or --residual"
+            hint = "use --background 20 to learn the rest from the mixture, or --residual"
             raise UsageError(f"with {self.labels[0]!r} alone, its stem would be the whole mixture", hint)
         chosen: dict[str, Any] = {
             "max_iter": ITERATIONS,

@@ -1,14 +1,19 @@
-"""Dependency file for make: rules that say which outputs were made from which inputs."""
+"""Dependencies of a run, as rules for make: which files were made from which."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
-from ..files.publish import Output, publish_one
+from ..files.naming import collision_key
+from ..files.publish import Output, folder_is_writable, publish_one
+from .plan import Job
+from .safety import identities, require_readable
+from .track import Outcome
 
 
 def rule(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> bytes:
@@ -42,3 +47,58 @@ def _escaped(name: str | os.PathLike[str], special: bytes) -> bytes:
         raise UsageError("has a line break in its name, which no makefile can hold", "leave out --depfile", name)
     # make takes a backslash for itself unless one of these follows
     return re.sub(b"([%s])" % special, rb"\\\1", raw).replace(b"$", b"$$")
+
+
+class Dependencies:
+    """The dependencies of a run for make, if they are wanted.
+
+    Parameters
+    ----------
+    name : str, optional
+        The file to write.
+    jobs : list of Job
+        Of which those are refused whose names cannot be in a makefile.
+    shared : sequence of str
+        Files that are read besides the inputs, such as dictionaries, on which all outputs depend.
+
+    Raises
+    ------
+    UsageError
+        The file is an input or output of the run or cannot be written, or the name of the only input cannot be in a
+        makefile.
+    """
+
+    def __init__(self, name: str | None, jobs: list[Job], shared: Sequence[str]) -> None:
+        self._path = None if name is None else Path(os.fsdecode(name))
+        self._jobs, self._shared = jobs, shared
+        self._made: dict[int, Job] = {}
+        if self._path is None:
+            return
+        if os.path.lexists(self._path):
+            require_readable(str(self._path))
+        taken = {collision_key(path) for job in jobs for path in job.outputs}
+        sources = identities([*(job.path for job in jobs), *self._shared])
+        if collision_key(self._path) in taken or identities([str(self._path)]) & sources:
+            raise UsageError("is an input or output of this run", "choose another name for --depfile", self._path)
+        if not folder_is_writable(self._path.absolute().parent):
+            raise UsageError("cannot be written to", "choose another folder for --depfile", self._path.parent)
+        for number, job in enumerate(jobs):
+            try:
+                self._rule(job)
+            except UsageError as error:
+                if len(jobs) == 1:
+                    raise
+                jobs[number] = replace(job, refused=error)
+
+    def add(self, number: int, outcome: Outcome) -> None:
+        """Take note of a job whose files are there."""
+        if outcome.error is None:
+            self._made[number] = self._jobs[number].as_written(outcome.manifest)
+
+    def write(self) -> None:
+        """Write the rules of all jobs whose files are there, in the order of inputs."""
+        if self._path is not None:
+            write(self._path, [self._rule(job) for _, job in sorted(self._made.items())])
+
+    def _rule(self, job: Job) -> bytes:
+        return rule(job.outputs, (*([] if job.path == "-" else [job.path]), *self._shared))

@@ -214,7 +214,7 @@ def _require_one_stream(paths: Sequence[str], output: OutputSettings) -> None:
     if output.save_model:
         raise UsageError("--save-model needs a folder for the model", "name one with -o")
     if output.label == "auto":
-        raise UsageError("-o - writes no names, so --label auto means nothing", "leave out one")
+        raise UsageError("-o - writes no names, so --stem-names auto means nothing", "leave out one")
     if output.exports:
         raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
     if FORMATS[output.format].container != "WAV":
@@ -298,7 +298,7 @@ def check_model(options: RunOptions) -> None:
         return  # it was made
     if guide is None and settings.asked(("free", "adapt")):
         raise UsageError(
-            "--free and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
+            "--background and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
         )
     if guide is None and settings.asked(("midi_by",)):
         raise UsageError("--midi-by means something with --midi only")
@@ -321,7 +321,7 @@ def _require_apart(jobs: Sequence[Job]) -> None:
     folders = {os.path.realpath(target.parent) for job in jobs for target in job.targets}
     for job in jobs:
         if job.path != "-" and os.path.dirname(os.path.realpath(job.path)) in folders:
-            hint = "leave out --force or --label auto, or choose another folder with -o"
+            hint = "leave out --force or --stem-names auto, or choose another folder with -o"
             raise UsageError("lies where stems go whose names are not known yet", hint, job.path)
 
 

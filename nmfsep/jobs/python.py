@@ -32,7 +32,7 @@ from ..separation import pipeline
 from ..separation.mixture import Mixture
 from ..separation.options import require_model
 from ..settings.commands import LearnSettings, OutputSettings
-from ..settings.separation import Settings, suited
+from ..settings.separation import Settings, with_preset_defaults
 from ..signal.audio import Audio, Samples, at_rate, common_rate
 from ..signal.read import Source
 from ..signal.stream import Stream
@@ -209,7 +209,9 @@ def separate(
     if guide is not None:
         chosen = guide.settings()
     else:
-        chosen = Settings(components=2 if components is None else components, given=settings, **suited(settings))
+        chosen = Settings(
+            components=2 if components is None else components, given=settings, **with_preset_defaults(settings)
+        )
         require_model(chosen)
     if isinstance(sound, Audio):
         if guide is not None:

@@ -10,7 +10,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +304,7 @@ def _manifest(
         "complete": True,
         "versions": versions(sound=False),
         "input": source,
-        "settings": asdict(settings) | used,
+        "settings": settings.values() | used,
         "files": [{"name": what, **file_entry(file, folder)} for what, file in files.items()],
         "fit": {
             "solver": fit.solver,

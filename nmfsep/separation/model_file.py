@@ -20,7 +20,7 @@ from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
 from ..kernels.factors import Factors
 from ..registry import CUES
-from ..settings.knob import WINDOWS
+from ..settings.option import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .components import Components
@@ -218,7 +218,7 @@ def _short(fit: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(values: Any) -> Settings:
     """Return settings whose values all have the kind and range they should."""
-    types = {knob.name: str(knob.type) for knob in fields(Settings) if knob.name not in UNSAVED}
+    types = {each.name: str(each.type) for each in fields(Settings) if each.name not in UNSAVED}
     for name, value in values.items():
         if name not in types:
             raise UsageError(f"has a setting {str(name)[:40]!r} that this nmfsep does not know", "upgrade nmfsep")

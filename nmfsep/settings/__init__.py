@@ -1,4 +1,4 @@
-"""Every knob once: default, range, unit and meaning. The command line, the API and the docs read it."""
+"""Settings: the default, range, values and meaning of every option. The command line and Python both read them here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How templates are learned from isolated sounds."""
+"""Settings of the other commands: how stems are written, templates learned, matrices factorized, stems evaluated."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..registry import DIVERGENCES, EXPORTS, MODELS, SIGNED_STARTS, SOLVERS, STARTS
-from .knob import CLIP_MODES, CONTAINERS, FREE, MATCHES, TITLES, WINDOWS, check_all, knob
+from .option import CLIP_MODES, CONTAINERS, FREE, MATCHES, STEM_NAMES, WINDOWS, Options, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
+class OutputSettings(Options):
     """Where and how stems are written; checked on construction.
 
     Raises
@@ -20,37 +20,37 @@ class OutputSettings:
         A value is out of its range or contradicts another.
     """
 
-    out: str = knob("separated", "Folder to write to; - writes one WAV file to standard output.", group="Output")
-    filename: str = knob(
-        "{track}/{stem}.{ext}",
-        "Names below the folder. Fields: {track} {stem} {ext} {index} {parent} {k} {seed}.",
-        group="Output",
+    out: str = option(
+        "separated",
+        "Folder to write to; - is stdout.",
+        section="Output",
+        spelling="DIR",
+        flags=("-o", "--out"),
     )
-    label: str = knob("number", "What a stem that nobody has named is called.", names=TITLES, group="Output")
-    format: str = knob("wav", "Container of the stems.", names=CONTAINERS, group="Output")
-    subtype: str | None = knob(
-        None, "Sample format, such as PCM_24 or FLOAT; the input's if not given.", group="Output"
+    filename: str = option("{track}/{stem}.{ext}", "Names in the folder.", section="Output", spelling="TEMPLATE")
+    label: str = option(
+        "number", "By number, or auto: by how they sound.", names=STEM_NAMES, section="Output",
+        flags=("--stem-names",), former=("--label",),
+    )  # fmt: skip
+    format: str = option("wav", "Container of the stems.", names=CONTAINERS, section="Output")
+    subtype: str | None = option(
+        None,
+        "Sample format, such as PCM_24; --int16, --int24 and --float32 are short for some.",
+        section="Output",
+        spelling="SUBTYPE",
     )
-    clip_mode: str = knob(
-        "clamp", "What to do where a stem would leave the range of integers.", names=CLIP_MODES, group="Output"
-    )
-    only: tuple[str, ...] = knob((), "Write only the stems of these names.", group="Output")
-    save_model: bool = knob(False, "Keep the factorization, too, as {track}.nmf.npz, for render.", group="Output")
-    export_midi: bool = knob(
-        False, "Write the notes of each stem, too, as {track}.mid, by pitches and onsets.", group="Output"
-    )
-    export_labels: bool = knob(
-        False, "Write when each stem sounds, too, as {track}.labels.txt, a label track of Audacity.", group="Output"
-    )
-    force: bool = knob(False, "Replace files of another program, or made from another input.", group="Output")
-    offset: float = knob(0.0, "Begin here.", low=0, unit="time", group="Signal")
-    duration: float | None = knob(
-        None, "Take this much; all to the end if not given.", low=0, unit="time", group="Signal"
-    )
+    clip_mode: str = option("clamp", "What to do with samples out of range.", names=CLIP_MODES, section="Output")
+    only: tuple[str, ...] = option((), "Write only the stems of these names.", section="Output")
+    save_model: bool = option(False, "Write the factorization, too, for render.", section="Output")
+    export_midi: bool = option(False, "Write the notes of the stems as {track}.mid.", section="Output")
+    export_labels: bool = option(False, "Write when stems sound, for Audacity.", section="Output")
+    force: bool = option(False, "Replace files of other programs or inputs.", section="Output", flags=("-f", "--force"))
+    offset: float = option(0.0, "Begin here.", low=0, spelling="time", section="Signal")
+    duration: float | None = option(None, "Take this much; all if not given.", low=0, spelling="time", section="Signal")
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """What is written beside the stems, by names of the registry."""
+        """What is written next to the stems, by names of the registry."""
         return tuple(name for name in EXPORTS if getattr(self, f"export_{name}"))
 
     @property
@@ -58,64 +58,56 @@ class OutputSettings:
         """Whether activations are needed once the stems are rendered."""
         return self.save_model or self.label == "auto" or bool(self.exports)
 
-    def __post_init__(self) -> None:
-        check_all(self)
+    def check(self) -> None:
+        """Raise UsageError where nothing would be left to separate."""
         if self.duration == 0:
             raise UsageError("a duration of 0 leaves nothing to separate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearnSettings:
+class LearnSettings(Options):
     """How templates are learned from isolated sounds; checked on construction.
 
     Raises
     ------
     UsageError
-        A value is out of its range, not finite, or an unknown name.
+        A value is out of its range, not finite, an unknown name, or contradicts another.
     """
 
-    components: str = knob(
+    components: str = option(
         "auto",
-        "Templates of each label: a number, or such as kick=4,snare=8; auto is up to 300, by how varied it is, or 4 of "
-        "several frames.",
+        "Templates of each label: 8, or kick=4,snare=8; auto goes by how varied it is.",
+        flags=("-k", "--components"),
+        spelling="N",
     )
-    template_frames: int = knob(
-        1, "Frames that a template lasts; several follow strokes that change while they fade.", low=1, high=1000
-    )
-    exemplars: bool = knob(False, "Take frames of the sounds themselves as templates; auto is then up to 300.")
-    divergence: str | float = knob("kl", "What the fit minimises: a name or a beta.", names=DIVERGENCES)
-    sparsity: float | None = knob(
+    template_frames: int = option(1, "Frames of a template; several follow strokes that change.", low=1, high=1000)
+    exemplars: bool = option(False, "Take frames of the sounds themselves as templates.")
+    divergence: str | float = option("kl", "What the fit minimises.", names=DIVERGENCES, former=("--beta-loss",))
+    sparsity: float | None = option(
         None, "Prefer few templates at a time; 0.5 for kl, else 0, if not given.", low=0, high=1e6
     )
-    max_iter: int = knob(60, "Iterations at the most.", low=1, high=10_000_000)
-    tol: float = knob(
-        1e-4, "Stop when ten iterations lower the loss by less than this share of the first loss.", low=0, high=1
+    max_iter: int = option(60, "Iterations at most.", low=1, high=10_000_000)
+    tol: float = option(1e-4, "Stop when ten iterations gain less than this.", low=0, high=1)
+    seed: int = option(0, "Seed of the random numbers.", low=0, high=2**64 - 1)
+    n_fft: int | None = option(
+        None, "Samples of a frame; 0.08 s and 0.2 s, both, if not given.", low=4, high=2**20, section="Signal"
     )
-    seed: int = knob(0, "Seed of whatever is random.", low=0, high=2**64 - 1)
-    n_fft: int | None = knob(
-        None, "Length of a frame; about 0.08 and 0.2 s, both, if not given.", low=4, high=2**20, unit="samples",
-        group="Signal",
-    )  # fmt: skip
-    hop_length: int | None = knob(
-        None,
-        "Step between frames, at most half a frame; a quarter if not given.",
-        low=1,
-        high=2**19,
-        unit="samples",
-        group="Signal",
+    hop_length: int | None = option(
+        None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19, section="Signal"
     )
-    window: str = knob("hann", "Taper of a frame.", names=WINDOWS, group="Signal")
-    sample_rate: int | None = knob(
-        None, "Rate the sounds are converted to; that of most of them if not given.", low=1, high=4_000_000, unit="Hz",
-        group="Signal",
-    )  # fmt: skip
-    threads: int | None = knob(
-        None, "Threads; all cores if not given. Never changes the result.", low=1, high=1024, group="Run"
+    window: str = option("hann", "Taper of a frame.", names=WINDOWS, section="Signal")
+    sample_rate: int | None = option(
+        None, "Rate of the dictionary in Hz; that of most sounds.", low=1, high=4_000_000, section="Signal"
     )
+    threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
-    def __post_init__(self) -> None:
-        check_all(self)
+    def check(self) -> None:
+        """Raise UsageError where values contradict each other."""
         self.counts()
+        for name in ("sparsity", "max_iter", "tol"):
+            if self.exemplars and name in self.given:
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"--exemplars fits nothing, so {flag} means nothing", "leave out one")
         if self.template_frames > 1 and self.exemplars:
             raise UsageError("--exemplars are single frames", "leave out --template-frames")
         if self.template_frames > 1 and self.sparsity:
@@ -139,7 +131,7 @@ class LearnSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactorizeSettings:
+class FactorizeSettings(Options):
     """What is factorized, by which model, and what is written; checked on construction.
 
     Raises
@@ -148,34 +140,30 @@ class FactorizeSettings:
         A value is out of its range or contradicts another.
     """
 
-    model: str = knob("nmf", "What the matrix is taken for.", names=MODELS)
-    components: int | None = knob(None, "Components wanted; deep models take --levels.", low=1, high=1_000_000)
-    levels: tuple[int, ...] | None = knob(None, "Parts at each level, the finest first, such as 40,12,4.", unit="list")
-    template_frames: int = knob(8, "Columns that a template spans, model nmfd.", low=1, high=1000)
-    free: str = knob("W", "What may be negative, models semi and deep-semi.", names=FREE)
-    solver: str = knob(
-        "auto",
-        "How the loss is minimised; auto picks by divergence. Models semi and deep-semi have hals and mu only.",
-        names=SOLVERS,
+    model: str = option("nmf", "What the matrix is taken for.", names=MODELS)
+    components: int | None = option(
+        None, "Components wanted; deep models take --levels.", low=1, high=1_000_000, flags=("-k", "--components")
     )
-    start: str = knob(
+    levels: tuple[int, ...] | None = option(None, "Parts at each level, the finest first: 40,12,4.", spelling="list")
+    template_frames: int = option(8, "Columns that a template spans, model nmfd.", low=1, high=1000)
+    free: str = option("W", "What may be negative, in semi and deep-semi.", names=FREE)
+    solver: str = option("auto", "How the loss is minimised.", names=SOLVERS)
+    start: str = option(
         "auto",
         "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
     )
-    array: str | None = knob(None, "Which array of an .npz file.", group="Input")
-    transpose: bool = knob(False, "Factorize the transpose, as where samples are in rows.", group="Input")
-    images: bool = knob(
-        False, "INPUT is a folder of images of one size, or an array (images, height, width).", group="Input"
-    )
-    pca: bool = knob(False, "Also draw the parts beside the principal components of the images.", group="Output")
-    pictures: bool = knob(False, "Also draw X, W, Z, W Z and the loss.", group="Output")
-    csv: bool = knob(False, "Also write W, Z and the loss as CSV.", group="Output")
-    out: str = knob("factors", "Folder to write to.", group="Output")
-    force: bool = knob(False, "Replace files of another program, or made from another input.", group="Output")
+    array: str | None = option(None, "Which array of an .npz file.", section="Input")
+    transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
+    images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
+    pca: bool = option(False, "Draw the parts beside principal components, too.", section="Output")
+    pictures: bool = option(False, "Draw X, W, Z, W Z and the loss, too.", section="Output")
+    csv: bool = option(False, "Write W, Z and the loss as CSV, too.", section="Output")
+    out: str = option("factors", "Folder to write to.", section="Output", spelling="DIR", flags=("-o", "--out"))
+    force: bool = option(False, "Replace files of other programs or inputs.", section="Output", flags=("-f", "--force"))
 
-    def __post_init__(self) -> None:
-        check_all(self)
+    def check(self) -> None:
+        """Raise UsageError where values contradict each other."""
         if self.pca and not self.images:
             raise UsageError("--pca compares images", "add --images")
         if self.images and self.transpose:
@@ -185,8 +173,8 @@ class FactorizeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationSettings:
-    """How estimates are held against true stems; checked on construction.
+class EvaluationSettings(Options):
+    """How estimates are compared with true stems; checked on construction.
 
     Raises
     ------
@@ -194,26 +182,9 @@ class EvaluationSettings:
         A value is out of its range, or an unknown name.
     """
 
-    match: str = knob(
-        "auto",
-        "Which estimate belongs to a stem; auto is name where every stem has an estimate of its name, else best.",
-        names=MATCHES,
-        group="Evaluation",
+    match: str = option("auto", "How estimates find their stems.", names=MATCHES, section="Evaluation")
+    filter_length: int = option(
+        512, "Samples of the filters that SDR, SIR and SAR forgive.", low=1, high=65536, section="Evaluation"
     )
-    filter_length: int = knob(
-        512,
-        "Length of the filters that SDR, SIR and SAR forgive.",
-        low=1,
-        high=65536,
-        unit="samples",
-        group="Evaluation",
-    )
-    trim: bool = knob(False, "Let files differ in length, and compare as far as the shortest goes.", group="Evaluation")
-    oracle: bool = knob(
-        False,
-        "Tell what ideal masks, made from the true stems at this STFT, would reach.",
-        group="Evaluation",
-    )
-
-    def __post_init__(self) -> None:
-        check_all(self)
+    trim: bool = option(False, "Compare files of different lengths up to the shortest.", section="Evaluation")
+    oracle: bool = option(False, "Print what ideal masks at this STFT would reach, too.", section="Evaluation")

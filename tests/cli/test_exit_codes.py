@@ -120,7 +120,7 @@ def test_mistyped_commands_exit_2_and_name_the_nearest(cli: Cli, song: Path, arg
 
 
 def test_the_number_of_components_must_be_given_as_the_help_says(cli: Cli, song: Path) -> None:
-    assert "Needed where no guidance or --preset names them." in " ".join(cli("split", "--help").out.decode().split())
+    assert "Give -k, or what names the stems" in " ".join(cli("split", "--help").out.decode().split())
     result = cli("split", "song.wav")
     assert (result.code, result.out) == (2, b"")
     assert "give -k, --preset, or a dictionary with -m" in result.err

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from cli_harness import Cli, digests, files
 
-from nmfsep.cli.options import CLUSTERED
+from nmfsep.cli.options import OF_MODELS
 from nmfsep.models.by_name import has_levels, options_of
 from nmfsep.models.kmeans import k_means
 from nmfsep.registry import MODELS
@@ -178,7 +178,7 @@ def test_options_reach_the_model(cli: Cli) -> None:
 def test_defaults_differ_by_model_as_the_help_says() -> None:
     defaults = {name: parameter.default for name, parameter in inspect.signature(k_means).parameters.items()}
     assert (defaults["tol"], defaults["restarts"]) == (1e-6, 10)
-    assert "1e-06 for kmeans" in CLUSTERED["show_default"]
+    assert "1e-06 for kmeans" in OF_MODELS["tol"]["show_default"]
 
 
 def test_a_variable_counts_where_the_model_has_the_option(cli: Cli) -> None:

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 from cli_harness import Cli
 
+import nmfsep
 from nmfsep import __version__
 from nmfsep.cli.main import COMMANDS
-from nmfsep.registry import DIVERGENCES, MASKS, SOLVERS, STARTS
-from nmfsep.settings.knob import CLIP_MODES, CONTAINERS, WINDOWS
+from nmfsep.cli.main import cli as cli_group
 
 NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
 AFTER = """
@@ -103,14 +104,25 @@ def test_the_help_lists_every_command_with_its_summary(cli: Cli) -> None:
         assert f"{name} {summary}" in text
 
 
-def test_the_help_of_split_explains_every_name(cli: Cli) -> None:
-    def squeeze(text: str) -> str:
-        return re.sub(r"\s", "", text)  # the help breaks lines, also after hyphens
+def test_the_help_of_split_fits_on_two_screens_of_eighty_columns(cli: Cli) -> None:
+    lines = cli("split", "--help", env={"COLUMNS": "80"}).out.decode().splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 80
 
-    text = squeeze(cli("split", "--help").out.decode())
-    for names in (DIVERGENCES, SOLVERS, STARTS, MASKS, WINDOWS, CONTAINERS, CLIP_MODES):
-        for name, summary in names.items():
-            assert squeeze(f"{name}: {summary}") in text
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_other_help_is_longer_than_that_of_split(cli: Cli, command: str) -> None:
+    lines, longest = (len(cli(name, "--help").out.splitlines()) for name in (command, "split"))
+    assert lines <= longest
+
+
+def test_the_help_of_split_begins_with_the_options_that_most_runs_need(cli: Cli) -> None:
+    _, common, section, *_ = re.split(r"^(\w+ options):$", cli("split", "--help").out.decode(), flags=re.MULTILINE)
+    assert common == "Common options"
+    found = re.findall(r"^  (-[^ ]+)", section, re.MULTILINE)
+    assert 8 <= len(found) <= 12
+    assert found[0] == "-k,"
+    assert {"-m,", "--learn", "--preset", "--two-stems", "-o,", "-j,", "-n,"} <= set(found)
 
 
 def test_help_reads_the_same_after_a_command_and_in_short(cli: Cli) -> None:
@@ -143,6 +155,7 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("evaluate --or", ["--oracle"]),
         ("learn --ap", ["--append"]),
         ("split --ad", ["--adapt"]),
+        ("split --backg", ["--background"]),
         ("fac", ["factorize"]),
         ("factorize --tran", ["--transpose"]),
     ],
@@ -157,3 +170,12 @@ def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: lis
     result = cli.shell(script)
     assert (result.code, result.err) == (0, "")
     assert result.paths == expected
+
+
+def test_help_refers_to_pages_of_the_manual_that_there_are() -> None:
+    group = click.Context(cli_group)
+    texts = [cli_group.get_command(group, name).epilog or "" for name in COMMANDS]
+    topics = {match for text in texts for match in re.findall(r"nmfsep manual (\S+)", text)}
+    pages = {page.stem for page in (Path(nmfsep.__file__).parent / "manual").glob("*.md")}
+    assert "split" in topics
+    assert topics <= pages or not pages  # before there is a manual

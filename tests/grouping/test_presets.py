@@ -12,8 +12,8 @@ from nmfsep.errors import UsageError
 from nmfsep.grouping.presets import strokes
 from nmfsep.registry import PRESETS
 from nmfsep.separation.options import require_model
-from nmfsep.settings.knob import PRESET_STEMS as STEMS
-from nmfsep.settings.separation import Settings, suited
+from nmfsep.settings.option import PRESET_STEMS as STEMS
+from nmfsep.settings.separation import Settings, with_preset_defaults
 from nmfsep.signal.stft import STFT
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
@@ -76,13 +76,13 @@ def test_only_drums_are_strokes():
 
 
 def test_what_suits_a_preset_gives_way_to_what_is_given():
-    assert suited({"preset": "drums"}) == {"preset": "drums", "mask_power": 2.0, "template_frames": 12}
-    assert suited({"preset": "drums", "mask_power": 1.0})["mask_power"] == 1.0
-    assert "mask_power" not in suited({"preset": "drums", "mask": "wiener"})
+    assert with_preset_defaults({"preset": "drums"}) == {"preset": "drums", "mask_power": 2.0, "template_frames": 12}
+    assert with_preset_defaults({"preset": "drums", "mask_power": 1.0})["mask_power"] == 1.0
+    assert "mask_power" not in with_preset_defaults({"preset": "drums", "mask": "wiener"})
     for given in ({}, {"preset": None}, {"preset": "noise", "mask_power": 3.0}):
-        assert suited(given) == given
+        assert with_preset_defaults(given) == given
     for name in STEMS:
-        assert Settings(**suited({"preset": name})).preset == name
+        assert Settings(**with_preset_defaults({"preset": name})).preset == name
 
 
 def test_noise_is_told_from_what_it_covers(gains):

@@ -369,7 +369,7 @@ def test_settings_that_make_no_sense_with_a_dictionary_are_refused(one, given, s
 def test_one_label_alone_is_refused_with_what_to_do():
     W = np.ones((STFTS[0].bins, 1), np.float32)
     guide = guide_of(Dictionary((Templates(STFTS[0], W, np.zeros(1, np.intp)),), ("buzz",), RATE))
-    with pytest.raises(UsageError, match=r"'buzz' alone.*the whole mixture; use --free 20.*or --residual"):
+    with pytest.raises(UsageError, match=r"'buzz' alone.*the whole mixture; use --background 20.*or --residual"):
         guide.settings()
     for given, residual in (({"residual": "rest"}, "rest"), ({"free": 2}, RESIDUAL)):
         assert dataclasses.replace(guide, given=given).settings().residual == residual

@@ -1,0 +1,209 @@
+"""A corpus of isolated sounds in files, learned into a dictionary file.
+
+Arguments NAME=FILE go in, and settings; a dictionary in its file comes out. What can be wrong with the target is found
+first; then the files are looked at, read once to their end, and learned from, in this process, in several, or at a
+cluster. A file that cannot be read is left out as long as its label has others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import NmfsepError, UsageError
+from ..files.publish import folder_is_writable
+from ..guidance import dictionary
+from ..guidance import learn as learning
+from ..guidance.dictionary import Dictionary
+from ..guidance.learn import Executor, Here
+from ..settings.commands import LearnSettings
+from ..signal.audio import common_rate
+from ..signal.stft import STFT
+from .batch import Report, no_report, workers
+from .inputs import labelled
+from .recordings import Recording, conversions, listen, look_at, provenance, sounds
+
+MODULES = ("nmfsep.jobs.recordings",)  # what a process loads before its first file
+Progress = Callable[[float], object]
+
+
+@contextlib.contextmanager
+def no_progress(steps: int) -> Iterator[None]:
+    """Show nothing of the work."""
+    yield
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned.
+
+    Attributes
+    ----------
+    dictionary : Dictionary
+        As written, with what was in it before.
+    new : Dictionary
+        The labels learned now.
+    files : mapping of str to int
+        Files that each was learned from.
+    left_out : tuple of NmfsepError
+        What is wrong with files that cannot be read.
+    lost : tuple of str
+        Labels of the dictionary that was replaced and that the new one lacks.
+    """
+
+    dictionary: Dictionary
+    new: Dictionary
+    files: Mapping[str, int]
+    left_out: tuple[NmfsepError, ...]
+    lost: tuple[str, ...]
+
+
+def learn_files(
+    arguments: Sequence[str],
+    target: Path,
+    settings: LearnSettings | None = None,
+    *,
+    append: bool = False,
+    force: bool = False,
+    processes: int = 1,
+    scheduler: str | None = None,
+    progress: Callable[[int], AbstractContextManager[Progress | None]] = no_progress,
+    report: Report = no_report,
+) -> Learned:
+    """Learn templates from files of isolated sounds and write them to a dictionary file.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        NAME=FILE, or FILE for one more of the label before; FILE may be a folder or a pattern.
+    target : Path
+        The dictionary (.npz).
+    settings : LearnSettings, optional
+    append : bool, default False
+        Whether labels are added to the dictionary that is there, whose frames, rate and divergence they get.
+    force : bool, default False
+        Whether a file that is no dictionary may be replaced.
+    processes : int, default 1
+        Sounds at a time, each in a process of its own; 0 is one for each core.
+    scheduler : str, optional
+        Address of a Dask scheduler, in place of processes.
+    progress : callable, optional
+        Called with the number of steps; what it returns is entered for something that is called with the steps done.
+    report : callable, optional
+        Called as report(path, text) with what the user should know; the path is None where it is about all files.
+
+    Raises
+    ------
+    UsageError
+        The target cannot be written or would be lost, a label is given no file or is there already, or settings
+        contradict the dictionary that is added to.
+    InputError
+        A label has no file that can be read.
+    """
+    settings = settings or LearnSettings()
+    left_out: list[NmfsepError] = []
+    notes: list[str] = []
+    paths = labelled(arguments, left_out, notes)
+    labels = tuple(paths)
+    dictionary.check_labels(labels)
+    require_target(target, append, force, [path for group in paths.values() for path in group])
+    before = dictionary.read(target) if append else None
+    lost = () if append else _lost_labels(target, labels)
+    if scheduler is not None:  # workers have working folders of their own
+        paths = {label: [os.path.abspath(path) for path in group] for label, group in paths.items()}
+    recordings = look_at(paths, left_out)
+    everything = [recording for group in recordings.values() for recording in group]
+    rate, stfts = settings.sample_rate or common_rate(recording.sample_rate for recording in everything), None
+    if before is not None:
+        settings, stfts = _settings_of_dictionary(before, settings)
+        rate = before.sample_rate
+        for label in labels:
+            if label in before.labels:
+                hint = "use another name, or learn it without --append"
+                raise UsageError(f"has label {label!r} already", hint, target)
+    stfts = stfts or learning.frames_for(rate, settings)
+    pool, _ = workers(processes, len(everything), settings.threads, scheduler, MODULES, report)
+    with pool or contextlib.nullcontext(), progress(len(paths) * len(stfts)) as advance:
+        executor: Executor = pool or Here()
+        recordings = listen(recordings, rate, executor, left_out)
+        for note in notes:
+            report(None, note)
+        _report_oddities([recording for group in recordings.values() for recording in group], rate, report)
+        new = learning.learn(
+            {label: sounds(group, rate) for label, group in recordings.items()},
+            rate,
+            settings,
+            stfts=stfts,
+            provenance=[provenance(label, group) for label, group in recordings.items()],
+            executor=executor,
+            progress=advance,
+        )
+    whole = new if before is None else before.append(new)
+    dictionary.write(whole, target)
+    files = {label: len(group) for label, group in recordings.items()}
+    return Learned(whole, new, files, tuple(left_out), lost)
+
+
+def _report_oddities(recordings: Sequence[Recording], rate: int, report: Report) -> None:
+    """Report what is odd about the sounds that are learned from, and what is done to them."""
+    for recording in recordings:
+        for warning in recording.warnings:
+            report(recording.path, f"warning: {warning}")
+    if (text := conversions(recordings, rate)) is not None:
+        report(None, text)
+
+
+def require_target(target: Path, append: bool, force: bool, inputs: Sequence[str]) -> None:
+    """Raise UsageError where the dictionary cannot be written, or would replace an input or what is no dictionary."""
+    if str(target) == "-":
+        raise UsageError("a dictionary is not written to standard output", "name a file with -o")
+    if not folder_is_writable(Path(os.path.abspath(target)).parent):
+        raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
+    if append:
+        return
+    if target.is_dir():
+        raise UsageError("is a folder", "name the file with -o", target)
+    if target.exists() and not target.is_file():
+        raise UsageError("is no regular file", "name another with -o", target)
+    for path in inputs:
+        if target.exists() and os.path.exists(os.fsencode(path)) and os.path.samefile(target, os.fsencode(path)):
+            raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
+    if os.path.lexists(target) and not force and not dictionary.is_dictionary(target):
+        raise UsageError("exists and is no dictionary", "use --force to replace it, or another name with -o", target)
+
+
+def _lost_labels(target: Path, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of a dictionary in place that the new one lacks."""
+    if not target.is_file():
+        return ()
+    try:
+        return tuple(label for label in dictionary.read(target).labels if label not in labels)
+    except UsageError:  # is replaced by force
+        return ()
+
+
+def _settings_of_dictionary(before: Dictionary, settings: LearnSettings) -> tuple[LearnSettings, list[STFT]]:
+    """Return the settings and frames that a dictionary has decided; refuse what was given and contradicts it."""
+    stft, frames = before.views[0].stft, before.views[0].delays
+    decided: dict[str, Any] = {
+        "sample_rate": before.sample_rate,
+        "divergence": before.divergence,
+        "window": stft.window,
+        "n_fft": stft.n_fft,
+        "hop_length": stft.hop_length,
+    }
+    for name, value in decided.items():
+        if name in settings.given and getattr(settings, name) != value:
+            flag = "--" + name.replace("_", "-")
+            message = f"the dictionary has {value}, not {flag} {getattr(settings, name)}"
+            raise UsageError(message, f"leave out {flag}")
+    if "template_frames" in settings.given and settings.template_frames != frames:
+        message = f"the dictionary has templates of {frames} frames, not {settings.template_frames}"
+        raise UsageError(message, "leave out --template-frames")
+    settings = replace(settings, template_frames=frames, divergence=before.divergence, window=stft.window)
+    return settings, [view.stft for view in before.views]
