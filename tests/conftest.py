@@ -36,6 +36,20 @@ with Workers(1) as workers:
 """
 
 
+CASES = 24  # of a test that make test runs at the most
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most of a test's cases, where they are very many, to make test-rest: all but some evenly spread."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for group in cases.values():
+        for number, item in enumerate(group):
+            if number % -(-len(group) // CASES):
+                item.add_marker("many")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Have one place for compiled loops, and fill it before there are workers; name this session of tests."""
     os.environ[children.MARK] = f"{os.getpid()}-{time.monotonic_ns()}"

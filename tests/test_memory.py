@@ -1,5 +1,3 @@
-import resource
-
 import pytest
 
 import nmfsep.memory as module
@@ -15,7 +13,13 @@ from nmfsep.memory import (
 from nmfsep.registry import MODELS
 from nmfsep.settings.separation import Settings
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 LENGTH = 44100 * 600
+limited = pytest.mark.skipif(resource is None, reason="no limits of resources")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +201,8 @@ def system(monkeypatch):
     """Let the system's files say what a test wants."""
     texts = {"/proc/meminfo": "MemTotal:  99 kB\nMemAvailable:   4096 kB\n"}
     monkeypatch.setattr("nmfsep.system.text_of", lambda path: texts.get(path, ""))
-    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    if resource is not None:
+        monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return texts
 
 
@@ -226,6 +231,7 @@ def test_a_container_limits_what_is_available(system, limit, used, most, taken, 
     assert available() == left
 
 
+@limited
 @pytest.mark.parametrize(("soft", "most"), [(1 << 20, 1 << 20), (1 << 40, 4096 << 10)])
 def test_never_more_than_the_address_space_allowed(system, monkeypatch, soft, most):
     asked = []
@@ -236,16 +242,19 @@ def test_never_more_than_the_address_space_allowed(system, monkeypatch, soft, mo
 
 def test_a_system_that_says_nothing_gives_none(system, monkeypatch):
     system.clear()
-    monkeypatch.delattr("os.sysconf")
+    monkeypatch.setattr("nmfsep.system.WINDOWS", False)
+    monkeypatch.delattr("os.sysconf", raising=False)
     assert available() is None
 
 
 def test_a_system_that_tells_only_what_there_is_gives_that(system, monkeypatch):
     system.clear()
-    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr("nmfsep.system.WINDOWS", False)
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False)
     assert available() == 4_096_000
 
 
+@limited
 def test_this_system_has_some_memory():
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     found = available()

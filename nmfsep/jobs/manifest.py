@@ -23,6 +23,9 @@ from ..files.naming import MANIFEST, MODEL, manifest_name
 from ..files.publish import Output, publish
 from ..system import relative
 
+# errors that say that there is no file of a name, or none for us
+ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EACCES}
+ABSENT |= {errno.EPERM, errno.ENXIO}
 SCHEMA = 1
 LONGEST = 1 << 62  # samples; a manifest with more makes no sense
 ENTRY = {"file": str, "bytes": int, "sha256": str}
@@ -118,16 +121,21 @@ def digest(path: str | Path) -> str | None:
     Raises
     ------
     UnreadableError
-        The disk fails: nobody knows what the file holds.
+        The disk or the system fails: nobody knows what the file holds.
     """
     try:
         return file_sha256(path)
     except OSError as error:
-        if error.errno == errno.EIO:
-            raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
+        _require_absent(error, path)
         return None
     except ValueError:
         return None
+
+
+def _require_absent(error: OSError, path: str | Path) -> None:
+    """Raise UnreadableError unless an error says that there is no file of that name which may be read."""
+    if error.errno not in ABSENT:
+        raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=path) from error
 
 
 def versions(sound: bool = True) -> dict[str, str]:
@@ -306,13 +314,12 @@ def _is_regular(file: Path) -> bool:
     Raises
     ------
     UnreadableError
-        The disk fails: nobody knows what is there.
+        The disk or the system fails: nobody knows what is there.
     """
     try:
         return stat.S_ISREG(os.lstat(file).st_mode)
     except OSError as error:
-        if error.errno == errno.EIO:
-            raise UnreadableError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=file) from error
+        _require_absent(error, file)
         return False
     except ValueError:
         return False

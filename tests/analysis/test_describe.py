@@ -75,6 +75,7 @@ def test_a_sound_alone_is_one_template_and_its_activation(channels):
     np.testing.assert_allclose(z, X.sum(axis=0), rtol=1e-4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("midi", [40, 57, 69])
 def test_an_audition_sounds_at_the_pitch_of_its_template(midi):
     t = np.arange(RATE) / RATE

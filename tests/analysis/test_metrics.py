@@ -63,6 +63,7 @@ def test_si_sdr_and_snr_are_as_defined(stems, estimates):
             assert figures.snr[j, i] == pytest.approx(snr, abs=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", [-20.0, 0.0, 10.0, 40.0, 80.0])
 def test_orthogonal_noise_of_known_level_gives_that_figure(stems, level):
     # two references, each silent in the last samples, and noise that no filter of either can make

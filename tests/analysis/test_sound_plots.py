@@ -27,6 +27,7 @@ def sound(k, columns=200, rate=22050, bins=513, level=1.0):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "given",
     [sound(1), sound(3), sound(17), sound(2, level=0.0), sound(2, columns=1), sound(2, rate=60), sound(2, bins=3)],

@@ -97,6 +97,7 @@ def test_json_holds_what_the_table_shows_and_more(cli: Cli) -> None:
     assert (found["schema"], set(found["mean"])) == (1, set(found["stems"][0]) - {"stem", "estimate"})
 
 
+@pytest.mark.long
 def test_csv_holds_the_figures_of_json(cli: Cli) -> None:
     write(cli.folder / "found/rest.wav", 0.1 * np.sin(np.arange(LENGTH)))
     result = cli("evaluate", "true", "found", "--csv", "--oracle")
@@ -113,6 +114,7 @@ def test_csv_holds_the_figures_of_json(cli: Cli) -> None:
     assert extra["bleed of kick"] == str(found["bleed"]["rest"]["kick"])
 
 
+@pytest.mark.long
 def test_files_can_be_named_one_by_one(cli: Cli) -> None:
     whole = document(cli, "true", "found")
     files_named = document(cli, "true/hat.wav", "true/kick.wav", "true/snare.wav", "found")
@@ -172,6 +174,7 @@ def test_silence_is_a_dash_a_null_and_a_warning(cli: Cli) -> None:
     assert {row[name] for name in set(row) - {"stem", "estimate"}} == {None}
 
 
+@pytest.mark.long
 def test_what_has_no_partner_is_told(cli: Cli) -> None:
     os.remove(cli.folder / "found/component-2.wav")
     result = cli("evaluate", "true", "found")
@@ -186,11 +189,13 @@ def test_what_has_no_partner_is_told(cli: Cli) -> None:
     assert result.err == "nmfsep: warning: estimate 'component-1' is left over\n"
 
 
+@pytest.mark.long
 def test_the_same_bytes_whatever_the_threads(cli: Cli) -> None:
     runs = {cli("evaluate", "true", "found", "--json", env={"OPENBLAS_NUM_THREADS": n}).out for n in ("1", "2")}
     assert len(runs) == 1
 
 
+@pytest.mark.long
 def test_options_come_from_variables_too(cli: Cli) -> None:
     given = cli("evaluate", "true", "found", "--filter-length", "32", "--oracle", "--n-fft", "512", "--csv")
     env = {"NMFSEP_FILTER_LENGTH": "32", "NMFSEP_ORACLE": "1", "NMFSEP_N_FFT": "512", "NMFSEP_CSV": "1"}

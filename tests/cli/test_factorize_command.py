@@ -216,6 +216,7 @@ def test_the_input_is_never_overwritten(cli: Cli) -> None:
     assert digests(["out/W/W.npy"], cli.folder) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_the_same_bytes_whatever_the_threads(cli: Cli, threads: str) -> None:
     args = ("factorize", "x.npy", "-k", "3", "--pictures", "--csv")
@@ -349,6 +350,7 @@ def test_images_are_taken_apart_into_what_they_were_made_of(cli: Cli) -> None:
     assert cli("check", "out").code == 0
 
 
+@pytest.mark.long
 def test_faces_of_people_come_apart_into_sparser_parts_than_those_of_pca(cli: Cli) -> None:
     data = pytest.importorskip("skimage.data")
     np.save(cli.folder / "people.npy", data.lfw_subset()[:100])
@@ -360,6 +362,7 @@ def test_faces_of_people_come_apart_into_sparser_parts_than_those_of_pca(cli: Cl
     assert document["sparseness"] > document["pca_sparseness"] + 0.05
 
 
+@pytest.mark.long
 def test_a_deep_model_of_images_is_drawn_as_a_tree(cli: Cli) -> None:
     args = ("--images", "--model", "deep", "--levels", "13,4", "--max-iter", "20", "--pictures")
     result = cli("factorize", FACES, *args)

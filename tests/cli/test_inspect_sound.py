@@ -98,6 +98,7 @@ def test_a_picture_is_drawn_and_its_own_are_replaced(cli: Cli) -> None:
     assert files(cli.folder) == ["notes.wav", "out/notes.png"]
 
 
+@pytest.mark.long
 def test_nothing_else_is_drawn_over(cli: Cli) -> None:
     (cli.folder / "mine.png").write_text("mine")
     args = ("inspect", "notes.wav", "-k", "2", "--plot")
@@ -121,6 +122,7 @@ def test_templates_can_be_heard(cli: Cli) -> None:
     assert files(cli.folder / "heard") == ["notes/component-1.wav", "notes/notes.nmfsep.json"]
 
 
+@pytest.mark.long
 def test_silence_is_described_as_such(cli: Cli) -> None:
     sf.write(cli.folder / "silence.wav", np.zeros(RATE), RATE)
     result = cli("inspect", "silence.wav", "-k", "2", "--plot", "silence.png", "--audition", "heard")
@@ -175,6 +177,7 @@ def test_the_same_bytes_whatever_the_threads(cli: Cli) -> None:
     assert len(runs) == 1
 
 
+@pytest.mark.long
 def test_the_input_may_be_a_name_of_any_kind(cli: Cli) -> None:
     name = Path("odd $x^ \n\x1b 日 name.wav")
     shutil.copy(cli.folder / "notes.wav", cli.folder / name)

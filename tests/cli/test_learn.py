@@ -266,6 +266,7 @@ def test_a_signal_ends_it_and_leaves_the_old_one(cli: Cli, workshop: Path) -> No
     assert files(cli.folder) == ALL
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("mode", "before"), [("kill", False), ("kill", True), ("fail", True)])
 def test_whatever_goes_wrong_when_there_is_a_whole_dictionary_or_none(
     cli: Cli, workshop: Path, before: bool, mode: str

@@ -124,6 +124,7 @@ def test_learn_takes_names_from_a_list(workshop: Path, cli: Cli) -> None:
     assert (cli.folder / "other.npz").read_bytes() == (cli.folder / "kit.npz").read_bytes()
 
 
+@pytest.mark.long
 def test_what_is_done_is_skipped_and_what_changed_is_done_anew(cli: Cli, album: list[str], sounds: Path) -> None:
     os.unlink(cli.folder / "album/broken.wav")
     first = cli("split", "-r", "album", *QUICK, "-j", "2", "--json")

@@ -34,6 +34,7 @@ def test_the_table_ends_with_the_recommended_number(cli: Cli) -> None:
     assert cli("rank", "notes.wav", "--highest", "5", "--threads", "1").out == result.out
 
 
+@pytest.mark.long
 def test_json_and_picture_tell_the_same(cli: Cli) -> None:
     pytest.importorskip("matplotlib")
     document = json.loads(cli("rank", "notes.wav", "--lowest", "3", "--highest", "4", "--json", "--plot", "k.png").out)

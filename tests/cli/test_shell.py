@@ -67,6 +67,7 @@ def test_quoted_names_mean_the_same_file_to_a_shell(cli: Cli, broken: Path) -> N
     assert printed.split(b"\0")[:-1] == NAMES
 
 
+@pytest.mark.long
 def test_a_while_read_loop_sees_every_line(cli: Cli, song: Path) -> None:
     # another tool read standard input and so ate the list of names
     for name in ("one.wav", "two words.wav", "three.wav"):
@@ -94,6 +95,7 @@ stems/%/component-1.wav: %.wav
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 def test_a_makefile_rule_builds_once_and_again_when_the_input_is_newer(cli: Cli, song: Path) -> None:
     (cli.folder / "Makefile").write_text(MAKEFILE)

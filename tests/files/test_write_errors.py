@@ -1,7 +1,6 @@
 import contextlib
 import errno
 import os
-import resource
 import signal
 
 import numpy as np
@@ -34,6 +33,7 @@ def write(folder, form, length):
 @pytest.fixture
 def full_disk():
     """Let files grow to 64 KiB only; Python ignores the signal, so that writing fails with EFBIG."""
+    resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     yield

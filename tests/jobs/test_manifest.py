@@ -1,3 +1,4 @@
+import builtins
 import errno
 import hashlib
 import json
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.errors import InputError, MismatchError, OutputError, UsageError
+from nmfsep.errors import InputError, MismatchError, OutputError, UnreadableError, UsageError
 from nmfsep.jobs.manifest import (
     SCHEMA,
     encode,
@@ -268,6 +269,22 @@ def test_files_as_they_were_written_are_ours_and_others_are_not(track):
 def test_nothing_is_ours_where_the_manifest_is_none(tmp_path):
     (tmp_path / "a").write_bytes(b"junk")
     assert written_by_us(tmp_path / "a") == written_by_us(tmp_path / "none") == set()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize("call", ["os.lstat", "builtins.open"])
+def test_a_stem_that_the_system_does_not_show_is_no_strangers(track, monkeypatch, call, number):
+    module, name = call.split(".")
+    real = getattr(os if module == "os" else builtins, name)
+
+    def fail(path, *arguments, **options):
+        if os.fsdecode(path).endswith(".wav"):
+            raise OSError(number, os.strerror(number))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(call, fail)
+    with pytest.raises(UnreadableError, match=os.strerror(number).lower()):
+        written_by_us(track)
 
 
 @pytest.mark.parametrize("absolute", [True, False])

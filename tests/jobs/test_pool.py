@@ -94,6 +94,7 @@ def test_items_whose_process_dies_once_are_done_at_the_second_try(tmp_path):
     assert pool.retried == {0, 3, 6}
 
 
+@pytest.mark.faults
 def test_an_item_whose_process_dies_twice_is_lost_and_no_other():
     with Processes(2) as pool:
         assert dict(pool.run(die, range(5))) == {0: 0, 1: 1, 2: Lost(3), 3: 3, 4: 4}

@@ -127,6 +127,7 @@ def test_threads_do_not_change_a_bit(kernels, name, threads, small_tiles, worker
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernels", [Reference(), Blocked(), Compiled()], ids=["reference", "blocked", "compiled"])
 def test_exact_zeros_stay_and_positive_activations_stay_positive(kernels, small_tiles, workers):
     X, Wt, Zt = problem((40, 9, 3), "dense", np.float32, 1)

@@ -61,6 +61,7 @@ def test_without_numba_the_same_comes_out_and_is_told(tmp_path: Path, usual: tup
     assert (usual[0] != W).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [FULL, NOWHERE], ids=["full disk", "nowhere to keep it"])
 def test_what_cannot_be_kept_is_compiled_all_the_same(
     tmp_path: Path, usual: tuple[np.ndarray, Path], before: str
@@ -69,6 +70,7 @@ def test_what_cannot_be_kept_is_compiled_all_the_same(
     np.testing.assert_array_equal(np.fromfile(tmp_path / "W", np.float32), usual[0])
 
 
+@pytest.mark.long
 def test_what_was_kept_and_is_damaged_is_compiled_anew(tmp_path: Path, usual: tuple[np.ndarray, Path]) -> None:
     kept = usual[1]
     for path in kept.rglob("*.nb?"):
