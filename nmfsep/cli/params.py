@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click import ParamType
 
 from ..errors import UsageError
 from ..registry import Registry, suggestion
+
+if TYPE_CHECKING:
+    from click import ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """click's own, which took no subscript before version 8.4."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            return cls
+
 
 REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
