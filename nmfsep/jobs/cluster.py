@@ -138,7 +138,7 @@ class Cluster(Pool):
             numbers = {
                 future: number
                 for number, future in enumerate(
-                    self._client.map(_call, _packed(items), function=pickle.dumps(function), pure=False, key="nmfsep")
+                    self._client.map(_call, _packed(items), function=self._shared(function), pure=False, key="nmfsep")
                 )
             }
             try:
@@ -175,10 +175,18 @@ class Cluster(Pool):
             return total
 
     def _each(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> list[Any]:
-        """Return a future for each item; what they have in common goes to each worker once."""
-        shared = self._client.scatter(pickle.dumps(partial(_swapped, function, common)), broadcast=True, hash=False)
+        """Return a future for each item."""
+        shared = self._shared(partial(_swapped, function, common))
         futures: list[Any] = self._client.map(_call, _packed(items), function=shared, pure=False)
         return futures
+
+    def _shared(self, function: Callable[[T], R]) -> Any:
+        """Return a future of a function in bytes, which goes to each worker once.
+
+        It is work, which the scheduler can have done again: scattered to the workers, it is lost with one of them, and
+        what needs it waits for ever. As a plain argument of `map` all clients of a scheduler would share its name.
+        """
+        return self._client.submit(bytes, pickle.dumps(function), pure=False)
 
 
 def _packed(items: Sequence[Any]) -> list[bytes]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from operator import attrgetter
+from operator import add, attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +86,14 @@ def test_arrays_that_are_sent_lie_in_memory_as_they_do_here(cluster: Cluster):
             common = rng.uniform(size=(count, 257)).astype(np.float32), stft, problem, 1, True
             sums, wanted = there.total(sums_of, items, common), Here().total(sums_of, items, common)
             assert (sums.negative.tobytes(), sums.loss) == (wanted.negative.tobytes(), wanted.loss)
+
+
+def test_two_runs_at_one_scheduler_keep_their_functions_apart(cluster: Cluster):
+    first, second = (partial(add, letter * 200_000) for letter in ("a", "b"))
+    with nmfsep_cluster.Cluster(cluster[0]) as one, nmfsep_cluster.Cluster(cluster[0]) as other:
+        runs = one.run(first, ["x"] * 8), other.run(second, ["x"] * 8)
+        for (_, a), (_, b) in zip(*runs, strict=True):
+            assert (a, b) == (first("x"), second("x"))
 
 
 @pytest.mark.slow
