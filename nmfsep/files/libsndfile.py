@@ -1,4 +1,4 @@
-"""libsndfile on files of ours, so that no error of the system is lost.
+"""Sound files that libsndfile decodes and encodes on files of ours, so that no error of the system is lost.
 
 libsndfile says nothing of errors of the system, above all of those on closing. So it gets no file of the system, which
 it would also sync by itself, but calls us to read and write. No exception passes through it: the first one is kept,
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import numpy as np
 import soundfile as sf
+from numpy.typing import NDArray
 
 from .. import system
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from .publish import Output
 from .view import BUFFER, View
 
@@ -46,7 +48,6 @@ class _Readable(_Calls, View):
     """A view that ends at the first error. Small reads, of which there are many, do not get past its buffer."""
 
     def readinto(self, buffer: object) -> int:
-        """Fill the buffer as far as there are bytes; return how many."""
         try:
             return 0 if self.error else super().readinto(buffer)
         except BaseException as error:
@@ -60,7 +61,6 @@ class _Buffer(io.BufferedReader):
     beyond = 0  # bytes from the end
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte."""
         size = cast(View, self.raw).size
         place = offset + (0, self.tell(), size)[whence]
         within = place if 0 <= place <= size else size
@@ -69,7 +69,6 @@ class _Buffer(io.BufferedReader):
         return place
 
     def tell(self) -> int:
-        """Return the place of the next byte."""
         return super().tell() + self.beyond
 
 
@@ -81,7 +80,6 @@ class _Writable(_Calls):
         self.tell = output.tell
 
     def write(self, data: bytes) -> int:
-        """Write bytes."""
         try:
             return 0 if self.error else self._output.write(data)
         except BaseException as error:
@@ -89,7 +87,6 @@ class _Writable(_Calls):
             return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte."""
         try:
             return self._output.seek(offset, whence)
         except BaseException as error:
@@ -122,6 +119,81 @@ class Decoder(sf.SoundFile):  # type: ignore[misc]
             return super().seek(*args, **options)
         with self._calls.errors():
             return super().seek(*args, **options)
+
+
+class Chain:
+    """Sounds of one rate, number of channels and sample format, end to end, read like one; one is open at a time.
+
+    Raises
+    ------
+    InputError
+        They differ, or as for `Decoder`.
+    """
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._views = views
+        self._lengths: list[int] = []
+        for view in views:
+            with Decoder(view) as sound:
+                form = (sound.samplerate, sound.channels, sound.subtype)
+                if not self._lengths:
+                    self.samplerate, self.channels, self.subtype = form
+                elif form != (self.samplerate, self.channels, self.subtype):
+                    first = _words(self.samplerate, self.channels, self.subtype)
+                    message = f"{first}, and after {self.frames / self.samplerate:.3f} s {_words(*form)}"
+                    hint = "part it there, or convert it first"
+                    raise InputError(f"consists of sounds that differ: {message}", hint)
+                self._lengths.append(sound.frames)
+        self._index, self._sound = 0, Decoder(views[0])
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel, as far as is known."""
+        return sum(self._lengths)
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sound.close()
+
+    def tell(self) -> int:
+        """Return the place of the next sample."""
+        return sum(self._lengths[: self._index]) + int(self._sound.tell())
+
+    def seek(self, frame: int) -> int:
+        """Go to a sample; return its place."""
+        first = 0
+        for index, length in enumerate(self._lengths):
+            if frame < first + length or index == len(self._lengths) - 1:
+                break
+            first += length
+        self._go(index)
+        self._sound.seek(frame - first)
+        return frame
+
+    def read(self, count: int, dtype: str, always_2d: bool = True) -> NDArray[Any]:
+        """Return the next samples, (samples, channels), at most `count`, fewer only at the end."""
+        pieces: list[NDArray[Any]] = []
+        wanted = count
+        while True:
+            piece = self._sound.read(wanted, dtype=dtype, always_2d=True)
+            pieces.append(piece)
+            wanted -= len(piece)
+            if not wanted or (not len(piece) and self._index == len(self._views) - 1):
+                return np.concatenate(pieces)
+            if not len(piece):
+                self._lengths[self._index] = int(self._sound.tell())  # fewer if it was cut
+                self._go(self._index + 1)
+
+    def _go(self, index: int) -> None:
+        if index != self._index:
+            self._sound.close()
+            self._sound, self._index = Decoder(self._views[index]), index
+
+
+def _words(rate: int, channels: int, subtype: str) -> str:
+    return f"{rate} Hz, {channels} {'channel' if channels == 1 else 'channels'}, {subtype}"
 
 
 class Encoder(sf.SoundFile):  # type: ignore[misc]

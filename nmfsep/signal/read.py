@@ -11,7 +11,6 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -19,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files.chain import Chain
-from ..files.cut import USED, length_warning
-from ..files.layout import survey
-from ..files.libsndfile import Decoder
+from ..files.containers import survey
+from ..files.libsndfile import Chain, Decoder
+from ..files.view import USED, length_warning
 from ..system import read_at
 from .audio import Audio
 
@@ -158,8 +156,8 @@ class Source:
             self.container, self.warnings = layout.container, layout.warnings
             self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
             with mute(self.container.kind):
-                openers = [partial(Decoder, view) for view in layout.sounds]
-                self._sound = self._open.enter_context(openers[0]() if len(openers) == 1 else Chain(openers))
+                sound = Decoder(*layout.sounds) if len(layout.sounds) == 1 else Chain(layout.sounds)
+                self._sound = self._open.enter_context(sound)
         except InputError as error:
             self._open.close()
             raise InputError(error.message, error.hint, self.path) from error
