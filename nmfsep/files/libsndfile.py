@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -163,13 +165,10 @@ class Chain:
 
     def seek(self, frame: int) -> int:
         """Go to a sample; return its place."""
-        first = 0
-        for index, length in enumerate(self._lengths):
-            if frame < first + length or index == len(self._lengths) - 1:
-                break
-            first += length
+        starts = [0, *accumulate(self._lengths[:-1])]
+        index = bisect_right(starts, frame) - 1
         self._go(index)
-        self._sound.seek(frame - first)
+        self._sound.seek(frame - starts[index])
         return frame
 
     def read(self, count: int, dtype: str, always_2d: bool = True) -> NDArray[Any]:

@@ -24,7 +24,7 @@ TRIES = 1 << 16  # places that look like a frame before a search is given up, so
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the header of a frame says: version, whether there is one channel; rate in hertz; bytes."""
+    """What the header of a frame says: version, whether there is one channel, rate in hertz, bytes."""
 
     version: int
     mono: bool

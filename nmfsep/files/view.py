@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import BinaryIO, cast
 
-from ..errors import InputError
+from ..errors import UnreadableError
 from ..system import read_at
 
 Part = bytes | range
@@ -39,7 +39,7 @@ class View(io.RawIOBase):
 
     Raises
     ------
-    InputError
+    UnreadableError
         On reading: the system cannot read the file.
     """
 
@@ -98,15 +98,11 @@ class View(io.RawIOBase):
             return read_at(self._fd, len(part), part.start)
         except OSError as error:
             message = f"cannot be read: {(error.strerror or str(error)).lower()}"
-            raise InputError(message, "the disk, or the way to it, may be failing") from error
+            raise UnreadableError(message, "the disk, or the way to it, may be failing") from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a byte; return its place."""
         self._position = max(0, offset + (0, self._position, self.size)[whence])
-        return self._position
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
         return self._position
 
 

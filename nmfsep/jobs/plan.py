@@ -15,13 +15,13 @@ from .. import memory
 from ..errors import NmfsepError, UsageError
 from ..files.formats import FORMATS, SampleFormat, resolve
 from ..files.naming import (
-    beside,
+    MODEL,
     check_template,
     collision_key,
     expand,
     manifest_name,
-    model_name,
     parent_name,
+    sidecar_name,
     track_name,
 )
 from ..kernels.divergence import as_divergence
@@ -125,8 +125,8 @@ def job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], opti
         before = vouched_model(manifest)
         is_it = before and before.is_file() and os.path.samefile(before, os.fsencode(options.saved.path))
         kept = before if is_it else None
-    model = folder / model_name(track) if output.save_model else None
-    exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
+    model = folder / sidecar_name(track, MODEL) if output.save_model else None
+    exports = tuple((name, folder / sidecar_name(track, EXPORTS.load(name).suffix)) for name in output.exports)
     pending = output.label == "auto"
     return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending)
 

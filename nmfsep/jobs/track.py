@@ -281,7 +281,7 @@ class Track:
         self.job = replace(rename_stems(self.job, names, self.options), names_pending=False)
         require_room(self.job, protected, self.options.output)
         for file, target in zip(files, self.job.targets, strict=True):
-            file.rename(target)
+            file.path = target
 
     def to_stdout(self) -> None:
         """Write one WAV file, all channels of all selected stems side by side, to standard output."""
