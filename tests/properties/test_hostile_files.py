@@ -28,7 +28,7 @@ from nmfsep.jobs.resume import ExpectedManifest, stem_names_in
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file
 from nmfsep.jobs.verify import verify
-from nmfsep.matrices.read import read_images, read_matrix
+from nmfsep.matrices.load import read_images, read_matrix
 from nmfsep.registry import CUES
 from nmfsep.separation import model_file as saved_file
 from nmfsep.settings.commands import OutputSettings

@@ -7,12 +7,13 @@ missing number, no name: a first line with one is a line of the matrix, and the 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,12 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "missing", "-", "--", 
 
 
 class Table:
-    """A text file that holds a matrix.
+    """A text file of `size` bytes that holds a matrix, open for reading.
 
-    Parameters
+    Attributes
     ----------
-    file : file
-        Open for reading.
-    size : int
-        Its bytes.
+    shape : tuple of int
+        Lines, about, and cells of a line.
 
     Raises
     ------
@@ -60,7 +59,7 @@ class Table:
         text = io.StringIO(head.decode(self._encoding, "replace"), newline=None)
         sample = list(itertools.islice(text, 1000))
         count = size * len(sample) / sum(len(line) * (2 if wide else 1) for line in sample)
-        self.shape = (round(count) + 1, len(cells))  # about
+        self.shape = (round(count) + 1, len(cells))
 
     def read(self) -> NDArray[np.float64]:
         """Return the numbers, (lines, columns).
@@ -70,10 +69,9 @@ class Table:
         InputError
             Lines differ in length, or a cell is no number; the first such line is named.
         """
-        skip = 1 if self._named else 0
         with self._lines() as lines, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a file without numbers
-            kept = itertools.islice((line for line in lines if _counts(line)), skip, None)
+            kept = itertools.islice(filter(_counts, lines), 1 if self._named else 0, None)
             try:
                 table = np.loadtxt(kept, np.float64, delimiter=self.delimiter, ndmin=2, quotechar='"')
             except ValueError as error:
@@ -84,10 +82,15 @@ class Table:
             raise InputError("holds no numbers, only a line of names")
         return table
 
-    def _lines(self) -> io.TextIOWrapper:
+    @contextlib.contextmanager
+    def _lines(self) -> Iterator[IO[str]]:
+        """Yield the text from its beginning on; the file stays open."""
         self._file.seek(0)
-        raw = io.BufferedReader(_Kept(self._file))
-        return io.TextIOWrapper(raw, self._encoding, "replace", newline=None)
+        text = io.TextIOWrapper(self._file, self._encoding, "replace", newline=None)
+        try:
+            yield text
+        finally:
+            text.detach()
 
     def _cells(self, line: str, delimiter: str | None) -> list[str]:
         line = line.split("#")[0].strip("\r\n")
@@ -107,30 +110,15 @@ class Table:
                     continue
                 cells = self._cells(line, self.delimiter)
                 if width is not None and len(cells) != width:
-                    return InputError(f"line {number} has {_count(len(cells))} where the first has {width}")
+                    count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+                    return InputError(f"line {number} has {count} where the first has {width}")
                 first, width = width is None, len(cells)
                 if first and self._named:
                     continue
                 for column, cell in enumerate(cells, 1):
                     if not _is_number(cell):
-                        return _no_number(number, column, cell, first)
+                        return _no_number(number, column, cell.strip(), first)
         return InputError("holds a cell that is no number")
-
-
-class _Kept(io.RawIOBase):
-    """A file that stays open when what wraps it is closed."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        piece = self._file.read(len(view))
-        view[: len(piece)] = piece
-        return len(piece)
 
 
 def _counts(line: str) -> bool:
@@ -155,8 +143,7 @@ def _kind(cell: str) -> str:
 
 
 def _no_number(line: int, column: int, cell: str, first: bool) -> InputError:
-    where, cell = f"line {line}, column {column}", cell.strip()
-    kind = _kind(cell)
+    where, kind = f"line {line}, column {column}", _kind(cell)
     if kind == "missing":
         what = f"is {cell!r}, a missing number" if cell else "is empty"
         return InputError(f"{where} {what}", "every cell must hold a number: fill it in, or leave out its line")
@@ -169,10 +156,6 @@ def _no_number(line: int, column: int, cell: str, first: bool) -> InputError:
     else:
         hint = "only the first line may hold names"
     return InputError(f"{where}: {cell[:40]!r} is no number", hint)
-
-
-def _count(cells: int) -> str:
-    return "1 cell" if cells == 1 else f"{cells} cells"
 
 
 def lines_of(rows: NDArray[np.generic]) -> Iterator[str]:
