@@ -38,33 +38,21 @@ AIFF_CODECS = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file's kind and, where its header says so, where the samples lie.
+    """A file's kind and, where its header says so, where the samples lie."""
 
-    Attributes
-    ----------
-    kind : str
-        "WAV", "RF64", "W64", "AIFF", "CAF", "FLAC", "OGG" or "MP3".
-    data_start : int, optional
-        Offset of the first sample, in bytes.
-    data_size : int, optional
-        Bytes of samples that the header promises; -1 in CAF means "to the end of the file".
-    block : int
-        Bytes of a frame of samples, 0 if not known.
-    """
-
-    kind: str
-    data_start: int | None = None
-    data_size: int | None = None
-    block: int = 0
+    kind: str  # "WAV", "RF64", "W64", "AIFF", "CAF", "FLAC", "OGG" or "MP3"
+    data_start: int | None = None  # offset of the first sample, in bytes
+    data_size: int | None = None  # bytes of samples that the header promises; -1 in CAF for "to the end of the file"
+    block: int = 0  # bytes of a frame of samples, 0 if not known
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a file consists of: the container of its first sound, all its sounds in order, and what is odd about it."""
+    """What a file consists of."""
 
-    container: Container
-    sounds: list[View]
-    warnings: list[str]
+    container: Container  # of its first sound
+    sounds: list[View]  # one or more, in their order
+    warnings: list[str]  # what is odd about the file
 
 
 def survey(file: BinaryIO, size: int) -> Layout:
@@ -88,13 +76,7 @@ def survey(file: BinaryIO, size: int) -> Layout:
 
 
 def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:
-    """Return the container of a seekable file of that size in bytes; after an ID3 tag it is MP3 if nothing else.
-
-    Raises
-    ------
-    InputError
-        Nothing that this program opens.
-    """
+    """Return the container of a file of that size, or raise InputError; after an ID3 tag it is MP3 if nothing else."""
     head = bytes_at(file, 0, 64)
     if not head:
         raise InputError("the file is empty")

@@ -19,16 +19,13 @@ WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes; beyond, sizes no longer fit a WAV he
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """A container that stems can be written to, and the sample formats it holds, by libsndfile's names.
+    """A container that stems can be written to."""
 
-    What is lossless keeps samples exactly, so that the files add up to the mixture.
-    """
-
-    container: str
+    container: str  # libsndfile's name
     extension: str
-    subtypes: tuple[str, ...]
+    subtypes: tuple[str, ...]  # the sample formats it holds
     max_channels: int = 1024
-    lossless: bool = True
+    lossless: bool = True  # samples are kept exactly, so that the files add up to the mixture
 
 
 FORMATS = {
@@ -44,10 +41,10 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class SampleFormat:
-    """A container, by its key in FORMATS, and libsndfile's name of the sample format in it."""
+    """A container and the sample format in it, as resolved for one track."""
 
-    name: str
-    subtype: str
+    name: str  # key of FORMATS
+    subtype: str  # libsndfile's name
 
     @property
     def file(self) -> FileFormat:

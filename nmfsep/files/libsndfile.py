@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
@@ -29,6 +29,14 @@ class _Calls:
 
     error: BaseException | None = None
     running = False
+
+    def keep_error(self, call: Callable[..., int], *args: object) -> int:
+        """Return what a call returns; 0 if it fails, or one before it did."""
+        try:
+            return 0 if self.error else call(*args)
+        except BaseException as error:
+            self.error = error
+            return 0
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -50,11 +58,7 @@ class _Readable(_Calls, View):
     """A view that ends at the first error. Small reads, of which there are many, do not get past its buffer."""
 
     def readinto(self, buffer: object) -> int:
-        try:
-            return 0 if self.error else super().readinto(buffer)
-        except BaseException as error:
-            self.error = error
-            return 0
+        return self.keep_error(super().readinto, buffer)
 
 
 class _Buffer(io.BufferedReader):
@@ -78,22 +82,13 @@ class _Writable(_Calls):
     """A file that takes nothing after the first error."""
 
     def __init__(self, output: Output) -> None:
-        self._output = output
-        self.tell = output.tell
+        self._output, self.tell = output, output.tell
 
     def write(self, data: bytes) -> int:
-        try:
-            return 0 if self.error else self._output.write(data)
-        except BaseException as error:
-            self.error = error
-            return 0
+        return self.keep_error(self._output.write, data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        try:
-            return self._output.seek(offset, whence)
-        except BaseException as error:
-            self.error = self.error or error
-            return -1
+        return self.keep_error(self._output.seek, offset, whence)
 
 
 class Decoder(sf.SoundFile):  # type: ignore[misc]
@@ -102,7 +97,7 @@ class Decoder(sf.SoundFile):  # type: ignore[misc]
     Raises
     ------
     InputError
-        Also from `read` and `seek`: a part of the file cannot be read.
+        From all methods: a part of the file cannot be read.
     """
 
     def __init__(self, view: View) -> None:
@@ -124,13 +119,7 @@ class Decoder(sf.SoundFile):  # type: ignore[misc]
 
 
 class Chain:
-    """Sounds of one rate, number of channels and sample format, end to end, read like one; one is open at a time.
-
-    Raises
-    ------
-    InputError
-        They differ, or as for `Decoder`.
-    """
+    """Sounds end to end, read like one; one is open at a time. InputError: they differ in rate, channels or format."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
@@ -201,7 +190,7 @@ class Encoder(sf.SoundFile):  # type: ignore[misc]
     Raises
     ------
     OutputError
-        Also from `write` and `close`: it cannot be written.
+        From all methods: it cannot be written.
     """
 
     def __init__(self, output: Output, *args: Any, **options: Any) -> None:

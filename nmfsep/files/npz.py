@@ -16,7 +16,7 @@ import os
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -42,10 +42,7 @@ Member = NDArray[Any] | Sequence[NDArray[Any]]
 
 
 def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Member]) -> None:
-    """Write a container and give it its name, complete or not at all.
-
-    Parameters and errors are those of `fill`, with the path in place of the output.
-    """
+    """Write a container as `fill` does, and give it its name, complete or not at all."""
     with Output(path) as output:
         fill(output, schema, version, about, arrays)
         publish_one(output)
@@ -59,31 +56,20 @@ def fill(
     arrays: Mapping[str, Member],
     largest: int | None = None,
 ) -> None:
-    """Write a container into a file that has no name yet, with no copy of the arrays in memory.
+    """Write a container into an empty file that has no name yet, with no copy of the arrays in memory.
 
     The same contents give the same bytes.
 
     Parameters
     ----------
-    output : Output
-        Empty.
-    schema : str
+    schema, version : str, int
         What the contents mean, such as "nmfsep.dictionary".
-    version : int
-        Version of the schema.
     about : mapping
         What describes the arrays; must be JSON.
     arrays : mapping of str to ndarray or sequence of ndarray
-        Numbers of any shape; of a sequence the arrays, all of one shape, are stacked along a new first axis.
+        Numbers of any shape; those of a sequence, all of one shape, are stacked along a new first axis.
     largest : int, optional
-        Bytes of all arrays at the most; LARGEST if not given.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    UsageError
-        It would be larger than what is read.
+        Bytes of all arrays at the most; LARGEST if not given. UsageError, if there are more.
     """
     text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
     members: dict[str, Member] = {META: np.array(text), **arrays}
@@ -93,22 +79,28 @@ def fill(
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
     with zipfile.ZipFile(cast("IO[bytes]", output), "w", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
-            parts = _parts(member)
-            dtype = parts[0].dtype.newbyteorder("<")
-            shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
-            header = io.BytesIO()
-            about_array = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            npy.write_array_header_1_0(header, about_array)
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            entry.file_size = header.tell() + math.prod(shape) * dtype.itemsize  # decides whether it is a large one
+            entry.file_size = HEADER + sum(part.nbytes for part in _parts(member))  # at most; decides on large headers
             with archive.open(entry, "w") as stream:
-                stream.write(header.getvalue())
-                for part in parts:
-                    rows = part.reshape(1, -1) if part.ndim < 2 else part
-                    step = max(1, PIECE // max(1, rows[:1].nbytes))
-                    for start in range(0, len(rows), step):
-                        stream.write(np.ascontiguousarray(rows[start : start + step], dtype).tobytes())
+                for piece in npy_pieces(member):
+                    stream.write(piece)
+
+
+def npy_pieces(member: Member) -> Iterator[bytes]:
+    """Yield the bytes of an ``.npy`` file, little-endian and row by row, with no copy of the whole array in memory."""
+    parts = _parts(member)
+    dtype = parts[0].dtype.newbyteorder("<")
+    shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
+    header = io.BytesIO()
+    about = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    npy.write_array_header_1_0(header, about)
+    yield header.getvalue()
+    for part in parts:
+        rows = part.reshape(1, -1) if part.ndim < 2 else part
+        step = max(1, PIECE // max(1, rows[:1].nbytes))
+        for start in range(0, len(rows), step):
+            yield np.ascontiguousarray(rows[start : start + step], dtype).tobytes()
 
 
 def _parts(member: Member) -> Sequence[NDArray[Any]]:
@@ -275,12 +267,12 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Header of an array in a file: its length in bytes, and whether the first axis runs fastest (fortran)."""
+    """Header of an array in a file."""
 
     dtype: np.dtype[Any]
-    fortran: bool
+    fortran: bool  # whether the first axis runs fastest
     shape: tuple[int, ...]
-    length: int
+    length: int  # bytes of the header itself
 
     @property
     def size(self) -> int:

@@ -30,13 +30,6 @@ class View(io.RawIOBase):
     parts : iterable of bytes or range
         Bytes as they are, or which bytes of the file.
 
-    Attributes
-    ----------
-    parts : list of bytes or range
-        With ranges of the file of the system.
-    size : int
-        Bytes.
-
     Raises
     ------
     UnreadableError
@@ -46,7 +39,7 @@ class View(io.RawIOBase):
     def __init__(self, file: BinaryIO, parts: Iterable[Part]) -> None:
         below = getattr(file, "raw", None)
         self._fd: int = below._fd if isinstance(below, View) else file.fileno()
-        self.parts: list[Part] = []
+        self.parts: list[Part] = []  # with ranges of the file of the system
         for part in parts:
             if isinstance(part, range) and isinstance(below, View):
                 for begin, other in zip(below._starts, below.parts, strict=False):
@@ -54,7 +47,7 @@ class View(io.RawIOBase):
             else:
                 add(self.parts, part)
         self._starts: list[int] = [0, *accumulate(map(len, self.parts))]
-        self.size = self._starts[-1]
+        self.size = self._starts[-1]  # bytes
         self._position = 0
 
     @property

@@ -23,25 +23,12 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits
 def quantise(stems: Samples, mixture: NDArray[np.integer], bits: int, gain: float = 1.0) -> tuple[Integers, int]:
     """Round stems to integers that add up to the mixture.
 
-    Each stem is rounded half to even; what rounding leaves over goes to the first, the loudest. A stem that would
-    leave the range is held at its limit and the excess goes to the others, which always have room for it, since the
-    mixture is in range.
+    Stems are float32, (stems, channels, samples), of full scale 1, and are multiplied by the gain. The first, the
+    loudest, is ignored: it becomes what the others, rounded half to even, leave of the mixture, which has integers of
+    that many bits: 8, 16, 24 or 32. A stem that would leave the range is held at its limit and the excess goes to the
+    others, which always have room for it, since the mixture is in range.
 
-    Parameters
-    ----------
-    stems : ndarray, shape (stems, channels, samples), float32
-        Full scale is 1. The first is ignored: it is what the others leave of the mixture.
-    mixture : ndarray of int, shape (channels, samples)
-    bits : int
-        8, 16, 24 or 32.
-    gain : float, default 1
-        Factor on the stems.
-
-    Returns
-    -------
-    integers : ndarray of int, shape of stems
-    moved : int
-        Samples held at the limit of the range.
+    Returns the integers, in the shape of the stems, and how many samples were held at the limit.
     """
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     # products of float32 by a power of two are exact, and rounded values below 2^24 are; 32 bits need doubles
@@ -91,7 +78,7 @@ class StemWriter:
         One a stem.
     form : SampleFormat
     sample_rate, channels, length : int
-        Of the mixture; the length decides between WAV and RF64.
+        Of the mixture; its length decides between WAV and RF64.
     gain : float, default 1
         One factor for all stems.
     exponent : int, default 0
@@ -162,14 +149,9 @@ class StemWriter:
                 file.close()
 
     def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
-        """Append a piece of every stem.
+        """Append a piece of every stem, (stems, channels, samples), and of the mixture, (channels, samples).
 
-        Parameters
-        ----------
-        stems : ndarray, shape (stems, channels, samples)
-        mixture : ndarray, shape (channels, samples)
-        integers : ndarray of int, shape (channels, samples), optional
-            The mixture as integers of the output's width, if the output has integers.
+        `integers` is the mixture as integers of the output's width, if the output has integers.
         """
         if integers is not None and self.form.bits:
             if self.exponent:

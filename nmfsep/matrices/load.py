@@ -32,23 +32,12 @@ Allow = Callable[[tuple[int, ...], int], object]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A matrix, and the images that its columns are, if they are.
-
-    Attributes
-    ----------
-    X : ndarray, shape (rows, columns)
-    names : tuple of str
-        Of the images; empty if they have none.
-    size : tuple of int, optional
-        Height and width of the images.
-    sha256 : str, optional
-        Of the file.
-    """
+    """A matrix, (rows, columns), and the images that its columns are, if they are."""
 
     X: NDArray[Any]
-    names: tuple[str, ...] = ()
-    size: tuple[int, int] | None = None
-    sha256: str | None = None
+    names: tuple[str, ...] = ()  # of the images; empty if they have none
+    size: tuple[int, int] | None = None  # height and width of the images
+    sha256: str | None = None  # of the file
 
 
 def read_matrix(path: str, array: str | None, images: bool, allow: Allow) -> Found:

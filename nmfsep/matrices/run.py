@@ -6,22 +6,20 @@ The work is planned as a `Task` first, so that whatever can be refused is refuse
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .. import memory
 from ..analysis.plots.canvas import require_plots
 from ..errors import UsageError
 from ..files.naming import fit_name, manifest_name, track_name
+from ..files.npz import npy_pieces
 from ..files.publish import Output
 from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
@@ -38,35 +36,18 @@ from .pictures import pictures, relative_error, sparseness
 from .text import lines_of
 
 KIND = "factorization"  # of manifest
-ROWS = 4096  # of an array, written at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One matrix to factorize.
+    """One matrix to factorize."""
 
-    Attributes
-    ----------
-    path : str
-        The input; "-" is standard input.
-    name : str
-    images : tuple of str
-        The files of a folder of images, else none.
-    parts : int or tuple of int
-        Components, or those of each level.
-    options : mapping
-        What was asked of the model, by the names it has there.
-    targets : mapping of str to Path
-        What is written, and where.
-    manifest : Path
-    """
-
-    path: str
+    path: str  # the input; "-" is standard input
     name: str
-    images: tuple[str, ...]
-    parts: int | tuple[int, ...]
-    options: Mapping[str, Any]
-    targets: Mapping[str, Path]
+    images: tuple[str, ...]  # the files of a folder of images, else none
+    parts: int | tuple[int, ...]  # components, or those of each level
+    options: Mapping[str, Any]  # what was asked of the model, by the names it has there
+    targets: Mapping[str, Path]  # what is written, and where
     manifest: Path
 
     @property
@@ -233,23 +214,13 @@ def _factors(fit: AnyFit, csv: bool) -> dict[str, Iterable[bytes]]:
         arrays = {"W": fit.templates, "Z": fit.Z}
     elif isinstance(fit, DeepFit):
         arrays |= {f"W-{n + 1}": layer for n, layer in enumerate(fit.layers)}
-    files: dict[str, Iterable[bytes]] = {what: _npy(array) for what, array in arrays.items()}
+    files: dict[str, Iterable[bytes]] = {what: npy_pieces(array) for what, array in arrays.items()}
     if csv:
         flat = {what: array.reshape(len(array), -1) for what, array in arrays.items()}
         files |= {f"{what}.csv": map(str.encode, lines_of(array)) for what, array in flat.items()}
         rows = [f"{step},{loss!r}\n" for step, loss in zip(fit.evaluated, fit.losses, strict=True)]
         files["loss.csv"] = [b"iteration,loss\n", *map(str.encode, rows)]
     return files
-
-
-def _npy(array: NDArray[Any]) -> Iterator[bytes]:
-    """Yield the bytes of an .npy file, with no copy of the array in memory."""
-    head = io.BytesIO()
-    array = np.ascontiguousarray(array)
-    npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(array))
-    yield head.getvalue()
-    for start in range(0, len(array), ROWS):
-        yield array[start : start + ROWS].tobytes()
 
 
 def _manifest(
