@@ -82,7 +82,7 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
             found.append(Run(head[:4], frame, promised, range(position, position + frame.size)))
         if promised is None:
             if position + frame.size > size:
-                if not found[-1].promised:  # else its header tells
+                if not found[-1].promised:  # else by its header
                     warnings.append(CUT_FRAME)
                 break
             found[-1].count += 1

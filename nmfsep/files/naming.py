@@ -30,9 +30,9 @@ def parent_name(path: str) -> str:
 
 
 def check_template(template: str, late: bool = False) -> None:
-    """Raise UsageError unless the template has only known fields and tells stems apart.
+    """Raise UsageError unless the template has only known fields and gives each stem a name of its own.
 
-    `late` says that names of stems are known only when they are written, so that no folder can have them.
+    `late`: names of stems are known only when they are written, so that no folder can have them.
     """
     used = re.findall(r"\{([^{}]*)\}", template)
     for field in used:
