@@ -71,7 +71,7 @@ class Stages:
 
 
 def converging(losses: Sequence[tuple[float, float]], tol: float, most: int) -> float:
-    """Return after how many iterations, `most` at the most, a fit will have converged, if its gains go on as they do.
+    """Return after how many iterations, `most` at the most, a fit will have converged, if its gains go on to shrink.
 
     `losses` are iterations and the loss after them; `tol` is the gain of ten iterations with which the fit is content,
     as a share of the loss at its start.

@@ -72,9 +72,10 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
         frame = _frame(head[:4])
         sure = frame is not None and ((found and frame.form == found[-1].frame.form) or _follow(file, position, size))
         if frame is None or not sure:
-            after = _next(file, position, size)
-            if not _is_padding(file, position, after, size):
-                lost += after - position
+            tag = tag_length(file, position, size)
+            after = min(size, position + tag) if tag else _next(file, position + 1, size)
+            padding = after == size and not any(piece.strip(b"\0") for _, piece in pieces_from(file, position))
+            lost += 0 if tag or padding else after - position
             position = after
             continue
         promised = _promise(head, frame)
@@ -123,11 +124,9 @@ def _follow(file: BinaryIO, position: int, size: int) -> bool:
 
 
 def _next(file: BinaryIO, position: int, size: int) -> int:
-    """Return where the next frame is, or the end of the file."""
-    if tag := tag_length(file, position, size):
-        return min(size, position + tag)
+    """Return where the next frame is from a place on, or the end of the file."""
     tries = 0
-    for at, piece in pieces_from(file, position + 1, overlap=3):
+    for at, piece in pieces_from(file, position, overlap=3):
         for match in SYNC.finditer(piece):
             if _frame(piece[match.start() : match.start() + 4]):
                 tries += 1
@@ -136,13 +135,6 @@ def _next(file: BinaryIO, position: int, size: int) -> int:
                 if tries > TRIES:
                     return size
     return size
-
-
-def _is_padding(file: BinaryIO, start: int, stop: int, size: int) -> bool:
-    """Whether bytes are those of a tag, or zeros at the end of a file."""
-    if tag_length(file, start, stop):
-        return True
-    return stop == size and not any(piece.strip(b"\0") for _, piece in pieces_from(file, start))
 
 
 def _side(frame: Frame) -> int:

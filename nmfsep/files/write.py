@@ -87,13 +87,6 @@ class StemWriter:
         The stems to write, one an output; all if not given.
     merged : bool, default False
         Write the channels of all selected stems side by side into one output.
-
-    Attributes
-    ----------
-    moved : int
-        Samples that had to be held within the range of integers.
-    clipped : int
-        Samples beyond full scale given to a lossy codec.
     """
 
     def __init__(
@@ -110,7 +103,8 @@ class StemWriter:
         merged: bool = False,
     ) -> None:
         self.form, self.gain, self.exponent = form, gain, exponent
-        self.moved = self.clipped = 0
+        self.moved = 0  # samples that had to be held within the range of integers
+        self.clipped = 0  # samples beyond full scale given to a lossy codec
         self._selected, self._merged = selected, merged
         self._worst = self._peak = 0.0
         self._outputs = outputs

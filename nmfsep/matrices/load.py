@@ -187,13 +187,7 @@ def _place(index: Any) -> str:
 
 
 def list_images(folder: str) -> list[str]:
-    """Return the images in a folder, by their extensions, sorted by name.
-
-    Raises
-    ------
-    UsageError
-        There are none, or it cannot be listed.
-    """
+    """Return the images in a folder, by their extensions, sorted by name; UsageError if there are none."""
     try:
         names = sorted(os.fsdecode(name) for name in os.listdir(os.fsencode(folder)))
     except OSError as error:
@@ -207,12 +201,7 @@ def list_images(folder: str) -> list[str]:
 def read_images(paths: list[str], allow: Allow) -> Found:
     """Read images of one size; colours become grey, black is 0 and white 1.
 
-    Raises
-    ------
-    InputError
-        One cannot be read, or is of another size than the first.
-    UsageError
-        Pillow is not installed, or what `allow` raises.
+    InputError if one cannot be read, or is of another size than the first; UsageError if there is no Pillow.
     """
     first: tuple[int, int] | None = None
     for path in paths:

@@ -25,18 +25,7 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "nil", "missing", "-", "--", 
 
 
 class Table:
-    """A text file of `size` bytes that holds a matrix, open for reading.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Lines, about, and cells of a line.
-
-    Raises
-    ------
-    InputError
-        It is empty, or not text.
-    """
+    """A text file of `size` bytes that holds a matrix; InputError if it is empty, or not text."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -59,16 +48,10 @@ class Table:
         text = io.StringIO(head.decode(self._encoding, "replace"), newline=None)
         sample = list(itertools.islice(text, 1000))
         count = size * len(sample) / sum(len(line) * (2 if wide else 1) for line in sample)
-        self.shape = (round(count) + 1, len(cells))
+        self.shape = (round(count) + 1, len(cells))  # lines, about, and cells of a line
 
     def read(self) -> NDArray[np.float64]:
-        """Return the numbers, (lines, columns).
-
-        Raises
-        ------
-        InputError
-            Lines differ in length, or a cell is no number; the first such line is named.
-        """
+        """Return the numbers, (lines, columns); InputError names the first line of other length or with no number."""
         with self._lines() as lines, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a file without numbers
             kept = itertools.islice(filter(_counts, lines), 1 if self._named else 0, None)
