@@ -46,17 +46,17 @@ class Container:
     block: int = 0  # bytes of a frame of samples, 0 if not known
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a file consists of."""
-
-    container: Container  # of its first sound
-    sounds: list[View]  # one or more, in their order
-    warnings: list[str]  # what is odd about the file
-
-
-def survey(file: BinaryIO, size: int) -> Layout:
+def survey(file: BinaryIO, size: int) -> tuple[Container, list[View], list[str]]:
     """Return what a seekable file of that size in bytes consists of.
+
+    Returns
+    -------
+    container : Container
+        Of the first sound.
+    sounds : list of View
+        One or more, in their order.
+    warnings : list of str
+        What is odd about the file.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def survey(file: BinaryIO, size: int) -> Layout:
     sounds, warnings = find(bare, size - start)
     if start and not sounds:
         raise InputError("is not audio of a kind that is known", ADMITTED)
-    return Layout(container, sounds or [View(file, [range(size)])], warnings)
+    return container, sounds or [View(file, [range(size)])], warnings
 
 
 def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:

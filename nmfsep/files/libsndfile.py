@@ -124,14 +124,16 @@ class Chain:
     def __init__(self, views: Sequence[View]) -> None:
         self._views = views
         self._lengths: list[int] = []
+        first = ""
         for view in views:
             with Decoder(view) as sound:
-                form = (sound.samplerate, sound.channels, sound.subtype)
+                channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
+                form = f"{sound.samplerate} Hz, {channels}, {sound.subtype}"
                 if not self._lengths:
-                    self.samplerate, self.channels, self.subtype = form
-                elif form != (self.samplerate, self.channels, self.subtype):
-                    first = _words(self.samplerate, self.channels, self.subtype)
-                    message = f"{first}, and after {self.frames / self.samplerate:.3f} s {_words(*form)}"
+                    first = form
+                    self.samplerate, self.channels, self.subtype = sound.samplerate, sound.channels, sound.subtype
+                elif form != first:
+                    message = f"{first}, and after {self.frames / self.samplerate:.3f} s {form}"
                     hint = "part it there, or convert it first"
                     raise InputError(f"consists of sounds that differ: {message}", hint)
                 self._lengths.append(sound.frames)
@@ -178,10 +180,6 @@ class Chain:
         if index != self._index:
             self._sound.close()
             self._sound, self._index = Decoder(self._views[index]), index
-
-
-def _words(rate: int, channels: int, subtype: str) -> str:
-    return f"{rate} Hz, {channels} {'channel' if channels == 1 else 'channels'}, {subtype}"
 
 
 class Encoder(sf.SoundFile):  # type: ignore[misc]

@@ -44,8 +44,6 @@ class Output:
     ----------
     path : Path
         Its final name; the folder is made. While the file has no name, another one in this folder may be set.
-    role : str, default "file"
-        Tells two files apart that will have one name, one after the other.
 
     Raises
     ------
@@ -53,7 +51,7 @@ class Output:
         The folder cannot be made or written to; from all methods: the system refuses.
     """
 
-    def __init__(self, path: Path, role: str = "file") -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._part: Path | None = None
         self._position = 0
@@ -64,7 +62,7 @@ class Output:
                 _tidied.add(folder)
                 _remove_what_dead_runs_left(path.parent)
             unnamed = system.open_unnamed(path.parent)
-            self.fd = self._open_part(role) if unnamed is None else unnamed
+            self.fd = self._open_part() if unnamed is None else unnamed
             system.lock(self.fd)
 
     def __enter__(self) -> Output:
@@ -76,9 +74,9 @@ class Output:
             with contextlib.suppress(OSError):  # the next run takes it away
                 self._part.unlink(missing_ok=True)
 
-    def _open_part(self, role: str) -> int:
+    def _open_part(self) -> int:
         while True:
-            self._part = _hidden(self.path, f"-{os.urandom(8).hex()}-{role}{UNFINISHED}")
+            self._part = self._free_name()
             self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_BINARY, 0o666)
             try:
                 system.lock(self.fd)
@@ -88,6 +86,9 @@ class Output:
                 self.__exit__()
                 raise
             self._close()
+
+    def _free_name(self) -> Path:
+        return _hidden(self.path, f"-{os.urandom(8).hex()}{UNFINISHED}")
 
     def _close(self) -> None:
         if self.fd >= 0:
@@ -152,7 +153,7 @@ class Output:
                     # no name in between, so that a killed run leaves no litter
                     system.name_unnamed(self.fd, self.path)
                     return
-                part = _hidden(self.path, f"-{os.urandom(8).hex()}-replace{UNFINISHED}")
+                part = self._free_name()
                 system.name_unnamed(self.fd, part)
                 self._part = part
             try:

@@ -187,7 +187,7 @@ def publish_with_manifest(
         except UsageError as error:
             raise InputError(error.message, error.hint, error.path) from error
 
-    with Output(path, "note") as note, Output(path) as vouch:
+    with Output(path) as note, Output(path) as vouch:
         note.write(encode(manifest | {"complete": False, "former": vouched_files(path)}))
         vouch.write(encode(manifest))
         publish(files, note, vouch, obsolete)

@@ -152,12 +152,10 @@ class Source:
                 raise InputError("has a name that no file can have") from error
             self._file, self._opened = file, os.fstat(file.fileno())
             self.size = self._opened.st_size
-            layout = survey(file, self.size)
-            self.container, self.warnings = layout.container, layout.warnings
-            self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
+            self.container, sounds, self.warnings = survey(file, self.size)
+            self._promise = "there should be" if any(view.altered for view in sounds) else "its header promises"
             with mute(self.container.kind):
-                sound = Decoder(*layout.sounds) if len(layout.sounds) == 1 else Chain(layout.sounds)
-                self._sound = self._open.enter_context(sound)
+                self._sound = self._open.enter_context(Decoder(*sounds) if len(sounds) == 1 else Chain(sounds))
         except InputError as error:
             self._open.close()
             raise InputError(error.message, error.hint, self.path) from error
