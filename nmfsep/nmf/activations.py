@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.factors import EPS, TINY, Matrix, sweep
-from ..kernels.interface import Kernels
+from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
 from .problem import Problem, activation_update
 from .solvers.mu import WARM, exponent

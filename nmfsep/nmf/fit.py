@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
+from ..kernels.blocked import Weighted
 from ..kernels.divergence import Divergence
 from ..kernels.factors import Factors, Matrix
-from ..kernels.interface import Kernels
+from ..kernels.reference import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
-from ..kernels.weighted import Weighted
 from ..registry import SOLVERS
 from . import problem as penalties
 from .prepare import check_count

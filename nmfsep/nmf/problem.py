@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, kullback_leibler
 from ..kernels.factors import EPS, Matrix, keep_positive
-from ..kernels.interface import Update
+from ..kernels.reference import Update
 
 
 @dataclass(frozen=True, slots=True)

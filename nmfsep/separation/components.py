@@ -9,7 +9,7 @@ import numpy as np
 
 from ..grouping.bands import Bands
 from ..kernels.factors import Factors, Matrix
-from ..kernels.interface import Kernels
+from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
 from ..nmf.activations import solve, solve_each
 from ..nmf.problem import Problem

@@ -4,7 +4,7 @@ import pytest
 from nmfsep import Factors, ReLUNetwork, semi_nmf, whiten
 from nmfsep.errors import UsageError
 from nmfsep.kernels.divergence import frobenius
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.reference import Kernels
 from nmfsep.models.relu import Network
 from nmfsep.models.semi import SemiHALS
 from nmfsep.nmf.fit import Stop, fit
@@ -194,7 +194,7 @@ def test_gradients_are_those_of_the_loss(workers):
     W1, W2 = rng.standard_normal((5, 3)), rng.standard_normal((3, 4))
     decay, tiny = 0.7, 1e-9
     solver = Network(X, W1, decay, (tiny, tiny), 10**9)
-    state = State.of(Factors(np.maximum(X @ W1, 0), W2), Reference(), workers)
+    state = State.of(Factors(np.maximum(X @ W1, 0), W2), Kernels(), workers)
     solver.start(Y.T, state, Problem())
     solver.step(Y.T, state, Problem())
     means = [memory[0] / 0.1 for memory in state.memory]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...kernels.factors import Factors, Matrix
-from ...kernels.interface import Kernels
+from ...kernels.reference import Kernels
 from ...kernels.threads import Workers
 from ..problem import Problem
 

@@ -85,15 +85,8 @@ class EHALS(Solver):
         memory: Memory = state.memory
         free_W, free_Z = "W" not in problem.fixed, "Z" not in problem.fixed
         Z, plain_activations = state.Zt.copy(), memory.plain_activations.copy()
-        P, G = state.kernels.hals_pass(
-            Xt,
-            memory.ahead,
-            Z,
-            Z_SWEEPS if free_Z else 0,
-            state.workers,
-            plain_activations if free_Z else None,
-            memory.momentum,
-        )
+        sweeps, momentum = (Z_SWEEPS, (plain_activations, memory.momentum)) if free_Z else (0, None)
+        P, G = state.kernels.hals_pass(Xt, memory.ahead, Z, sweeps, state.workers, momentum)
         W = memory.ahead.copy()
         if free_W:
             state.kernels.sweep(P, G, W, W_SWEEPS)
