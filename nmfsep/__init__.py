@@ -42,7 +42,7 @@ _PUBLIC = {
     "write_dictionary": "guidance.dictionary:write",
     "statistics": "guidance.distributed",
     "update": "guidance.distributed",
-    "Statistics": "nmf.statistics",
+    "Statistics": "nmf.blockwise",
     "Settings": "settings",
     "NmfsepError": "errors",
 }
@@ -71,10 +71,10 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .models.relu import whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF
+    from .nmf.blockwise import Statistics as Statistics
     from .nmf.factorize import factorize as factorize
     from .nmf.fit import Execution as Execution
     from .nmf.fit import Fit as Fit
-    from .nmf.statistics import Statistics as Statistics
     from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

@@ -17,7 +17,13 @@ EPS = 1e-12  # keeps the model positive where all factors are zero
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """Templates W, shape (bins, components), and activations Z ("H" elsewhere), shape (components, frames).
+    """Templates and activations.
+
+    Parameters
+    ----------
+    W : ndarray, shape (bins, components)
+    Z : ndarray, shape (components, frames)
+        "H" elsewhere.
 
     Raises
     ------

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..kernels.factors import EPS, Matrix, keep_positive, sweep
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.solvers.hals import W_SWEEPS, Z_SWEEPS
 from ..nmf.solvers.mu import exponent
 from ..nmf.solvers.pinv import pseudo_inverse, solve

@@ -14,10 +14,10 @@ from ..kernels.factors import EPS, Factors, Matrix, keep_positive
 from ..kernels.select import LARGE
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Anchor, Problem, update_templates
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.solvers.mu import exponent
 
 
@@ -241,7 +241,7 @@ def convolutive_nmf(
             weight = anchor.weight / float(unit) ** measure.beta
             anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
         problem = Problem(measure, frozenset(fixed), anchor=anchor)
-        stop, told = Stop(max_iter, tol, time_limit), told_in_units(callback, unit, measure.beta)
+        stop, told = Stop(max_iter, tol, time_limit), callback_in_units(callback, unit, measure.beta)
         result = fit(Xt, start, problem, Convolutive(delays), stop, workers, told, LARGE)
     result = result.in_units(unit, measure.beta)
     return _normalized(result, bins, delays, bool(fixed or anchor), plain.warnings if plain else ())

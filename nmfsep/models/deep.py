@@ -16,7 +16,7 @@ from ..kernels.divergence import Divergence, as_divergence, frobenius
 from ..kernels.factors import Factors, Matrix
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare, raise_floor
 from ..nmf.problem import Problem
 from .chain import Chain
@@ -311,7 +311,7 @@ def _deep(
         for factor in reversed(between):
             Z = factor @ Z
         stop = Stop(max_iter, tol, rest())
-        result = fit(Xt, Factors(W, Z), problem, chain, stop, workers, told_in_units(told(), unit, beta))
+        result = fit(Xt, Factors(W, Z), problem, chain, stop, workers, callback_in_units(told(), unit, beta))
     layers, Z = _normalized([result.factors.W, *chain.between], chain.Zt.T)
     result = replace(result.in_units(unit, beta), solver=name, warnings=pretraining[0].warnings)
     return DeepFit(

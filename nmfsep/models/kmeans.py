@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from ..kernels.divergence import frobenius
 from ..kernels.factors import Factors, Matrix
 from ..kernels.threads import Workers, spans, tiles
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.starts import plus_plus
 
 TILE = 256  # frames at a time
@@ -164,7 +164,7 @@ def k_means(
         middle = Xt.mean(axis=0, dtype=np.float64).astype(Xt.dtype)
         low, high = Xt.min(axis=0), Xt.max(axis=0)
         Xt = Xt - middle  # distances do not depend on the origin, their rounding does
-        stop, told = Stop(max_iter, tol, time_limit, 1), told_in_units(callback, unit, 2)
+        stop, told = Stop(max_iter, tol, time_limit, 1), callback_in_units(callback, unit, 2)
         best = _search(Xt, k, KMeans(), restarts, stop, seed, workers, told)
     scaled = best.in_units(unit, 2)  # the unit belongs to W here, since Z is one-hot
     centres = np.clip(best.factors.W.T + middle, low, high).T  # where means lie, but for rounding
@@ -220,7 +220,7 @@ def orthogonal_nmf(
     check_count("restarts", restarts)
     with Workers(threads) as workers:
         Xt, unit, silent = prepare(as_matrix(X).T, workers)
-        stop, told = Stop(max_iter, tol, time_limit, 1), told_in_units(callback, unit, 2)
+        stop, told = Stop(max_iter, tol, time_limit, 1), callback_in_units(callback, unit, 2)
         best = _search(Xt, k, Orthogonal(), restarts, stop, seed, workers, told)
     best = best.in_units(unit, 2)
     notes = _warnings(k, len(Xt), silent)

@@ -23,7 +23,7 @@ from ..kernels.threads import Workers
 from ..nmf.fit import Callback, Fit, Stop, fit
 from ..nmf.prepare import as_matrix, check_count
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 
 MEMORY = (0.9, 0.999)  # of the mean and of the mean square of the gradient
 EPS = 1e-8

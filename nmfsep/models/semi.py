@@ -12,10 +12,10 @@ from ..errors import UsageError
 from ..kernels.divergence import frobenius
 from ..kernels.factors import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.solvers.pinv import solve
 from ..registry import SIGNED_SOLVERS, SIGNED_STARTS, suggestion
 
@@ -196,7 +196,7 @@ def semi_nmf(
         if not method.fills:
             begin = _filled(begin, free)
         problem = Problem(frobenius, free=frozenset({free}))
-        told = told_in_units(callback, unit, 2)
+        told = callback_in_units(callback, unit, 2)
         result = fit(Xt, begin, problem, method, Stop(max_iter, tol, time_limit), workers, told)
     result = result.in_units(unit, 2)
     notes = _warnings(k, min(Xt.shape), silent)

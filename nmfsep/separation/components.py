@@ -11,7 +11,7 @@ from ..grouping.bands import Bands
 from ..kernels.factors import Factors, Matrix
 from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
-from ..nmf.activations import solve, solve_each
+from ..nmf.blockwise import solve, solve_each
 from ..nmf.problem import Problem
 from ..signal.stft import Bins
 from .masks import Parts

@@ -23,7 +23,7 @@ from ..kernels.divergence import as_divergence
 from ..kernels.factors import Factors
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
-from ..nmf.activations import steps_for
+from ..nmf.blockwise import steps_for
 from ..nmf.problem import Problem
 from ..progress import ITERATIONS, OnProgress, Stages
 from ..settings.separation import Settings

@@ -9,7 +9,7 @@ from nmfsep.models.relu import Network
 from nmfsep.models.semi import SemiHALS
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1, 3.0])
 SHAPES = pytest.mark.parametrize(("n", "d"), [(12, 20), (15, 15), (1, 4), (40, 300)])

@@ -8,7 +8,7 @@ from nmfsep.kernels.blocked import Blocked
 from nmfsep.kernels.divergence import as_divergence
 from nmfsep.kernels.reference import Kernels
 from nmfsep.kernels.threads import Workers
-from nmfsep.nmf.activations import solve, solve_each, steps_for
+from nmfsep.nmf.blockwise import solve, solve_each, steps_for
 from nmfsep.nmf.problem import Problem
 
 FRAMES, BINS, K = 90, 40, 4

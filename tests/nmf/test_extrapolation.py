@@ -7,7 +7,7 @@ from nmfsep import factorize
 from nmfsep.kernels.factors import Factors
 from nmfsep.kernels.reference import Kernels
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 from nmfsep.nmf.solvers.mu import MUE
 
 

@@ -6,7 +6,7 @@ from nmfsep.kernels.divergence import frobenius
 from nmfsep.kernels.reference import Kernels
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 from nmfsep.nmf.solvers.pinv import Pinv
 
 PROBLEM = Problem(frobenius)
