@@ -18,7 +18,7 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
-    "Factors": "kernels.factors",
+    "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
     "fit_model": "models.by_name",
@@ -58,7 +58,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .jobs.python import Stems as Stems
     from .jobs.python import learn as learn
     from .jobs.python import separate as separate
-    from .kernels.factors import Factors as Factors
+    from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit
     from .models.convolutive import convolutive_nmf as convolutive_nmf

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.threads import Workers
 from ..models.convolutive import convolutive_nmf
 from ..nmf.blockwise import Sample, Statistics, statistics, total, update

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .divergence import Divergence
-from .factors import EPS, Matrix, keep_positive, move_ahead
+from .product import EPS, Matrix, keep_positive, move_ahead
 from .reference import Kernels, Momentum, Update
 from .threads import Workers, spans, tiles
 

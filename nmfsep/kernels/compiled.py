@@ -13,7 +13,7 @@ import numpy as np
 
 from .blocked import Blocked
 from .divergence import Divergence
-from .factors import EPS, Matrix
+from .product import EPS, Matrix
 from .reference import Momentum, Update
 from .threads import Workers, spans
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..registry import DIVERGENCES
-from .factors import Matrix
+from .product import Matrix
 
 
 @dataclass(frozen=True, slots=True)

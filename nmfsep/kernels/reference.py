@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .divergence import Divergence
-from .factors import EPS, Matrix, keep_positive, move_ahead, sweep
+from .product import EPS, Matrix, keep_positive, move_ahead, sweep
 from .threads import Workers
 
 # How activations are updated: a number is the exponent of the multiplicative update, Z * (Wᵀ N / Wᵀ P)^exponent; a

@@ -17,8 +17,8 @@ THIN = 48  # components from which BLAS is as fast as the compiled loops, where 
 def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> Kernels:
     """Return the kernels for a problem of that size.
 
-    Only the problem and `compiled_from`, entries of X, decide, since other kernels round differently and the same input
-    must give the same bytes.
+    Only it and `compiled_from`, entries of X, decide: other kernels round differently, but the same input must give the
+    same bytes.
     """
     if bins * frames < SMALL:
         return Kernels()

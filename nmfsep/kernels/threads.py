@@ -111,8 +111,7 @@ def _libraries() -> Any:
 def spans(frames: int, tile: int) -> list[range]:
     """Divide frames into at most SPANS runs of tiles no longer than `tile`; each range steps from tile to tile.
 
-    The tiles are of one length, and their number, if it is not 1, is even, or a multiple of SPANS, so that threads end
-    together.
+    Tiles have one length; unless it is 1, their number is even, or a multiple of SPANS, so that threads end together.
     """
     tiles = max(1, -(-frames // tile))
     tiles += -tiles % (1 if tiles == 1 else 2 if tiles < SPANS else SPANS)

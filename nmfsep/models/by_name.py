@@ -61,14 +61,13 @@ def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) 
 
 def options_of(model: str) -> tuple[str, ...]:
     """Return the names of the options that a model has."""
-    parameters = inspect.signature(MODELS.load(model)).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return tuple(defaults_of(model))
 
 
 def defaults_of(model: str) -> dict[str, Any]:
     """Return the values that the options of a model have if nothing is said."""
-    parameters = inspect.signature(MODELS.load(model)).parameters
-    return {name: parameters[name].default for name in options_of(model)}
+    parameters = inspect.signature(MODELS.load(model)).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 def has_levels(model: str) -> bool:
@@ -81,10 +80,8 @@ def require_options(model: str, options: Collection[str]) -> None:
     for name in options:
         if name not in options_of(model):
             able = [repr(other) for other in MODELS if name in options_of(other)][:FAMILY]
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(
-                f"model {model!r} has no option {flag}", f"{_listed(able)} {'has' if len(able) == 1 else 'have'} it"
-            )
+            flag, have = "--" + name.replace("_", "-"), "has it" if len(able) == 1 else "have it"
+            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {have}")
 
 
 def require_names(model: str, options: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
-from ..kernels.factors import EPS, Factors, Matrix, keep_positive
+from ..kernels.product import EPS, Factors, Matrix, keep_positive
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
 from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit

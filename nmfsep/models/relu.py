@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import frobenius
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers
 from ..nmf.fit import Callback, Fit, Stop, fit
 from ..nmf.prepare import as_matrix, check_count
@@ -232,10 +232,8 @@ class ReLUNetwork:
                 W1 = np.asarray(np.linalg.pinv(inputs) @ np.abs(inputs @ W1), np.float64)
             # both layers are trained in units of their first spread, so that one rate suits them
             solver = Network(inputs, W1, decay, (rate * spread_in, rate * spread_out), max_iter)
-            begin = Factors(np.maximum(inputs @ W1, 0), W2)
-            stop = Stop(max_iter, tol)
-            Yt = np.ascontiguousarray(targets.T)
-            result = fit(Yt, begin, Problem(frobenius), solver, stop, workers, callback)
+            begin, Yt = Factors(np.maximum(inputs @ W1, 0), W2), np.ascontiguousarray(targets.T)
+            result = fit(Yt, begin, Problem(frobenius), solver, Stop(max_iter, tol), workers, callback)
         return cls(solver.best_W1.astype(np.float64), result.factors.Z.astype(np.float64)), result
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import frobenius
-from ..kernels.factors import EPS, Factors, Matrix, keep_positive, sweep
+from ..kernels.product import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
 from ..nmf.fit import SILENT, Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare

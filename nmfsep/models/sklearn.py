@@ -20,7 +20,7 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import NmfsepError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit
 from ..registry import STARTS, suggestion

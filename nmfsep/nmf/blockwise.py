@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import EPS, TINY, Matrix, sweep
+from ..kernels.product import EPS, TINY, Matrix, sweep
 from ..kernels.reference import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers
 from ..registry import STARTS
 from .fit import SILENT, Callback, Execution, Fit, Stop, callback_in_units, choose_solver, fit

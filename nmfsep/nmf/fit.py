@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UsageError
 from ..kernels.blocked import Weighted
 from ..kernels.divergence import Divergence
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.reference import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import EPS, Matrix
+from ..kernels.product import EPS, Matrix
 from ..kernels.threads import Workers
 
 FLOOR = 1e-5  # of the largest entry

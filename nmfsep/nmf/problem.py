@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, kullback_leibler
-from ..kernels.factors import EPS, Matrix, keep_positive
+from ..kernels.product import EPS, Matrix, keep_positive
 from ..kernels.reference import Update
 
 

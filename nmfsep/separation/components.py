@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..grouping.bands import Bands
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
 from ..nmf.blockwise import solve, solve_each

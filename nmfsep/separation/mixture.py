@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import EPS, Matrix
+from ..kernels.product import EPS, Matrix
 from ..kernels.threads import Workers
 from ..nmf.blockwise import Sample
 from ..nmf.prepare import FLOOR

@@ -20,7 +20,7 @@ from ..grouping.bands import bands_of
 from ..guidance.templates import Templates
 from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
 from ..nmf.blockwise import steps_for

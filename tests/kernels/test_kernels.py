@@ -5,7 +5,7 @@ from nmfsep.kernels import blocked
 from nmfsep.kernels.blocked import Blocked
 from nmfsep.kernels.compiled import Compiled
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels.factors import EPS, TINY
+from nmfsep.kernels.product import EPS, TINY
 from nmfsep.kernels.reference import Kernels
 from nmfsep.kernels.select import ONCE, choose
 from nmfsep.kernels.threads import SPANS, Workers, spans

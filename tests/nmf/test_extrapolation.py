@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.kernels.reference import Kernels
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers import State

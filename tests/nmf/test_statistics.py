@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.kernels.threads import Workers
 from nmfsep.nmf import problem as penalties
 from nmfsep.nmf.blockwise import Statistics, statistics, total, update

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...kernels.factors import Factors, Matrix
+from ...kernels.product import Factors, Matrix
 from ...kernels.reference import Kernels
 from ...kernels.threads import Workers
 from ..problem import Problem

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.divergence import sum_of_squares
-from ...kernels.factors import Matrix, move_ahead
+from ...kernels.product import Matrix, move_ahead
 from ..problem import Problem
 from . import Solver, State
 

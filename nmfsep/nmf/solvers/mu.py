@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.factors import Matrix
+from ...kernels.product import Matrix
 from ..problem import Problem, activation_update, update_templates
 from . import Solver, State
 

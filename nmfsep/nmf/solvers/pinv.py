@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.factors import Matrix
+from ...kernels.product import Matrix
 from ...kernels.threads import spans, tiles
 from ..problem import Problem
 from . import Solver, State

@@ -1,4 +1,4 @@
-"""The factors of X ≈ W Z, and the arithmetic on their entries alone."""
+"""The product W Z that stands for X: its factors, and the arithmetic on their entries alone."""
 
 from __future__ import annotations
 
