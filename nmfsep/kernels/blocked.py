@@ -9,7 +9,7 @@ import numpy as np
 
 from .divergence import Divergence
 from .product import EPS, Matrix, keep_positive, move_ahead
-from .reference import Kernels, Momentum, Update
+from .reference import Ahead, Kernels, Momentum, Update
 from .threads import Workers, spans, tiles
 
 TILE = 1 << 18  # entries of X in a tile: a megabyte of float32, which a core's caches hold
@@ -29,14 +29,7 @@ class Blocked(Kernels):
         return sum(workers.map(part, _spans(Xt)))
 
     def mm_pass(
-        self,
-        Xt: Matrix,
-        Wt: Matrix,
-        Zt: Matrix,
-        measure: Divergence,
-        update: Update | None,
-        workers: Workers,
-        ahead: Matrix | None,
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Ahead
     ) -> tuple[Matrix, Matrix]:
         W = np.ascontiguousarray(Wt.T)
         template_sums, eps = Wt.sum(axis=1), Wt.dtype.type(EPS)

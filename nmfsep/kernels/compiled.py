@@ -14,7 +14,7 @@ import numpy as np
 from .blocked import Blocked
 from .divergence import Divergence
 from .product import EPS, Matrix
-from .reference import Momentum, Update
+from .reference import Ahead, Momentum, Update
 from .threads import Workers, spans
 
 FUSED = 12  # components from which BLAS does the products of least squares as well
@@ -40,14 +40,7 @@ class Compiled(Blocked):
         return sum(workers.map(part, _spans(Z)))
 
     def mm_pass(
-        self,
-        Xt: Matrix,
-        Wt: Matrix,
-        Zt: Matrix,
-        measure: Divergence,
-        update: Update | None,
-        workers: Workers,
-        ahead: Matrix | None,
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Ahead
     ) -> tuple[Matrix, Matrix]:
         if callable(update) or measure.beta not in (0, 1) or Xt.dtype != REAL:
             return super().mm_pass(Xt, Wt, Zt, measure, update, workers, ahead)

@@ -15,9 +15,10 @@ from .product import EPS, Matrix, keep_positive, move_ahead, sweep
 from .threads import Workers
 
 # How activations are updated: a number is the exponent of the multiplicative update, Z * (Wᵀ N / Wᵀ P)^exponent; a
-# function replaces it, called as update(first frame, z in place, Wᵀ N, Wᵀ P) for each tile of frames.
-Update = float | Callable[[int, Matrix, Matrix, Matrix], None]
-Momentum = tuple[Matrix, float]  # the activations where they last were before they moved ahead, and by how much
+# function replaces it, called as update(first frame, z in place, Wᵀ N, Wᵀ P) for each tile of frames; None: not at all.
+Update = float | Callable[[int, Matrix, Matrix, Matrix], None] | None
+Ahead = Matrix | None  # templates, where an extrapolating solver has moved them, to take statistics with, if any
+Momentum = tuple[Matrix, float]  # activations where they were before they last moved ahead, and by how much they do
 
 
 class Kernels:
@@ -44,18 +45,11 @@ class Kernels:
         return self.mm_pass(Xt, Wt, Zt, measure, None, workers, Wt)
 
     def mm_pass(
-        self,
-        Xt: Matrix,
-        Wt: Matrix,
-        Zt: Matrix,
-        measure: Divergence,
-        update: Update | None,
-        workers: Workers,
-        ahead: Matrix | None,
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Ahead
     ) -> tuple[Matrix, Matrix]:
         """Do mm_activations with Wt, then mm_statistics with the templates `ahead`.
 
-        Without an update Zt stays; what is returned without templates ahead means nothing.
+        What is returned without templates ahead means nothing.
         """
         if update is not None:
             N, P = _ratios(Xt, Wt, Zt, measure)
