@@ -86,20 +86,17 @@ itakura_saito = Beta(0.0)
 
 
 class Divergence(Protocol):
-    """A measure of how far the model V is from X, summed over entries."""
+    """A measure of how far the model V, which is positive, is from X, summed over entries."""
 
     @property
     def beta(self) -> float:
         """The beta of the family, which fixes the exponent of a monotone multiplicative update."""
 
     def value(self, X: Matrix, V: Matrix) -> float:
-        """Return D(X | V); V is positive and may be overwritten."""
+        """Return D(X | V); V may be overwritten."""
 
     def ratios(self, X: Matrix, V: Matrix, positive: Matrix) -> tuple[Matrix, Matrix | None]:
-        """Return the negative and the positive part of dD/dV, each non-negative.
-
-        V is overwritten; `positive` is a buffer of the same shape. None stands for a positive part of all ones.
-        """
+        """Return the negative and the positive part of dD/dV, None for ones; V and `positive` are overwritten."""
 
 
 def as_divergence(spec: str | float | Divergence) -> Divergence:

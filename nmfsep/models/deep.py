@@ -146,8 +146,7 @@ def deep_nmf(
     representations", IEEE TPAMI 39(3), 2017, with every factor non-negative; the layers are those of Cichocki & Zdunek,
     "Multilayer nonnegative matrix factorisation", Electronics Letters 42(16), 2006).
 
-    W_1 … W_L is one more matrix of levels[-1] columns, so that no deep model fits better than `factorize` could with as
-    many components. What it adds is what each of them is made of.
+    No deep model fits better than `factorize` could with levels[-1] components; it adds what each of them is made of.
 
     Parameters
     ----------
@@ -212,15 +211,12 @@ def deep_semi_nmf(
     Parameters
     ----------
     X : array_like, shape (bins, frames)
-        Finite; never written to. Computed in float64, whatever its type, since parts that may be negative can grow and
-        cancel.
-    levels : sequence of int
-        Parts at each level, fewer from one to the next.
+        Finite; never written to. Computed in float64, since parts that may be negative can grow and cancel.
     free : {"W", "Z"}, default "W"
         What may be negative.
     solver, start : str
         Of every level, as in `semi_nmf`; the refinement has its own.
-    max_iter, tol, time_limit, seed, callback, threads
+    levels, max_iter, tol, time_limit, seed, callback, threads
         As in `deep_nmf`.
 
     Returns

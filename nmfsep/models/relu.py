@@ -155,8 +155,7 @@ class ReLUNetwork:
             W is negative, or X has not as many rows, or the rows of X are dependent (as always with more samples than
             features) and no weights have W as their hidden layer.
         """
-        given = _real(X)
-        H = np.asarray(factors.W, dtype=np.float64)
+        given, H = _real(X), np.asarray(factors.W, dtype=np.float64)
         if len(H) != len(given):
             raise UsageError(f"W has {len(H)} rows, not as many as the {len(given)} samples")
         if H.min(initial=0) < 0:
@@ -226,7 +225,7 @@ class ReLUNetwork:
         spread_in = 1 / max(float(np.sqrt(np.mean(np.sum(inputs**2, axis=1)))), np.finfo(float).tiny)
         spread_out = float(np.sqrt(np.mean(targets**2) / hidden)) or 1.0
         W1: Array = spread_in * rng.standard_normal((inputs.shape[1], hidden))
-        W2: Array = spread_out * rng.standard_normal((hidden, targets.shape[1]))
+        W2 = spread_out * rng.standard_normal((hidden, targets.shape[1]))
         with Workers(threads) as workers:
             if alive:
                 W1 = np.asarray(np.linalg.pinv(inputs) @ np.abs(inputs @ W1), np.float64)

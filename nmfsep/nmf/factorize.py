@@ -75,19 +75,16 @@ def factorize(
         What each entry of a factor costs, finite and not negative: sparsity that differs from entry to entry.
     max_iter : int, default 200
     tol : float, default 1e-4
-        Stop when ten iterations lower the loss by less than this share of the first loss; with 0, exactly `max_iter`
-        iterations run.
+        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
     time_limit : float, optional
         Seconds.
     seed : int, default 0
     sparsity : float, default 0
-        How strongly few activations are preferred: the weight of sum_k ‖w_k‖ ‖z_k‖₁ for X of unit mean.
+        Weight of sum_k ‖w_k‖ ‖z_k‖₁ for X of unit mean: few activations are preferred.
     smoothness : float, default 0
-        How strongly slow activations are preferred: the weight of the squared steps of Z relative to its mean; for
-        beta 1.
+        Weight of the squared steps of Z relative to its mean: slow activations are preferred; for beta 1.
     restarts : int, default 1
-        Starts that run a short race, the one of the lowest loss going on: the first as `start` says or as given, the
-        others random.
+        Starts, all but the first random, that run a short race; the one of the lowest loss goes on.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
@@ -103,8 +100,7 @@ def factorize(
     Raises
     ------
     UsageError
-        X is not a finite non-negative matrix, a name is unknown, shapes do not fit, or the solver cannot minimise
-        this divergence.
+        X is not a finite non-negative matrix, a name is unknown, shapes do not fit, or the solver cannot do this.
 
     Examples
     --------

@@ -73,18 +73,14 @@ class Fit:
     ----------
     factors : Factors
         W and Z in the units of X, columns of W summing to 1.
-    losses : tuple of float
-        The loss at the start and after each iteration of `evaluated`.
-    evaluated : tuple of int
-        Iterations at which the loss was taken, 0 first.
+    losses, evaluated : tuple of float, tuple of int
+        The loss, and the iterations after which it was taken, 0 first.
     n_iter : int
         Iterations done.
     converged : bool
         Whether `tol` was met; False after max_iter, the time limit, or a callback that asked to stop.
-    solver : str
-        The solver that ran.
-    warnings : tuple of str
-        What the user should know about the result.
+    solver, warnings : str, tuple of str
+        The solver that ran, and what the user should know about the result.
     """
 
     factors: Factors

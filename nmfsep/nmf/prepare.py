@@ -63,12 +63,9 @@ def prepare(
 
     Returns
     -------
-    Xt : ndarray, shape (frames, bins)
-        `rows` itself where nothing had to change.
-    unit : float
-        The power of two that was divided out, so that scaling is exact.
-    silent : bool
-        Whether all is zero.
+    Xt, unit, silent : ndarray, shape (frames, bins), float, bool
+        `rows` itself where nothing had to change; the power of two that was divided out, so that scaling is exact; and
+        whether all is zero.
 
     Raises
     ------
