@@ -18,7 +18,7 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
-    "Factors": "kernels.factors",
+    "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
     "fit_model": "models.by_name",
@@ -42,19 +42,18 @@ _PUBLIC = {
     "write_dictionary": "guidance.dictionary:write",
     "statistics": "guidance.distributed",
     "update": "guidance.distributed",
-    "Statistics": "nmf.statistics",
+    "Statistics": "nmf.blockwise",
     "Settings": "settings",
     "NmfsepError": "errors",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
-    # isort: off
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.distributed import statistics as statistics, update as update
     from .jobs.python import Stems as Stems, learn as learn, separate as separate
-    from .kernels.factors import Factors as Factors
+    from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf
     from .models.deep import DeepFit as DeepFit, deep_nmf as deep_nmf, deep_semi_nmf as deep_semi_nmf
@@ -62,9 +61,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .models.relu import ReLUNetwork as ReLUNetwork, whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF
+    from .nmf.blockwise import Statistics as Statistics
     from .nmf.factorize import factorize as factorize
     from .nmf.fit import Execution as Execution, Fit as Fit
-    from .nmf.statistics import Statistics as Statistics
     from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

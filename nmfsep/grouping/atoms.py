@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..nmf.fit import Fit
 from ..progress import Stages
 from ..registry import GROUPINGS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 
 WIDTH = 0.02  # of a band, relative to its frequency: a third of a semitone; never narrower than a bin
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.separation import GROUPED, Settings
 from .scene import Scene
 

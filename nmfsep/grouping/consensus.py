@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..nmf.fit import Fit
 from .scene import Atoms, Scene
 from .semantic import semantic

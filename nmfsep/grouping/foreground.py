@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from .scene import Atoms, Scene
 from .timbre import group
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..models.convolutive import convolutive_nmf
 from ..settings.separation import Settings
 from ..signal.stft import STFT

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..nmf.factorize import factorize
 from ..nmf.starts import spherical_kmeans
 

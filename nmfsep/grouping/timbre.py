@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..nmf.starts import plus_plus
 from .consensus import consensus, weights_of
 from .scene import Atoms, Scene

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes

@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..files import npz as archive
 from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.option import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name

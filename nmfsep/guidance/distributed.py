@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
-from ..nmf import statistics as sums
+from ..kernels.product import Matrix
+from ..nmf import blockwise as sums
 from ..nmf.problem import Problem
 from ..signal.audio import at_rate
 from ..signal.read import read

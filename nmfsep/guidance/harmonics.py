@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..signal.pitch import to_hertz
 from .dictionary import unit
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.threads import Workers
 from ..models.convolutive import convolutive_nmf
+from ..nmf.blockwise import Sample, Statistics, statistics, total, update
 from ..nmf.factorize import factorize
 from ..nmf.problem import Problem
-from ..nmf.sampling import Sample, richness
-from ..nmf.statistics import Statistics, statistics, total, update
+from ..nmf.starts import richness
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -144,7 +144,7 @@ class Executor(Protocol):
         """Yield function(item, common) for each item, in order."""
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items, added as `nmf.statistics.total` adds."""
+        """Return the sum of function(item, common) over the items, added as `nmf.blockwise.total` adds."""
 
 
 class Here:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..signal.stft import STFT
 from . import harmonics
 from .alignment import Alignment, align

@@ -27,7 +27,7 @@ from ..errors import InputError, UsageError
 from .pool import Lost, Pool
 
 if TYPE_CHECKING:
-    from ..nmf.statistics import Statistics
+    from ..nmf.blockwise import Statistics
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -162,7 +162,7 @@ class Cluster(Pool):
                 yield _result(futures.pop())
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common), neighbours first, as `nmf.statistics.total` adds."""
+        """Return the sum of function(item, common), neighbours first, as `nmf.blockwise.total` adds."""
         with _lost_contact(self.address):
             level = self._each(function, items, common)
             while len(level) > 1:

@@ -25,7 +25,7 @@ from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
 from ..files.publish import Output
 from ..grouping.rank import BANDS, FRAMES, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..memory import require
 from ..progress import OnProgress
 from ..separation.components import Components

@@ -29,7 +29,7 @@ from ..errors import InputError
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
 
 if TYPE_CHECKING:
-    from ..nmf.statistics import Statistics
+    from ..nmf.blockwise import Statistics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -116,7 +116,7 @@ class Pool(abc.ABC):
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common) over the items."""
-        from ..nmf.statistics import total
+        from ..nmf.blockwise import total
 
         return total(self.map(function, items, common))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.plots.matrix import Panel, breakdown, factors_picture, sheet, tree
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.convolutive import ConvolutiveFit
 from ..models.deep import DeepFit

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..grouping.bands import Bands
-from ..kernels.factors import Factors, Matrix
-from ..kernels.interface import Kernels
+from ..kernels.product import Factors, Matrix
+from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
-from ..nmf.activations import solve, solve_each
+from ..nmf.blockwise import solve, solve_each
 from ..nmf.problem import Problem
 from ..signal.stft import Bins
 from .masks import Parts

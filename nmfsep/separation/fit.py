@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..guidance.cue import Costs
 from ..guidance.dictionary import unit
 from ..guidance.templates import Templates
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.select import ONCE
 from ..models.by_name import AnyFit, fit_model
 from ..models.convolutive import convolutive_nmf

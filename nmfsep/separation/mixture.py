@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import EPS, Matrix
+from ..kernels.product import EPS, Matrix
 from ..kernels.threads import Workers
+from ..nmf.blockwise import Sample
 from ..nmf.prepare import FLOOR
-from ..nmf.sampling import Sample
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, Bins
 from ..signal.stream import Stream

@@ -18,7 +18,7 @@ from ..files import npz as archive
 from ..files.json_fields import matches
 from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..registry import CUES
 from ..settings.option import WINDOWS
 from ..settings.separation import Settings

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import UsageError
 from ..grouping.choice import atoms_options, may_group, one_component_option
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.select import ONCE
 from ..models.by_name import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
 from ..nmf.fit import Execution, choose_solver

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..grouping.bands import bands_of
 from ..grouping.scene import Scene
 from ..grouping.timbre import group
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .components import Components

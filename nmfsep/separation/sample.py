@@ -20,10 +20,10 @@ from ..grouping.bands import bands_of
 from ..guidance.templates import Templates
 from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
-from ..nmf.activations import steps_for
+from ..nmf.blockwise import steps_for
 from ..nmf.problem import Problem
 from ..progress import ITERATIONS, OnProgress, Stages
 from ..settings.separation import Settings

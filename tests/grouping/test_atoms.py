@@ -15,7 +15,7 @@ from nmfsep.grouping.consensus import match_runs
 from nmfsep.grouping.foreground import background
 from nmfsep.grouping.scene import Scene
 from nmfsep.grouping.timbre import group, weighted_kmeans
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation import pipeline
 from nmfsep.separation.mixture import all_frames
 from nmfsep.separation.options import require_model

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation.components import Components
 from nmfsep.separation.summary import descriptors, hints, summarize
 from nmfsep.signal.stft import STFT

@@ -3,7 +3,7 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.jobs.python import separate
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation.components import Components
 from nmfsep.separation.regroup import filled, resolve_auto_groups
 from nmfsep.separation.stem_groups import arrange

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation.components import Components
 from nmfsep.separation.model import Resolution
 from nmfsep.separation.saved import MixtureIdentity, Saved, identity_of, samples_sha256

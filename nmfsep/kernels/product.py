@@ -1,4 +1,4 @@
-"""The factors of X ≈ W Z, and the arithmetic on their entries alone."""
+"""The product W Z that stands for X: its factors, and the arithmetic on their entries alone."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ class Factors:
     Parameters
     ----------
     W : ndarray, shape (bins, components)
-        Templates, one a column.
     Z : ndarray, shape (components, frames)
-        Activations, one a row ("H" elsewhere).
+        "H" elsewhere.
 
     Raises
     ------
@@ -49,13 +48,9 @@ class Factors:
         return self.W @ self.Z
 
     def normalize(self) -> Factors:
-        """Settle the scale ambiguity W D D⁻¹ Z: |entries| of each column of W sum to 1, the scale is in Z; V stays.
-
-        A column that is zero stays zero and its row of Z as it is.
-        """
+        """Return the same V with the scale in Z: |entries| of each column of W that is not zero sum to 1."""
         scale = np.abs(self.W).sum(axis=0, dtype=np.float64)
-        scale[scale <= 0] = 1.0
-        scale = scale.astype(self.W.dtype)
+        scale = np.where(scale <= 0, 1.0, scale).astype(self.W.dtype)
         return Factors(self.W / scale, self.Z * scale[:, None])
 
     def select(self, components: list[int] | NDArray[np.intp]) -> Factors:
@@ -69,8 +64,7 @@ class Factors:
     def energies(self) -> NDArray[np.float64]:
         """Return each component's share of ‖V‖² taken alone: ‖w_k‖² ‖z_k‖², shape (components,)."""
         W, Z = self.W.astype(np.float64, copy=False), self.Z
-        energies: NDArray[np.float64] = np.einsum("fk,fk->k", W, W) * np.einsum("kt,kt->k", Z, Z, dtype=np.float64)
-        return energies
+        return np.asarray(np.einsum("fk,fk->k", W, W) * np.einsum("kt,kt->k", Z, Z, dtype=np.float64))
 
 
 def keep_positive(A: Matrix) -> None:
