@@ -16,7 +16,6 @@ from ..progress import Stages
 from ..registry import GROUPINGS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .bands import Bands, bands_of
 from .choice import (
     EXCERPT,
     MOST,
@@ -29,7 +28,7 @@ from .choice import (
     may_group,
     one_component_option,
 )
-from .scene import FOLLOWING, Atoms, Scene
+from .scene import FOLLOWING, Atoms, Bands, Scene, bands_of
 
 EXPANSION_ROUNDS = 3
 

@@ -12,8 +12,8 @@ from ..models.convolutive import convolutive_nmf
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .atoms import ATOMS, Grouped, grouped, scene_of
-from .bands import bands_of
 from .foreground import SPAN, foreground
+from .scene import bands_of
 
 # what a stroke of each is made of: from and to hertz, level, and seconds in which it fades to 1/e
 KICK = ((30.0, 110.0, 1.0, 0.12), (110.0, 3000.0, 0.02, 0.12), (110.0, 4000.0, 0.03, 0.01))

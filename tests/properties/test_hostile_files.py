@@ -30,7 +30,7 @@ from nmfsep.jobs.track import separate_file
 from nmfsep.jobs.verify import verify
 from nmfsep.matrices.read import read_images, read_matrix
 from nmfsep.registry import CUES
-from nmfsep.separation import model_file as saved_file
+from nmfsep.separation import saved as saved_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
