@@ -29,13 +29,7 @@ class Bands:
     """Bands that bins are merged into.
 
     The Kullback-Leibler divergence takes magnitudes for counts, and sums of counts are counts: merged bins are fitted
-    by merged templates, with the same activations.
-
-    Parameters
-    ----------
-    first : ndarray, shape (bands,)
-        The first bin of each.
-    bins : int
+    by merged templates, with the same activations. `first` (bands,) has the first bin of each.
     """
 
     first: NDArray[np.intp]
@@ -51,10 +45,7 @@ class Bands:
         return np.asarray(np.add.reduceat(spectra, self.first, axis=-1))
 
     def spread(self, templates: Matrix, spectrum: Matrix) -> Matrix:
-        """Return templates (k, bins) from those of bands, (k, bands), each in the shape of a positive spectrum there.
-
-        The spectrum is (bins,).
-        """
+        """Return templates (k, bins) from those of bands, (k, bands), each in the shape of a spectrum (bins,) there."""
         widths = np.diff(self.first, append=self.bins)
         inside = spectrum / np.repeat(self.merge(spectrum), widths)
         return np.repeat(templates, widths, axis=-1) * inside.astype(templates.dtype)
@@ -85,8 +76,7 @@ class Scene:
         Turns spectra (..., bins) into bands (..., bands).
     step : float
         Seconds between frames.
-    seed : int
-    threads : int or None
+    seed, threads : int
     runs : int, default 4
         Times that atoms are learned, where a grouping has several runs agree.
     starts : int, default 1

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.factors import Factors
-from ..nmf.fit import Fit
 from ..nmf.starts import plus_plus
 from .scene import Atoms, Scene
 from .semantic import semantic
 
-STARTS = ("semantic", "random")  # by turns, since they err in different ways
 LOUD = 0.5  # power of an atom's level by which it counts
 MELS, CEPSTRUM = 40, 13
 TOP = 11025.0  # hertz, up to which timbre is heard
@@ -35,14 +33,19 @@ def timbre(scene: Scene, stems: int, atoms: int) -> Atoms:
     Parameters
     ----------
     scene : Scene
-    stems : int
-    atoms : int
-        For each stem, of each run.
+    stems, atoms : int
+        The stems, and atoms for each in each run.
     """
     scene = scene.within(2 * scene.runs)
+    Yt = scene.Y[scene.sample]
     fits, learned, Z = [], [], []
     for run in range(scene.runs):
-        fits.append(_learn(scene, STARTS[run % len(STARTS)], run, stems * atoms))
+        if run % 2:  # by turns, since they err in different ways
+            fits.append(scene.learn(Yt, stems * atoms, "random", run))
+        else:
+            rng = np.random.default_rng([scene.seed, run])
+            start = semantic(Yt, stems * atoms, rng, scene.frequencies, scene.merge)
+            fits.append(scene.learn(Yt, stems * atoms, W=start.W, Z=start.Z))
         learned.append(fits[-1].factors)
         scene.report((run + 0.7) / scene.runs)
         Z.append(scene.follow(scene.Y, learned[-1].W) / scene.runs)
@@ -51,15 +54,6 @@ def timbre(scene: Scene, stems: int, atoms: int) -> Atoms:
     W = np.concatenate([factors.W for factors in learned], axis=1)
     n_iter, converged = max(fit.n_iter for fit in fits), all(fit.converged for fit in fits)
     return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs, n_iter, converged)
-
-
-def _learn(scene: Scene, start: str, run: int, atoms: int) -> Fit:
-    Yt = scene.Y[scene.sample]
-    if start != "semantic":
-        return scene.learn(Yt, atoms, start, run)
-    rng = np.random.default_rng([scene.seed, run])
-    begin = semantic(Yt, atoms, rng, scene.frequencies, scene.merge)
-    return scene.learn(Yt, atoms, W=begin.W, Z=begin.Z)
 
 
 def match_runs(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
