@@ -2,8 +2,7 @@ import pytest
 
 import nmfsep.memory as module
 from nmfsep.errors import UsageError
-from nmfsep.jobs.budget import estimate, estimate_guided, estimate_rendering, matrix_estimate
-from nmfsep.jobs.budget import saved_size as model_size
+from nmfsep.jobs.budget import estimate, estimate_guided, estimate_rendering, matrix_estimate, saved_size as model_size
 from nmfsep.memory import (
     available,
     parse_size,

@@ -130,13 +130,13 @@ def _print_archive(ctx: click.Context, path: str, kind: str) -> int:
     _refuse(ctx, (*ANALYSIS, *EXCERPT, *PICTURES), "a dictionary" if kind == "dictionary" else "a saved model", path)
     from ..guidance import dictionary
     from ..jobs.contents import dictionary_document, model_document
-    from ..separation import model_file
+    from ..separation import saved as saved_file
 
     if kind == "dictionary":
         about = dictionary_document(path, dictionary.read(path))
         table = tables.dictionary_table(about)
     else:
-        about = model_document(path, model_file.read(path))
+        about = model_document(path, saved_file.read(path))
         table = tables.model_table(about)
     _print(about, table, ctx.params["as_json"])
     return 0

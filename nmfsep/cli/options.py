@@ -192,7 +192,7 @@ def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settin
     A variable is a habit: it is left out where the model has no such option, and where it is for guidance.
     """
     from ..models.by_name import has_levels, options_of, require_options, require_parts
-    from ..separation.options import OWN
+    from ..separation.obstacles import OWN
 
     wanted = {name for name in own if ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT}
     guidance = {field.name for field in fields(Settings) if field.metadata["section"] == "Guidance"}

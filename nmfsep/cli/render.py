@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     from ..jobs.plan import plan
     from ..jobs.run_options import RunOptions
     from ..jobs.track import separate_file
-    from ..separation.model_file import read
+    from ..separation.saved import read
 
     output, as_json, limit = output_settings(ctx), values["as_json"], values["limit"]
     saved = read(os.fsdecode(model))

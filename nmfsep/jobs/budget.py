@@ -14,9 +14,9 @@ from ..grouping.atoms import most_atoms
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
-from ..separation.pipeline import obstacle, rendering_obstacle
+from ..separation.frames import FEWEST, frames_drawn
+from ..separation.obstacles import obstacle, rendering_obstacle
 from ..separation.render import BLOCK, block_frames
-from ..separation.sample import FEWEST, frames_drawn
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source
@@ -229,7 +229,7 @@ def estimate(
 
 def _grouping(atoms: int, frames: int, bins: int, stacked: int) -> Arrays:
     """Return what finding and grouping atoms takes besides the spectrogram: see `grouping.atoms`."""
-    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.bands
+    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.scene
     sample = min(frames, SAMPLED)
     return {
         "X in bands": _floats(bands * stacked, frames),

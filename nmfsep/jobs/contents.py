@@ -9,9 +9,8 @@ from typing import Any
 from ..errors import UsageError
 from ..files.npz import Archive
 from ..guidance.dictionary import Dictionary
-from ..separation.model_file import LARGEST, SCHEMA
-from ..separation.saved import Saved
-from ..separation.stem_groups import arrange
+from ..separation.arrange import arrange
+from ..separation.saved import LARGEST, SCHEMA, Saved
 
 
 def kind_of(path: str) -> str:

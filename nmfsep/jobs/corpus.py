@@ -17,8 +17,7 @@ from typing import Any
 
 from ..errors import NmfsepError, UsageError
 from ..files.publish import folder_is_writable
-from ..guidance import dictionary
-from ..guidance import learn as learning
+from ..guidance import dictionary, learn as learning
 from ..guidance.dictionary import Dictionary
 from ..guidance.learn import Executor, Here
 from ..settings.commands import LearnSettings

@@ -27,7 +27,7 @@ from ..files.naming import (
 from ..kernels.divergence import as_divergence
 from ..nmf.fit import choose_solver
 from ..registry import EXPORTS, suggestion
-from ..separation.options import require_model
+from ..separation.obstacles import require_model
 from ..settings.commands import OutputSettings
 from ..signal.read import Source
 from ..signal.stft import STFT

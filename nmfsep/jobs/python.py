@@ -30,7 +30,7 @@ from ..progress import OnProgress
 from ..registry import CUES
 from ..separation import pipeline
 from ..separation.mixture import Mixture
-from ..separation.options import require_model
+from ..separation.obstacles import require_model
 from ..settings.commands import LearnSettings, OutputSettings
 from ..settings.separation import Settings, with_preset_defaults
 from ..signal.audio import Audio, Samples, at_rate, common_rate

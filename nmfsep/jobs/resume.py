@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..separation.options import resolved
+from ..separation.fit import resolved
 from ..settings.commands import OutputSettings
 from .manifest import Manifest, file_sha256, files_of, load, versions
 from .run_options import RunOptions

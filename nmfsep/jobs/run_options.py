@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..guidance.guide import Guide
+from ..separation.arrange import arrange
 from ..separation.saved import Saved
-from ..separation.stem_groups import arrange
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 

@@ -28,14 +28,12 @@ from ..files.publish import Output
 from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
 from ..registry import EXPORTS
-from ..separation import model_file
-from ..separation.mixture import Mixture
+from ..separation import saved as saved_file
+from ..separation.fit import resolved
+from ..separation.mixture import Mixture, identity_of
 from ..separation.model import Model
-from ..separation.options import resolved
-from ..separation.pipeline import render
-from ..separation.pipeline import separate as separate_mixture
-from ..separation.saved import describe_fit, identity_of
-from ..separation.summary import diagnose
+from ..separation.pipeline import render, separate as separate_mixture
+from ..separation.saved import describe_fit
 from ..signal.read import Source
 from ..signal.stream import Stream
 from ..system import relative
@@ -273,7 +271,7 @@ class Track:
         """
         names = self.model.grouping.names
         if not (self.model.labels or self.options.settings.preset):
-            about = diagnose(self.model, names, self.mixture.sample_rate).stems
+            about = self.model.diagnose(names, self.mixture.sample_rate).stems
             stems = self.model.stems
             single = [len(group) == 1 for group in stems.groups] if stems else []
             names = titles(names, about, [*single, False][: len(names)])
@@ -294,7 +292,7 @@ class Track:
         output, settings = self.options.output, replace(self.options.settings, group=self.model.settings.group)
         first, to_end = self.source.stretch(output.offset)[0], output.duration is None
         identity = identity_of(self.job.path, self.mixture, first, to_end)
-        model_file.write(file, self.model, settings, identity, self._guidance(), versions())
+        saved_file.write(file, self.model, settings, identity, self._guidance(), versions())
 
     def export(self, name: str, begin: float) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
@@ -330,7 +328,7 @@ class Track:
         job, mixture, source = self.job, self.mixture, self.source
         folder = job.manifest.parent if job.manifest else Path()
         share = self.energy / max(self.energy.sum(), 1e-300)
-        found = diagnose(self.model, job.names, mixture.sample_rate)
+        found = self.model.diagnose(job.names, mixture.sample_rate)
         members = self.model.grouping.members
         stems = []
         for position, index in enumerate(job.selected):

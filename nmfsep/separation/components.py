@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..grouping.bands import Bands
+from ..grouping.scene import Bands
 from ..kernels.product import Factors, Matrix
 from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
@@ -65,21 +65,17 @@ class Components:
             factors = self.solver.factors(start, stop, mixture)
         return Components(factors, self.groups, self.residual)
 
-    def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
-        """Return each stem's model of frames start to stop, (stems, frames, bins).
-
-        `mixture` is the mixture there, (frames, bins), from which the residual is taken.
-        """
+    def parts(self, channel: int, mixture: Bins) -> Parts:
+        """Return each stem's model, (stems, frames, bins); from the mixture, (frames, bins), the residual is taken."""
         factors = self.factors[channel if len(self.factors) > 1 else 0]
         parts = np.empty((self.count, *mixture.shape), np.float32)
         for part, group in zip(parts, self.groups, strict=False):
             indices = list(group)
             if len(indices) == 1:
-                z = factors.Z[indices[0], start:stop]
-                np.multiply(z[:, None], factors.W[:, indices[0]], out=part, casting="same_kind")
+                np.multiply(factors.Z[indices[0], :, None], factors.W[:, indices[0]], out=part, casting="same_kind")
             else:
                 # laid out in one way, whichever way the factors are: the bits of a product depend on it
-                z, w = (np.ascontiguousarray(rows) for rows in (factors.Z[indices, start:stop], factors.W.T[indices]))
+                z, w = np.ascontiguousarray(factors.Z[indices]), np.ascontiguousarray(factors.W.T[indices])
                 np.matmul(z.T, w, out=part)
         if self.residual:
             np.maximum(np.abs(mixture) - parts[:-1].sum(axis=0), 0, out=parts[-1])
@@ -117,12 +113,12 @@ class HeldTemplates:
         """Return the activations of rows of X, (any, k)."""
         Xt, Wt = self._compared(rows) / self.scale, self._compared(self.Wt)
         np.maximum(Xt, self.floor, out=Xt)
+        alone = Workers(1)  # blocks run side by side already
         if self.bands is None:
-            alone = Workers(1)  # blocks run side by side already
             return solve(Xt, Wt, problem, kernels, alone) * self.scale
         sets = Wt.reshape(self.runs, -1, Wt.shape[1])
         if problem.sparsity:
-            Z = np.stack([solve(Xt, own, problem, kernels, Workers(1)) for own in sets])
+            Z = np.stack([solve(Xt, own, problem, kernels, alone) for own in sets])
         else:
             Z = solve_each(Xt, sets)
         return Z.swapaxes(0, 1).reshape(len(Xt), -1) * (self.scale / np.float32(self.runs))

@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..grouping.choice import atoms_options, may_group
 from ..guidance.cue import Costs
 from ..guidance.dictionary import unit
 from ..guidance.templates import Templates
 from ..kernels.product import Factors, Matrix
 from ..kernels.select import ONCE
-from ..models.by_name import AnyFit, fit_model
+from ..models.by_name import AnyFit, defaults_of, fit_model, options_of
 from ..models.convolutive import convolutive_nmf
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit
 from ..nmf.problem import Anchor
 from ..progress import OnProgress
-from ..registry import STARTS
+from ..registry import SOUND_STARTS, STARTS
 from ..settings.separation import Settings
 from .mixture import Frames
-from .options import options
+from .obstacles import OWN
 
 OnStep = Callable[[int], OnProgress | None]  # from a phase of a fit to its callback
+COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")  # options of all models
 HELD = 8  # iterations before templates move; with more, each is fitted to sounds that are not its own
 PART = 1 << 20  # magnitudes that templates are moved on at the most, where no cue has times
 LAST = 6  # iterations from there to the activations of all frames
@@ -59,15 +61,43 @@ class Fitted:
 
 
 def fit_blind(
-    frames: Frames, frequencies: NDArray[np.float64], settings: Settings, fits: int, callback: OnProgress | None
+    frames: Frames,
+    frequencies: NDArray[np.float64],
+    settings: Settings,
+    time_limit: float | None,
+    callback: OnProgress | None,
 ) -> Fitted:
-    """Fit the model that the settings name, one of several fits that share the time."""
+    """Fit the model that the settings name; what was not asked for is left to it.
+
+    `frequencies` (bins,) in hertz are for the starts that need them, `time_limit` is in seconds.
+    """
     X = frames.Xt.T
-    chosen = options(settings, X, frequencies, fits)
+    chosen = settings.asked((*OWN, *COMMON))
+    if time_limit is not None:
+        chosen["time_limit"] = time_limit
+    if settings.start in SOUND_STARTS:
+        rng = np.random.default_rng(settings.seed)
+        begin = SOUND_STARTS.load(chosen.pop("start"))(frames.Xt, settings.components, rng, frequencies)
+        chosen |= {"W": begin.W, "Z": begin.Z}
+    if "execution" in options_of(settings.model):
+        chosen["execution"] = Execution(compiled_from=ONCE)
     fit = fit_model(settings.model, X, settings.parts, callback=callback, **chosen).ordered()
     whole, groups = fit.parts(settings.level)
     W, Z = (np.abs(factor).astype(np.float32, copy=False) for factor in (whole.W, whole.Z))
     return Fitted(fit, frames, W, Z, groups, len(W))
+
+
+def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
+    """Return all settings as they were used: those not asked for at the model's defaults, None where it has no such.
+
+    `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
+    """
+    asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
+    if settings.convolutive:
+        own["template_frames"] = settings.template_frames
+    used = {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
+    atoms = not guided and (settings.preset is not None or may_group(settings))
+    return settings.values() | used | {"atoms_fit": atoms_options(settings) if atoms else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +114,8 @@ class GuidedFit:
     costs : dict
         Of entries of W and Z, by a guide.
     settings : Settings
+    time_limit : float or None
+        Seconds of each of the fits.
     moves : bool
         Whether any template may move.
     """
@@ -91,6 +123,7 @@ class GuidedFit:
     templates: Templates
     costs: Costs
     settings: Settings
+    time_limit: float | None
     moves: bool
 
     def fit(self, frames: Frames, components: int, channels: int, on_step: OnStep) -> Fitted:
@@ -107,95 +140,46 @@ class GuidedFit:
         on_step : callable
             Returns the callback of the fit with templates held, 0, and of that in which they move, 1.
         """
-        fit = self._last(frames.Xt, channels, on_step)
-        groups = self.templates.groups(components)
-        if self.settings.free:
-            columns = len(self.templates.owners)
-            groups.append(list(range(columns, columns + self.settings.free * self.templates.delays)))
-        W = self._whole(fit.factors.W)
-        return Fitted(fit, frames, W, fit.factors.Z, groups, self.templates.known_bins)
+        known, free = self.templates, self.settings.free
+        Xt, W = frames.Xt, known.W
+        if known.known_bins < known.stft.bins:  # fitted as far up as the templates are known
+            Xt, W = np.ascontiguousarray(Xt[:, : known.known_bins]), W[: known.known_bins]
+        if known.delays > 1:
+            fit = self._strokes(Xt, W, on_step)
+        elif self.moves and known.Z is None and not self.costs and Xt.size > PART:
+            fit = self._moved_on_part(Xt, W, channels, on_step)
+        else:
+            fit = self._held_then_moved(Xt, W, channels, on_step)
+        groups = known.groups(components)
+        if free:
+            columns = len(known.owners)
+            groups.append(list(range(columns, columns + free * known.delays)))
+        return Fitted(fit, frames, self._whole(fit.factors.W), fit.factors.Z, groups, known.known_bins)
 
-    def _last(self, Xt: Matrix, channels: int, on_step: OnStep) -> Fit:
-        """Return the last fit to frames (frames, bins), as far up as the templates are known."""
-        templates, settings = self.templates, self.settings
-        W = templates.W
-        if templates.known_bins < templates.stft.bins:
-            Xt, W = np.ascontiguousarray(Xt[:, : templates.known_bins]), W[: templates.known_bins]
-        options: dict[str, Any] = {
-            "divergence": settings.divergence,
-            "solver": settings.solver,
-            "sparsity": settings.sparsity,
-            "max_iter": settings.max_iter,
-            "tol": settings.tol,
-            "time_limit": settings.time_limit,
-            "threads": settings.threads,
-            "execution": Execution(compiled_from=ONCE),
-        }
-        if templates.delays > 1:
-            return self._strokes(Xt, W, options, on_step)
-        if self.moves and templates.Z is None and not self.costs and Xt.size > PART:
-            return self._moved_on_part(Xt, W, channels, options, on_step)
-        start = None if templates.Z is None else _level(Xt, W, np.repeat(templates.Z, channels, axis=1))
-        begun = options | {"callback": on_step(0), "costs": self._prices(channels, 0)}
-        if self.moves:
-            begun["max_iter"] = min(HELD, settings.max_iter)
-        fit = factorize(Xt.T, W.shape[1], W=W, Z=start, fixed={"W"}, **begun)
-        return self._moved(Xt, fit.factors, channels, options | {"callback": on_step(1)}) if self.moves else fit
+    def _held_then_moved(self, Xt: Matrix, W: Matrix, channels: int, on_step: OnStep) -> Fit:
+        start = self.templates.Z
+        if start is not None:
+            start = _at_level(np.repeat(start, channels, axis=1), Xt, W)
+        most = min(HELD, self.settings.max_iter) if self.moves else self.settings.max_iter
+        costs = self._costs(channels, 0)
+        fit = self._factorize(Xt, W, start, fixed={"W"}, costs=costs, callback=on_step(0), max_iter=most)
+        return self._moved(Xt, fit.factors, channels, callback=on_step(1)) if self.moves else fit
 
-    def _moved_on_part(self, Xt: Matrix, W: Matrix, channels: int, options: dict[str, Any], on_step: OnStep) -> Fit:
+    def _moved_on_part(self, Xt: Matrix, W: Matrix, channels: int, on_step: OnStep) -> Fit:
         """Return a fit of templates that were moved on evenly spaced frames only, which show nearly as much as all."""
         frames, bins = len(Xt) // channels, Xt.shape[1]
         chosen = np.linspace(0, frames - 1, max(2, PART // (channels * bins))).astype(np.intp)
         part = np.ascontiguousarray(Xt.reshape(frames, channels, bins)[chosen].reshape(-1, bins))
-        limit, most = options["time_limit"], options["max_iter"]
-        short = options | {"time_limit": None if limit is None else limit / 2}
-        held = factorize(part.T, W.shape[1], W=W, fixed={"W"}, **short | {"max_iter": min(HELD, most)})
-        moved = self._moved(part, held.factors, channels, short | {"callback": on_step(0)}).factors
+        limit, most = None if self.time_limit is None else self.time_limit / 2, self.settings.max_iter
+        held = self._factorize(part, W, fixed={"W"}, time_limit=limit, max_iter=min(HELD, most))
+        moved = self._moved(part, held.factors, channels, callback=on_step(0), time_limit=limit).factors
         Z = _between(moved.Z.reshape(moved.components, -1, channels), chosen, frames)
-        last = options | {"callback": on_step(1), "max_iter": min(LAST, most)}
-        return factorize(Xt.T, moved.components, W=moved.W, Z=Z, fixed={"W"}, **last)
+        return self._factorize(Xt, moved.W, Z, fixed={"W"}, callback=on_step(1), max_iter=min(LAST, most))
 
-    def _strokes(self, Xt: Matrix, W: Matrix, options: dict[str, Any], on_step: OnStep) -> Fit:
-        """Return the fit of templates of several frames, unrolled: held, then movable, with free ones."""
-        settings, delays = self.settings, self.templates.delays
-        chosen = {name: options[name] for name in ("divergence", "max_iter", "tol", "time_limit", "threads")}
-        bins, k = len(W), W.shape[1] // delays
-        level = len(Xt[0]) * float(Xt.mean(dtype=np.float64)) / max(float(W.sum(dtype=np.float64)), 1e-30)
-        Z = np.full((k, len(Xt)), level)
-        found = convolutive_nmf(Xt.T, k, W=W.reshape(bins, k, delays), Z=Z, fixed={"W"}, callback=on_step(0), **chosen)
-        if self.moves:
-            load = found.Z.sum(axis=1, dtype=np.float64)
-            mobility = self.templates.mobilities(settings.adapt)
-            weight = _anchored(mobility, np.repeat(load, delays))
-            templates, Z = W.reshape(bins, k, delays), found.Z
-            if settings.free:
-                left = np.maximum(Xt.T - found.factors.reconstruct(), 0)
-                first = chosen | {"max_iter": min(FREE_FIRST, settings.max_iter)}
-                begun = convolutive_nmf(left, settings.free, template_frames=delays, seed=settings.seed, **first)
-                norms = np.sqrt(np.einsum("fkd,fkd->k", begun.templates, begun.templates, dtype=np.float64))
-                free = unit(begun.templates.reshape(bins, -1), delays).reshape(bins, -1, delays)
-                templates = np.concatenate([templates, free], axis=1)
-                Z = np.concatenate([Z, begun.Z * norms[:, None]])
-                weight = np.concatenate([weight, np.zeros(settings.free * delays)])
-            flat = np.ascontiguousarray(templates.reshape(bins, -1).T)
-            found = convolutive_nmf(
-                Xt.T, len(Z), W=templates, Z=Z, anchor=Anchor(flat, weight), callback=on_step(1), **chosen
-            )
-        return found.unrolled()
-
-    def _prices(self, channels: int, free: int) -> Costs:
-        """Return the costs of all frames that are fitted, with nothing for free templates."""
-        prices = {}
-        if "Z" in self.costs:
-            prices["Z"] = np.pad(np.repeat(self.costs["Z"], channels, axis=1), ((0, free), (0, 0)))
-        if "W" in self.costs:
-            prices["W"] = np.pad(self.costs["W"][: self.templates.known_bins], ((0, 0), (0, free)))
-        return prices
-
-    def _moved(self, Xt: Matrix, known: Factors, channels: int, options: dict[str, Any]) -> Fit:
+    def _moved(self, Xt: Matrix, known: Factors, channels: int, **options: Any) -> Fit:
         """Go on with templates that may move, and with free ones for what they leave."""
         settings, (W, Z) = self.settings, (known.W, known.Z)
-        weight = _weights(self.templates.mobilities(settings.adapt), Z)
+        weight = self._anchor_weights(Z.sum(axis=1, dtype=np.float64))
         if settings.free:
             left = Z.T @ W.T
             np.subtract(Xt, left, out=left)
@@ -206,8 +190,66 @@ class GuidedFit:
             Z = np.concatenate([Z, start.Z * norms[:, None]])
             weight = np.concatenate([weight, np.zeros(settings.free)])
         anchor = Anchor(np.ascontiguousarray(W.T), weight)
-        prices = self._prices(channels, settings.free)
-        return factorize(Xt.T, W.shape[1], W=W, Z=Z, anchor=anchor, costs=prices, **options)
+        return self._factorize(Xt, W, Z, anchor=anchor, costs=self._costs(channels, settings.free), **options)
+
+    def _factorize(self, Xt: Matrix, W: Matrix, Z: Matrix | None = None, **options: Any) -> Fit:
+        settings = self.settings
+        chosen: dict[str, Any] = {
+            "divergence": settings.divergence,
+            "solver": settings.solver,
+            "sparsity": settings.sparsity,
+            "max_iter": settings.max_iter,
+            "tol": settings.tol,
+            "time_limit": self.time_limit,
+            "threads": settings.threads,
+            "execution": Execution(compiled_from=ONCE),
+        }
+        return factorize(Xt.T, W.shape[1], W=W, Z=Z, **chosen | options)
+
+    def _strokes(self, Xt: Matrix, W: Matrix, on_step: OnStep) -> Fit:
+        """Return the fit of templates of several frames, unrolled: held, then movable, with free ones."""
+        settings, delays = self.settings, self.templates.delays
+        chosen: dict[str, Any] = {
+            name: getattr(settings, name) for name in ("divergence", "max_iter", "tol", "threads")
+        }
+        chosen["time_limit"] = self.time_limit
+        bins, k = len(W), W.shape[1] // delays
+        level = len(Xt[0]) * float(Xt.mean(dtype=np.float64)) / max(float(W.sum(dtype=np.float64)), 1e-30)
+        Z = np.full((k, len(Xt)), level)
+        found = convolutive_nmf(Xt.T, k, W=W.reshape(bins, k, delays), Z=Z, fixed={"W"}, callback=on_step(0), **chosen)
+        if self.moves:
+            weight = self._anchor_weights(np.repeat(found.Z.sum(axis=1, dtype=np.float64), delays))
+            templates, Z = W.reshape(bins, k, delays), found.Z
+            if settings.free:
+                left = np.maximum(Xt.T - found.factors.reconstruct(), 0)
+                first = chosen | {"max_iter": min(FREE_FIRST, settings.max_iter)}
+                begun = convolutive_nmf(left, settings.free, template_frames=delays, seed=settings.seed, **first)
+                norms = np.sqrt(np.einsum("fkd,fkd->k", begun.templates, begun.templates, dtype=np.float64))
+                free = unit(begun.templates.reshape(bins, -1), delays).reshape(bins, -1, delays)
+                templates = np.concatenate([templates, free], axis=1)
+                Z = np.concatenate([Z, begun.Z * norms[:, None]])
+                weight = np.concatenate([weight, np.zeros(settings.free * delays)])
+            anchor = Anchor(np.ascontiguousarray(templates.reshape(bins, -1).T), weight)
+            found = convolutive_nmf(Xt.T, len(Z), W=templates, Z=Z, anchor=anchor, callback=on_step(1), **chosen)
+        return found.unrolled()
+
+    def _anchor_weights(self, loads: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return weights with which the update of a template is (1 - mobility) W⁰ + mobility (what the data say).
+
+        `loads` (k,) are the sums of the activations.
+        """
+        mobility = self.templates.mobilities(self.settings.adapt)
+        held = mobility == 0
+        return np.where(held, np.inf, (1 - mobility) / np.where(held, 1, mobility) * loads)
+
+    def _costs(self, channels: int, free: int) -> Costs:
+        """Return the costs of all frames that are fitted, with nothing for free templates."""
+        costs = {}
+        if "Z" in self.costs:
+            costs["Z"] = np.pad(np.repeat(self.costs["Z"], channels, axis=1), ((0, free), (0, 0)))
+        if "W" in self.costs:
+            costs["W"] = np.pad(self.costs["W"][: self.templates.known_bins], ((0, 0), (0, free)))
+        return costs
 
     def _whole(self, W: Matrix) -> Matrix:
         """Return fitted templates with what lies above the bins that are known."""
@@ -227,17 +269,6 @@ def guided_passes(magnitudes: int, settings: Settings) -> float:
     return moving + (min(LAST, most) if magnitudes > PART else 0)
 
 
-def _weights(mobility: NDArray[np.float64], Z: Matrix) -> NDArray[np.float64]:
-    """Return weights with which the update of a template is (1 - mobility) W⁰ + mobility (what the data say)."""
-    return _anchored(mobility, Z.sum(axis=1, dtype=np.float64))
-
-
-def _anchored(mobility: NDArray[np.float64], loads: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the same for templates with these sums of activations."""
-    held = mobility == 0
-    return np.where(held, np.inf, (1 - mobility) / np.where(held, 1, mobility) * loads)
-
-
 def _between(Z: Matrix, chosen: NDArray[np.intp], frames: int) -> Matrix:
     """Return activations of all frames between those (components, chosen, channels) of some, and a little more."""
     every = np.arange(frames)
@@ -249,8 +280,8 @@ def _between(Z: Matrix, chosen: NDArray[np.intp], frames: int) -> Matrix:
     return between.reshape(len(Z), -1)
 
 
-def _level(Xt: Matrix, W: Matrix, where: Matrix) -> Matrix:
-    """Return activations at the level of X, each in proportion to its start."""
-    model = float(W.sum(axis=0, dtype=np.float64) @ where.mean(axis=1, dtype=np.float64)) / len(W)
+def _at_level(Z: Matrix, Xt: Matrix, W: Matrix) -> Matrix:
+    """Return activations in proportion to a start, with which the model is at the level of X."""
+    model = float(W.sum(axis=0, dtype=np.float64) @ Z.mean(axis=1, dtype=np.float64)) / len(W)
     level = float(Xt.mean(dtype=np.float64)) / model if model > 0 else 1.0
-    return where * np.float32(level)
+    return Z * np.float32(level)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
 from ..models.by_name import AnyFit
 from ..settings.separation import Settings
 from ..signal.stft import STFT
+from .arrange import Grouping, arrange
 from .components import Components
-from .stem_groups import Grouping, arrange
+from .describe import Diagnosis, descriptors, hints, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,19 @@ class Model:
         of_fits = [warning for fit in self.fits for warning in fit.warnings]
         return tuple(dict.fromkeys((*self.notes, *of_fits, *slower())))
 
-    def noted(self, *notes: str) -> Model:
-        """Return the same with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
-
     def stems_by_resolution(self) -> Iterator[tuple[STFT, Components]]:
         """Yield at each resolution its STFT and the stems, with the residual if there is one."""
         grouping = self.grouping
         for each in self.resolutions:
             yield each.stft, each.components.merged(grouping.members, grouping.residual)
+
+    def diagnose(self, names: Sequence[str], sample_rate: int) -> Diagnosis:
+        """Return the descriptors of the stems, which have these names; nothing where activations were not kept."""
+        stems = self.stems
+        if stems is None:
+            return Diagnosis([{}] * len(names), [], [])
+        summary = summarize(stems)
+        rows = descriptors(summary, names[: len(summary.Z)], self.stft, sample_rate)
+        rows += [{}] * (len(names) - len(rows))
+        named = self.labels or self.settings.preset or self.settings.group
+        return Diagnosis(rows, np.round(summary.bleed, 3).tolist(), [] if named else hints(summary, names))

@@ -54,7 +54,7 @@ class MultichannelWiener:
         """Return the transforms of all stems, (channels, stems, frames, bins)."""
         found = np.empty((len(mixture), model.count, *mixture.shape[1:]), np.complex64)
         for channel, S in enumerate(mixture):
-            shares = model.parts(channel, 0, len(S), S)
+            shares = model.parts(channel, S)
             ratio(shares, POWER)
             np.multiply(shares, S, out=found[channel])
         for covariance in self.covariances:

@@ -50,7 +50,7 @@ class Masking:
     def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
         """Yield the masked mixture."""
         for channel, S in enumerate(mixture):
-            shares = model.parts(channel, 0, len(S), S)
+            shares = model.parts(channel, S)
             self.mask(shares)
             yield (S[inner] * mine[inner] for mine in shares[1:])
 

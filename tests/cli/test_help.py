@@ -14,8 +14,7 @@ from cli_harness import Cli
 
 import nmfsep
 from nmfsep import __version__
-from nmfsep.cli.main import COMMANDS
-from nmfsep.cli.main import cli as cli_group
+from nmfsep.cli.main import COMMANDS, cli as cli_group
 
 NUMERIC = {"numpy", "scipy", "soundfile", "librosa", "sklearn", "numba"}
 AFTER = """

@@ -27,7 +27,8 @@ from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.models.by_name import options_of, rehearse
 from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
-from nmfsep.separation.options import require_model, resolved
+from nmfsep.separation.fit import resolved
+from nmfsep.separation.obstacles import require_model
 from nmfsep.settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
 from nmfsep.settings.separation import (
     ALONE,

@@ -7,7 +7,7 @@ import pytest
 from nmfsep import memory
 from nmfsep.jobs.budget import IN_MEMORY, budget, memory_needed
 from nmfsep.jobs.run_options import RunOptions
-from nmfsep.separation.sample import FEWEST, FRAMES
+from nmfsep.separation.frames import FEWEST, FRAMES
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 

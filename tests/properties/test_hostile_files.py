@@ -13,8 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nmfsep.errors import NmfsepError
 from nmfsep.guidance import dictionary
@@ -30,7 +29,7 @@ from nmfsep.jobs.track import separate_file
 from nmfsep.jobs.verify import verify
 from nmfsep.matrices.load import read_images, read_matrix
 from nmfsep.registry import CUES
-from nmfsep.separation import model_file as saved_file
+from nmfsep.separation import saved as saved_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT

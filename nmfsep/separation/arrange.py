@@ -1,15 +1,24 @@
-"""Groups of components that make up a stem: the meaning of NAME=1,3-5."""
+"""Arrangement of components as stems: groups that are given, NAME=1,3-5, or found by how components sound, auto:N."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..grouping.scene import Scene, bands_of
+from ..grouping.timbre import group as group_by_timbre
 from ..guidance.dictionary import check_label
+from ..kernels.product import Factors
 from ..registry import suggestion
 from ..settings.separation import Settings
+from ..signal.stft import STFT
+from .components import Components
+from .describe import StemSummary, summarize
 
 REST = "rest"  # the word for all that no group has
 AUTO = "auto"  # AUTO:N makes N groups of it, by how it sounds
@@ -42,13 +51,11 @@ class Grouping:
 
 def component_names(settings: Settings, labels: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what a separation can be grouped from: numbered components, or labels and what has free templates."""
-    if settings.preset and not labels:
+    if labels:
+        return (*labels, settings.residual) if settings.free and settings.residual is not None else tuple(labels)
+    if settings.preset:
         return settings.named
-    if not labels:
-        return tuple(f"component-{index + 1}" for index in range(settings.components))
-    if settings.free and settings.residual is not None:
-        return (*labels, settings.residual)
-    return tuple(labels)
+    return tuple(f"component-{index + 1}" for index in range(settings.components))
 
 
 def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
@@ -72,20 +79,19 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
     components = component_names(settings, labels)
     asked, auto = without_auto(settings.group)
     groups = parse(asked, components) if settings.two_stems is None else _halves(settings, components, freed)
-    alone = left_over(groups, len(components))
+    alone = _left_over(groups, len(components))
     if auto:
         if labels or settings.preset:
             raise UsageError(f"--group {AUTO}:{auto} is for components that have no names", "group them by name")
         if auto > len(alone):
             message = f"--group {AUTO}:{auto}: only {len(alone)} of {len(components)} components are in no group"
             raise UsageError(message, "ask for fewer groups, or more components with -k")
-        groups |= dict.fromkeys(auto_names(auto, groups), ())
+        groups |= dict.fromkeys(_auto_names(auto, groups), ())
         alone = []
-    names = [*groups, *(components[index] for index in alone)]
-    for index in alone:
-        if components[index] in groups:
-            name = components[index]
+    for name in (components[index] for index in alone):
+        if name in groups:
             raise UsageError(f"--group {name} is the name of a stem that is not in it", "choose another name")
+    names = [*groups, *(components[index] for index in alone)]
     if settings.residual is not None and not freed:
         if settings.residual in names:
             raise clash
@@ -106,7 +112,7 @@ def without_auto(group: Sequence[str]) -> tuple[tuple[str, ...], int]:
     return tuple(text for text in group if text != found[0]), int(count)
 
 
-def auto_names(count: int, taken: Collection[str]) -> tuple[str, ...]:
+def _auto_names(count: int, taken: Collection[str] = ()) -> tuple[str, ...]:
     """Return the names of groups that are found by how they sound: group-1 and so on."""
     names = tuple(f"group-{index + 1}" for index in range(count))
     for name in names:
@@ -115,7 +121,7 @@ def auto_names(count: int, taken: Collection[str]) -> tuple[str, ...]:
     return names
 
 
-def left_over(groups: Mapping[str, Sequence[int]], count: int) -> list[int]:
+def _left_over(groups: Mapping[str, Sequence[int]], count: int) -> list[int]:
     """Return which of so many components are in no group."""
     taken = {member for members in groups.values() for member in members}
     return [index for index in range(count) if index not in taken]
@@ -132,8 +138,8 @@ def _halves(settings: Settings, components: Sequence[str], freed: bool) -> dict[
         raise UsageError(f"--two-stems {name[:40]!r} is no stem", suggestion(name, list(components)))
     if len(components) < 2:
         raise UsageError(f"--two-stems {name}: there is nothing but that", "ask for more stems")
-    chosen = components.index(name)
-    return {name: (chosen,), f"no_{name}": tuple(index for index in range(len(components)) if index != chosen)}
+    chosen = {name: (components.index(name),)}
+    return chosen | {f"no_{name}": tuple(_left_over(chosen, len(components)))}
 
 
 def parse(
@@ -181,7 +187,7 @@ def parse(
                 owner[index] = name
                 groups[name].append(index)
     if greedy is not None:
-        groups[greedy] += [index for index in range(len(components)) if index not in owner]
+        groups[greedy] += _left_over(groups, len(components))
         if not groups[greedy]:
             raise UsageError(f"--group {greedy} takes the rest, and nothing is left", "leave it out")
     return {name: tuple(sorted(members)) for name, members in groups.items()}
@@ -203,3 +209,52 @@ def _indices(member: str, names: Mapping[str, Sequence[int]], count: int, group:
     if last < first:
         raise UsageError(f"--group {group}: {member} goes backwards", f"write {last}-{first}")
     yield from range(first - 1, last)
+
+
+def resolve_auto_groups(settings: Settings, components: Components, stft: STFT, sample_rate: int) -> Settings:
+    """Return settings whose groups are all given by their members.
+
+    What is in no other group is put together by the timbre of its components, as `--grouping timbre` puts atoms
+    together; the loudest group comes first.
+
+    Parameters
+    ----------
+    settings : Settings
+        With auto:N among its groups.
+    components : Components
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    """
+    arrange(settings)
+    asked, count = without_auto(settings.group)
+    names = component_names(settings)
+    left = _left_over(parse(asked, names), len(names))
+    summary = summarize(components.merged([[index] for index in left], False))
+    owners = _by_timbre(summary, count, stft, sample_rate, settings.seed)
+    member = owners[:, None] == np.arange(count)
+    energies = np.einsum("aj,ab,bj->j", member, summary.products, member)
+    found = []
+    for name, stem in zip(_auto_names(count), np.argsort(-energies, kind="stable"), strict=True):
+        numbers = [left[index] + 1 for index in np.flatnonzero(member[:, stem])]
+        found.append(f"{name}={','.join(map(str, numbers))}")
+    return replace(settings, group=(*asked, *found))
+
+
+def _by_timbre(summary: StemSummary, count: int, stft: STFT, sample_rate: int, seed: int) -> NDArray[np.intp]:
+    """Return the group of each of some components; none is empty."""
+    bands = bands_of(stft.bins)
+    factors = Factors(np.ascontiguousarray(bands.merge(summary.W.T).T), summary.Z)
+    nothing = np.empty((0, bands.count), np.float32)
+    step = stft.hop_length / sample_rate
+    scene = Scene(nothing, np.arange(0), stft.frequencies(sample_rate), bands.merge, step, seed, 1)
+    return filled(group_by_timbre(factors, scene, count), count)
+
+
+def filled(owners: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Return the groups of components where those that are empty have got one of the largest."""
+    owners = owners.copy()
+    for empty in sorted(set(range(count)) - set(owners.tolist())):
+        largest = np.bincount(owners, minlength=count).argmax()
+        owners[np.flatnonzero(owners == largest)[-1]] = empty
+    return owners

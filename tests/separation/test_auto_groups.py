@@ -4,9 +4,8 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.jobs.python import separate
 from nmfsep.kernels.product import Factors
+from nmfsep.separation.arrange import arrange, filled, resolve_auto_groups
 from nmfsep.separation.components import Components
-from nmfsep.separation.regroup import filled, resolve_auto_groups
-from nmfsep.separation.stem_groups import arrange
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT

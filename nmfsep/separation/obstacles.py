@@ -1,24 +1,19 @@
-"""Options of the fit: those of the settings that the model takes; settings that contradict each other are refused."""
+"""Obstacles: settings that contradict each other are refused, and those that need a whole file in memory are named."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from ..errors import UsageError
-from ..grouping.choice import atoms_options, may_group, one_component_option
+from ..grouping.choice import one_component_option
+from ..guidance.guide import Guide
 from ..kernels.divergence import as_divergence
-from ..kernels.product import Matrix
-from ..kernels.select import ONCE
-from ..models.by_name import defaults_of, has_levels, options_of, rehearse, require_options, require_parts
-from ..nmf.fit import Execution, choose_solver
+from ..models.by_name import has_levels, rehearse, require_options, require_parts
+from ..nmf.fit import choose_solver
 from ..nmf.problem import Problem
 from ..registry import SOUND_STARTS, SPATIAL_MASKS
 from ..settings.separation import Settings
+from .arrange import without_auto
 
 OWN = ("divergence", "solver", "start", "restarts", "sparsity", "smoothness", "template_frames")  # not of all models
-COMMON = ("max_iter", "tol", "time_limit", "seed", "threads")
 
 
 def require_model(settings: Settings) -> None:
@@ -37,7 +32,7 @@ def require_model(settings: Settings) -> None:
     if has_levels(settings.model) and settings.channels == "independent":
         message = "--channels independent would give each channel a tree of its own"
         raise UsageError(message, f"use --channels joint with model {settings.model!r}")
-    require_groupable(settings)
+    _require_groupable(settings)
     if settings.start in SOUND_STARTS:
         if settings.model != "nmf":
             raise UsageError(f"start {settings.start!r} is for model 'nmf'", "leave out --start")
@@ -49,14 +44,8 @@ def require_model(settings: Settings) -> None:
     rehearse(settings.model, asked)
 
 
-def require_groupable(settings: Settings) -> None:
-    """Refuse atoms where the fit is one that has none to group.
-
-    Raises
-    ------
-    UsageError
-        Several atoms, or a grouping, are asked for together with an option that they leave no room for.
-    """
+def _require_groupable(settings: Settings) -> None:
+    """Refuse several atoms, a grouping or a preset together with an option that leaves no room for them."""
     other = one_component_option(settings)
     if settings.preset is not None:
         taken = ("sparsity", "smoothness", "restarts") if settings.convolutive else ()
@@ -65,11 +54,11 @@ def require_groupable(settings: Settings) -> None:
             raise UsageError("--channels independent leaves a preset too little", "use joint or mid")
         for option in filter(None, (*decided, other)):
             raise UsageError(f"--preset {settings.preset} decides about {option.split()[0]}", "leave it out")
-    if settings.atoms in (None, 1) and settings.grouping == "auto":
-        return
-    if settings.atoms == 1 and settings.grouping != "auto":
-        raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
     if settings.atoms == 1:
+        if settings.grouping != "auto":
+            raise UsageError("one atom a stem leaves nothing to group", "leave out --grouping or --atoms")
+        return
+    if settings.atoms is None and settings.grouping == "auto":
         return
     if settings.channels == "independent":
         raise UsageError("--channels independent would group the atoms of each channel apart", "use joint or mid")
@@ -79,28 +68,28 @@ def require_groupable(settings: Settings) -> None:
         raise UsageError(f"{other} is for one atom a stem", "leave it out, or --atoms and --grouping")
 
 
-def options(settings: Settings, X: Matrix, frequencies: Matrix, fits: int = 1) -> dict[str, Any]:
-    """Return what a model is given beside X and the number of components; what was not asked for is left to it.
-
-    Parameters
-    ----------
-    settings : Settings
-    X : ndarray, shape (channels * bins, frames)
-    frequencies : ndarray, shape (bins,)
-        Hertz, for the starts that need it.
-    fits : int, default 1
-        Among how many fits the time limit is shared out.
-    """
-    chosen = settings.asked((*OWN, *COMMON))
-    if settings.time_limit is not None:
-        chosen["time_limit"] = settings.time_limit / fits
+def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
+    """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
+    if (reason := rendering_obstacle(settings)) is not None:
+        return reason
+    if guide is not None and not guide.timeless:
+        return "timed cues need the whole file in memory"
+    if guide is not None and guide.lasting:
+        return "templates of several frames need frames that follow each other"
+    if without_auto(settings.group)[1]:
+        return "--group auto:N needs all activations before it renders (render can do it, after --save-model)"
+    if settings.model != "nmf":
+        return f"model {settings.model!r} needs all frames at once"
     if settings.start in SOUND_STARTS:
-        rng = np.random.default_rng(settings.seed)
-        begin = SOUND_STARTS.load(chosen.pop("start"))(X.T, settings.components, rng, frequencies)
-        chosen |= {"W": begin.W, "Z": begin.Z}
-    if "execution" in options_of(settings.model):
-        chosen["execution"] = Execution(compiled_from=ONCE)
-    return chosen
+        return f"start {settings.start!r} needs frames that follow each other"
+    if settings.smoothness:
+        return "smoothness couples all frames"
+    return None
+
+
+def rendering_obstacle(settings: Settings) -> str | None:
+    """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
+    return f"mask {settings.mask!r} goes over the sound several times" if settings.mask in SPATIAL_MASKS else None
 
 
 def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
@@ -110,16 +99,3 @@ def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
             f"there is one channel, of which mask {settings.mask!r} can tell no more than 'ratio', so that was taken",
         )
     return ()
-
-
-def resolved(settings: Settings, guided: bool = False) -> dict[str, Any]:
-    """Return all settings as they were used: those not asked for at the model's defaults, None where it has no such.
-
-    `atoms_fit` has the options of the fits of atoms, where stems may be groups of them; None where they are not.
-    """
-    asked, own = settings.asked((*OWN, *COMMON)), defaults_of(settings.model)
-    if settings.convolutive:
-        own["template_frames"] = settings.template_frames
-    used = {name: asked.get(name, own.get(name)) for name in (*OWN, *COMMON)}
-    atoms = not guided and (settings.preset is not None or may_group(settings))
-    return settings.values() | used | {"atoms_fit": atoms_options(settings) if atoms else None}

@@ -3,7 +3,7 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.jobs.python import separate
-from nmfsep.separation.stem_groups import arrange, parse
+from nmfsep.separation.arrange import arrange, parse
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 
