@@ -173,7 +173,7 @@ CUES = Registry(
     "cue",
     {
         "dictionary": (
-            "guidance.dictionary_cue:Dictionaries",
+            "guidance.dictionary:Dictionaries",
             "FILE: Separate into the sounds of a dictionary.",
         ),
         "learn": (
@@ -181,7 +181,7 @@ CUES = Registry(
             "NAME=T1-T2: Learn NAME where it is alone: rain=0:00-0:02.",
         ),
         "midi": (
-            "guidance.score_cue:Scores",
+            "guidance.midi_cue:Scores",
             "[NAME=]FILE: Separate the notes of a MIDI file, or its tracks.",
         ),
         "labels": (

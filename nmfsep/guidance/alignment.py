@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..signal.audio import Samples
 from ..signal.pitch import to_hertz
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
-from .midi import Note
+from .notes import Note
 
 RATE = 50.0  # frames a second
 COARSE = 4  # frames in one when all offsets are tried

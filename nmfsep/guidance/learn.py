@@ -21,8 +21,8 @@ from ..nmf.statistics import Statistics, statistics, total, update
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
-from .dictionary import Dictionary, check_labels, unit
-from .templates import Templates
+from .dictionary import Dictionary, check_labels
+from .templates import Templates, unit
 
 QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
 

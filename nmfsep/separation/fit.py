@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..guidance.cue import Costs
-from ..guidance.dictionary import unit
-from ..guidance.templates import Templates
+from ..guidance.templates import Templates, unit
 from ..kernels.factors import Factors, Matrix
 from ..kernels.select import ONCE
 from ..models.by_name import AnyFit, fit_model
