@@ -40,8 +40,8 @@ _PUBLIC = {
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
-    "statistics": "guidance.distributed",
-    "update": "guidance.distributed",
+    "statistics": "guidance.learn",
+    "update": "guidance.learn",
     "Statistics": "nmf.statistics",
     "Settings": "settings",
     "NmfsepError": "errors",
@@ -53,8 +53,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .guidance.dictionary import Dictionary as Dictionary
     from .guidance.dictionary import read as read_dictionary  # noqa: F401
     from .guidance.dictionary import write as write_dictionary  # noqa: F401
-    from .guidance.distributed import statistics as statistics
-    from .guidance.distributed import update as update
+    from .guidance.learn import statistics as statistics
+    from .guidance.learn import update as update
     from .jobs.python import Stems as Stems
     from .jobs.python import learn as learn
     from .jobs.python import separate as separate

@@ -35,26 +35,13 @@ Key = tuple[int, int]  # track and pitch
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note of a score.
-
-    Attributes
-    ----------
-    stem : str
-        Whose it is.
-    pitch : int
-        MIDI number; of a drum, which one.
-    begin, end : float
-        Seconds of the score.
-    velocity : int
-        From 1 to 127.
-    drum : bool
-    """
+    """A note of a stem."""
 
     stem: str
-    pitch: int
-    begin: float
+    pitch: int  # MIDI number; of a drum, which one
+    begin: float  # seconds of the score
     end: float
-    velocity: int
+    velocity: int  # from 1 to 127
     drum: bool
 
 
@@ -75,8 +62,8 @@ def read_notes(path: str, name: str | None, by: str) -> list[Note]:
         mido is not installed, the file is no MIDI file, is damaged or too large, or has no notes.
     """
     file = _open(path)
-    seconds = _Clock(file).seconds
-    played = _play(_messages(file, path))
+    messages = _messages(file, path)
+    seconds, played = _clock(messages, file.ticks_per_beat), _play(messages)
     if not played:
         raise UsageError("has no notes", "give a MIDI file with notes", path)
     if len(played) > NOTES:
@@ -157,28 +144,6 @@ def _varying(data: bytes, at: int) -> tuple[int, int]:
     return number, at + 1
 
 
-class _Clock:
-    """From ticks to seconds, by the changes of tempo in all tracks."""
-
-    def __init__(self, file: Any) -> None:
-        changes = {0: 500_000}
-        for track in file.tracks:
-            tick = 0
-            for message in track:
-                tick += message.time
-                if message.type == "set_tempo":
-                    changes[tick] = max(1, message.tempo)
-        self.ticks = sorted(changes)
-        self.rates = [changes[tick] / 1e6 / file.ticks_per_beat for tick in self.ticks]
-        self.times = [0.0]
-        for i in range(1, len(self.ticks)):
-            self.times.append(self.times[-1] + (self.ticks[i] - self.ticks[i - 1]) * self.rates[i - 1])
-
-    def seconds(self, tick: int) -> float:
-        i = bisect.bisect_right(self.ticks, tick) - 1
-        return float(self.times[i] + (tick - self.ticks[i]) * self.rates[i])
-
-
 def _messages(file: Any, path: str) -> list[tuple[int, int, Any]]:
     """Return tick, track and message, in order of time."""
     messages = []
@@ -190,6 +155,23 @@ def _messages(file: Any, path: str) -> list[tuple[int, int, Any]]:
             tick += message.time
             messages.append((tick, number, message))
     return sorted(messages, key=lambda entry: entry[0])
+
+
+def _clock(messages: Sequence[tuple[int, int, Any]], ticks_per_beat: int) -> Callable[[int], float]:
+    """Return the function from ticks to seconds, by the changes of tempo in all tracks."""
+    changes = {0: 500_000}
+    changes |= {tick: max(1, message.tempo) for tick, _, message in messages if message.type == "set_tempo"}
+    ticks = list(changes)
+    rates = [tempo / 1e6 / ticks_per_beat for tempo in changes.values()]
+    times = [0.0]
+    for i in range(1, len(ticks)):
+        times.append(times[-1] + (ticks[i] - ticks[i - 1]) * rates[i - 1])
+
+    def seconds(tick: int) -> float:
+        i = bisect.bisect_right(ticks, tick) - 1
+        return float(times[i] + (tick - ticks[i]) * rates[i])
+
+    return seconds
 
 
 @dataclass(slots=True, eq=False)
