@@ -26,18 +26,10 @@ NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 @dataclass(frozen=True, slots=True)
 class Pitch:
-    """A pitch.
-
-    Attributes
-    ----------
-    midi : float
-        In semitones; 69 is A4, 440 Hz.
-    strength : float
-        How much of the spectrum its harmonics explain, from PITCHED to about 1.
-    """
+    """A pitch in semitones, 69 being A4 of 440 Hz, and how much of the spectrum its harmonics explain."""
 
     midi: float
-    strength: float
+    strength: float  # from PITCHED to about 1
 
     @property
     def note(self) -> int:
