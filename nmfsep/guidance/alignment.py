@@ -67,17 +67,17 @@ def align(notes: Sequence[Note], samples: Samples, sample_rate: int) -> Alignmen
 
 def _line(written: Curve, sound: Curve) -> tuple[float, float]:
     """Return offset in seconds and tempo with which score and sound match best."""
-    thin, heard = _thinned(written), _thinned(sound)
+    thin, thin_sound = _thinned(written), _thinned(sound)
 
     @cache
     def spectra(size: int) -> tuple[Spectra, Spectra]:
-        return np.fft.rfft(heard, size, axis=0), np.fft.rfft(np.ones(len(heard)), size)
+        return np.fft.rfft(thin_sound, size, axis=0), np.fft.rfft(np.ones(len(thin_sound)), size)
 
     found = []
     for tempo in TEMPOS:
-        matches = _correlation(_stretched(thin, tempo), len(heard), spectra)
+        matches = _correlation(_stretched(thin, tempo), len(thin_sound), spectra)
         best = int(matches.argmax())
-        offset = best if best < len(heard) else best - len(matches)
+        offset = best if best < len(thin_sound) else best - len(matches)
         found.append((matches[best] * (1 - 0.05 * abs(np.log(tempo))), offset, tempo))
     _, near, about = max(found)
     step = np.log(TEMPOS[1] / TEMPOS[0])

@@ -80,34 +80,22 @@ def sha256(path: str) -> str:
 
 
 class Cue(ABC):
-    """One kind of guidance. What most kinds say nothing about has an answer here.
+    """One kind of guidance. What most kinds say nothing about has an answer here."""
 
-    Attributes
-    ----------
-    kind : str
-        Its name in the registry, which is that of its option.
-    defaults : mapping
-        Settings that are better with it where the user gave none.
-    alone : bool
-        Whether one label of it can do with the rest as free templates, without being asked to.
-    moves : bool
-        Whether templates of it move even without --adapt.
-    matrices : int
-        How many matrices as large as the activations it takes beside them.
-    shared : bool
-        Whether its labels may be those of other cues, too, about which it then adds knowledge.
-    paths, hashes : tuple of str
-        The files that it was read from, and SHA-256 of each.
-    """
+    kind: ClassVar[str]  # its name in the registry, which is that of its option
+    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}  # settings that are better with it if none were given
+    alone: ClassVar[bool] = True  # whether free templates learn the rest, without being asked, if it names one stem
+    moves: ClassVar[bool] = False  # whether templates of it move even without --adapt
+    shared: ClassVar[bool] = False  # whether it may add to what other cues know about a label
+    matrices: ClassVar[int] = 0  # how many more matrices as large as the activations it takes
+    templates: ClassVar[int]  # of each of its labels, at the most
+    paths: tuple[str, ...] = ()  # the files that it was read from
+    hashes: tuple[str, ...] = ()  # SHA-256 of each
 
-    kind: ClassVar[str]
-    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
-    alone: ClassVar[bool] = True
-    moves: ClassVar[bool] = False
-    matrices: ClassVar[int] = 0
-    shared: ClassVar[bool] = False
-    paths: tuple[str, ...] = ()
-    hashes: tuple[str, ...] = ()
+    @property
+    def lasting(self) -> bool:
+        """Whether its templates last several frames."""
+        return False
 
     @classmethod
     @abstractmethod
@@ -142,9 +130,9 @@ class Cue(ABC):
         """
         return ()
 
-    @abstractmethod
     def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
         """Return how many templates these labels of it have at the most, at each length of frames."""
+        return [self.templates * len(labels)] * len(stfts)
 
     @abstractmethod
     def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:

@@ -38,6 +38,7 @@ class Excerpts(Cue):
     """
 
     kind: ClassVar[str] = "learn"
+    templates: ClassVar[int] = TEMPLATES
     spans: Mapping[str, Sequence[Span]]
 
     def __post_init__(self) -> None:
@@ -77,10 +78,6 @@ class Excerpts(Cue):
                     what = f"what is separated goes from {begin:g} s to " + ("its end" if end is None else f"{end:g} s")
                     raise UsageError(f"--learn {label}: there is no {first:g} s to {last:g} s; {what}")
         return ()
-
-    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
-        """Return the most that are learned."""
-        return [TEMPLATES * len(labels)] * len(stfts)
 
     def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
         """Learn the templates."""

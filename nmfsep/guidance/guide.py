@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -16,7 +16,7 @@ from ..signal.audio import Audio
 from ..signal.stft import STFT
 from ..signal.stream import Stream
 from .cue import Context, Costs, Cue
-from .dictionary import Dictionaries, check_labels
+from .dictionary import check_labels
 from .learn import frames_for
 from .templates import Templates
 
@@ -71,13 +71,7 @@ class Guide:
         return tuple(path for cue in self.cues for path in cue.paths)
 
     def settings(self) -> Settings:
-        """Return the settings of a separation with these cues.
-
-        Raises
-        ------
-        UsageError
-            One that the user gave makes no sense with a cue.
-        """
+        """Return the settings of a separation; raise UsageError where one that was given makes no sense with a cue."""
         given = dict(self.given)
         self._refuse(given)
         own: dict[str, Any] = {}
@@ -103,7 +97,7 @@ class Guide:
 
     def _refuse(self, given: Mapping[str, Any]) -> None:
         """Refuse settings that mean nothing where the stems are named beforehand."""
-        what = "a dictionary" if not all(cue.alone for cue in self.cues) else "labels"
+        what = "labels" if all(cue.alone for cue in self.cues) else "a dictionary"
         if given.get("components") not in (None, len(self.labels)):
             says = "the dictionary says" if what == "a dictionary" else "labels say"
             raise UsageError(f"{says} what stems there are, so -k is not heeded", "leave out -k")
@@ -114,7 +108,7 @@ class Guide:
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
         if set(given) & {"preset", "atoms", "grouping"}:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
-        if "midi_by" in given and not any(isinstance(cue, CUES.load("midi")) for cue in self.cues):
+        if "midi_by" in given and not any(cue.kind == "midi" for cue in self.cues):
             raise UsageError("--midi-by means something with --midi only")
         if given.get("solver", "auto") != "auto" and self.lasting:
             raise UsageError("templates of several frames have one solver only", "leave out --solver")
@@ -149,12 +143,12 @@ class Guide:
     @property
     def timeless(self) -> bool:
         """Whether all cues are dictionaries, which say nothing of times."""
-        return all(isinstance(cue, Dictionaries) for cue in self.cues)
+        return all(cue.kind == "dictionary" for cue in self.cues)
 
     @property
     def lasting(self) -> bool:
         """Whether templates last several frames."""
-        return any(isinstance(cue, Dictionaries) and cue.lasting for cue in self.cues)
+        return any(cue.lasting for cue in self.cues)
 
     def propose(
         self, audio: Audio | Stream, begin: float, settings: Settings
@@ -192,13 +186,11 @@ class Guide:
         """Return what the cues are, as JSON, and the lengths of frames it was used with."""
         return [entry for cue in self.cues for entry in cue.about(frames)]
 
-    def _own(self) -> list[tuple[Cue, tuple[str, ...]]]:
-        """Return the cues that have labels that none before them has, with these."""
+    def _own(self) -> Iterator[tuple[Cue, tuple[str, ...]]]:
+        """Yield the cues that have labels that none before them has, with these."""
         taken: set[str] = set()
-        found = []
         for cue in self.cues:
             own = tuple(label for label in cue.labels if label not in taken)
-            taken |= set(own)
+            taken.update(own)
             if own:
-                found.append((cue, own))
-        return found
+                yield cue, own

@@ -57,6 +57,7 @@ class Labels(Cue):
     """
 
     kind: ClassVar[str] = "labels"
+    templates: ClassVar[int] = TEMPLATES
     moves: ClassVar[bool] = True
     matrices: ClassVar[int] = 4
     shared: ClassVar[bool] = True  # one may say when a sound is heard that another cue has templates for
@@ -91,10 +92,6 @@ class Labels(Cue):
                 message = f"--labels: {name!r} is above {sample_rate // 2} Hz, where a sound of {sample_rate} Hz ends"
                 raise UsageError(message, "correct its frequencies")
         return ()
-
-    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
-        """Return the same for each label."""
-        return [TEMPLATES * len(labels)] * len(stfts)
 
     def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
         """Return templates begun from where each label is heard: alone if it is, else together with those that are."""

@@ -241,10 +241,10 @@ class _Learner:
         shares = [file.seconds / seconds if all(other.seconds for other in files) else 1.0 for file in files]
         items, common = list(zip(files, shares, strict=True)), (self._stfts, KEPT, self._threads)
         for file, parts in zip(files, self._executor.map(_draw, items, common), strict=True):
-            for heard, sample, (loudness, part) in zip(known, samples, parts, strict=True):
-                heard.append((file, loudness))
+            for measured, sample, (loudness, part) in zip(known, samples, parts, strict=True):
+                measured.append((file, loudness))
                 sample.merge(part)
-        for stft, sample, heard in zip(self._stfts, samples, known, strict=True):
+        for stft, sample, measured in zip(self._stfts, samples, known, strict=True):
             X = sample.frames()
             if self._settings.exemplars or not len(X):
                 W = X[: wanted or AUTO_EXEMPLARS]
@@ -253,7 +253,7 @@ class _Learner:
                 W = factorize(X.T, count, start="random", sparsity=sparsity, **self._options).factors.W.T
                 if sample.left_out:
                     del X
-                    W = self._refined(W, heard, stft)
+                    W = self._refined(W, measured, stft)
             yield W[W.any(axis=1)].T
 
     def _refined(self, W: Matrix, files: Sequence[tuple[Sound, Loudness]], stft: STFT) -> Matrix:

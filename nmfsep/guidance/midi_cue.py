@@ -144,16 +144,15 @@ def _sound(note: Note, Z: Matrix, stft: STFT, sample_rate: int) -> None:
     loud = 0.3 + 0.7 * note.velocity / 127
     first = max(0, round((note.begin - EARLY - reach * 0.5) * rate))
     attack = max(first + 1, round((note.begin + ATTACK + reach * 0.5) * rate) + 1)
+    lasting, setting_in = Z[::-1] if note.drum else Z
+    np.maximum(setting_in[first:attack], loud, out=setting_in[first:attack])
+    level: float | NDArray[np.float64] = loud
     if note.drum:
-        last = round((note.begin + STRUCK) * rate) + 1
-        lasting = loud * np.exp(-np.maximum(np.arange(first, last) / rate - note.begin, 0) / DYING)
+        last = max(first, min(Z.shape[1], round((note.begin + STRUCK) * rate) + 1))
+        level = loud * np.exp(-np.maximum(np.arange(first, last) / rate - note.begin, 0) / DYING)
     else:
         last = max(attack, round((note.end + LATE + reach * 0.5) * rate) + 1)
-        lasting = np.full(last - first, loud)
-    rows = Z[::-1] if note.drum else Z
-    for row, level in zip(rows, (lasting, np.full(attack - first, loud)), strict=True):
-        here = row[first : first + len(level)]
-        np.maximum(here, level[: len(here)], out=here)
+    np.maximum(lasting[first:last], level, out=lasting[first:last])
 
 
 def _combs(pitches: Sequence[int], frequencies: NDArray[np.float64]) -> Matrix:
