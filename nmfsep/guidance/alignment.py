@@ -149,10 +149,8 @@ def _sound_features(samples: Samples, sample_rate: int) -> Curve:
         if not bands[:, k].any() and hertz < frequencies[-1]:  # narrower than a bin
             bands[round(hertz / frequencies[1]), k] = 1
     frames = stft.n_frames(samples.shape[1])
-    levels = np.empty((frames, bands.shape[1]), np.float32)
-    for start in range(0, frames, BLOCK):
-        X = mean_magnitudes(samples, stft, start, min(frames, start + BLOCK))
-        levels[start : start + len(X)] = X @ bands
+    blocks = (mean_magnitudes(samples, stft, at, min(frames, at + BLOCK)) for at in range(0, frames, BLOCK))
+    levels = np.concatenate([X @ bands for X in blocks])
     levels = np.log1p(1000 * levels / max(float(levels.max(initial=0)), 1e-12))
     step = stft.hop_length / sample_rate * RATE
     if abs(step - 1) > 1e-9:  # rates that no whole hop divides

@@ -261,20 +261,7 @@ def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
 
 @dataclass(frozen=True, slots=True)
 class Dictionaries(Cue):
-    """The dictionaries of a run.
-
-    Parameters
-    ----------
-    dictionaries : tuple of Dictionary
-        At least one; no label twice.
-    paths, hashes : tuple of str
-        The files that they were read from, and SHA-256 of each.
-
-    Raises
-    ------
-    UsageError
-        Two have a label.
-    """
+    """The dictionaries of a run, at least one; raise UsageError where two have a label."""
 
     kind: ClassVar[str] = "dictionary"
     defaults: ClassVar[Mapping[str, Any]] = {}
@@ -291,9 +278,9 @@ class Dictionaries(Cue):
         for index, dictionary in enumerate(self.dictionaries):
             for label in dictionary.labels:
                 if label in owner:
-                    other = self._name(owner[label]) if owner[label] != index else "itself"
+                    message = f"has label {label!r}, as {self._name(owner[label])} has"
                     hint = "give one of them, or learn it anew under another name"
-                    raise UsageError(f"has label {label!r}, as {other} has", hint, self._name(index))
+                    raise UsageError(message, hint, self._name(index))
                 owner[label] = index
 
     @classmethod

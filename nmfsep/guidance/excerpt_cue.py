@@ -24,12 +24,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Excerpts(Cue):
-    """Where sounds are alone.
-
-    Parameters
-    ----------
-    spans : mapping of str to sequence of (float, float)
-        For each label the excerpts, begin and end in seconds of the file.
+    """Where sounds are alone: for each label the excerpts, begin and end in seconds of the file.
 
     Raises
     ------

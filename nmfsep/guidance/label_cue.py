@@ -46,15 +46,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Labels(Cue):
-    """The labels of a run.
-
-    Parameters
-    ----------
-    regions : tuple of Region
-        At least one.
-    paths, hashes : tuple of str
-        The files they were read from, and SHA-256 of each.
-    """
+    """The labels of a run, at least one."""
 
     kind: ClassVar[str] = "labels"
     templates: ClassVar[int] = TEMPLATES

@@ -41,16 +41,7 @@ Voice = tuple[str, int, bool]  # stem and pitch of a pair of templates, and whet
 
 @dataclass(frozen=True, slots=True)
 class Scores(Cue):
-    """The notes of all stems.
-
-    Parameters
-    ----------
-    notes : tuple of Note
-    paths, hashes : tuple of str
-        The files they were read from, and SHA-256 of each.
-    stems : tuple of tuple of str
-        The stems of each file.
-    """
+    """The notes of all stems, and the stems of each file."""
 
     kind: ClassVar[str] = "midi"
     moves: ClassVar[bool] = True

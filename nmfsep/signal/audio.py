@@ -68,7 +68,7 @@ class Audio:
         """Forget what is before a sample: here all stays."""
 
     def needs_another_pass(self) -> bool:
-        """Return False: nothing is found out while it is read."""
+        """Return False: nothing new is found while it is read."""
         return False
 
     def pieces(self) -> Iterator[Samples]:
@@ -109,13 +109,10 @@ def common_rate(rates: Iterable[int]) -> int:
 
 
 def at_rate(audio: Audio, sample_rate: int) -> Samples:
-    """Return a sound at a rate in hertz; shape (channels, samples).
+    """Return the samples (channels, samples) of a sound at a rate in hertz.
 
-    Raises
-    ------
-    InputError
-        It is so short that nothing is left of it, its rate so low that what it lacks is nearly all there is, or soxr,
-        which converts it, is not installed.
+    Raise InputError where it is so short that nothing is left of it, its rate so low that what it lacks is nearly all
+    there is, or soxr, which converts it, is not installed.
     """
     if audio.sample_rate == sample_rate:
         return audio.samples

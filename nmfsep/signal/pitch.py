@@ -110,7 +110,7 @@ def spectral_peaks(spectrum: NDArray[np.floating], bin_width: float) -> tuple[ND
 
 
 def _refined(midi: float, places: NDArray[np.float64], roots: NDArray[np.float64]) -> float:
-    """Return a pitch moved to where the peaks at its harmonics have it, each as much as it weighs."""
+    """Return a pitch moved to where the peaks near its harmonics lie, each by its weight."""
     harmonics = np.maximum(np.round(places / to_hertz(midi)), 1)
     miss = 12 * np.log2(places / (harmonics * to_hertz(midi)))
     weights = roots * DECAY ** (harmonics - 1) * (np.abs(miss) < 2 * WIDTH)

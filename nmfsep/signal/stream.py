@@ -15,13 +15,7 @@ Block = NDArray[np.floating]
 
 
 def blocks(source: Source, size: int = BLOCK) -> Iterator[NDArray[np.float64]]:
-    """Yield a file from its beginning to its end, (channels, samples), at most `size` samples at a time.
-
-    Raises
-    ------
-    InputError
-        The file is damaged.
-    """
+    """Yield a file from its beginning to its end, (channels, samples), at most `size` samples at a time."""
     with source.decoding():
         source.seek(0)
     while True:
@@ -33,13 +27,7 @@ def blocks(source: Source, size: int = BLOCK) -> Iterator[NDArray[np.float64]]:
 
 
 class Window:
-    """A stretch of a stream of blocks, which only moves on.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray, shape (..., samples)
-        Consecutive pieces of a signal, equal in all but the last axis.
-    """
+    """A stretch of a stream of blocks (..., samples), which only moves on."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)
@@ -110,10 +98,7 @@ class Stream:
     def pieces(self) -> Iterator[Samples]:
         """Yield all samples from the beginning on, in pieces (channels, samples).
 
-        Raises
-        ------
-        InputError
-            The file is damaged, or holds no samples or some that are not finite.
+        Raise InputError where the file is damaged, or holds no samples or some that are not finite.
         """
         length, peak, bad, first_bad = 0, 0.0, 0, 0
         pieces = self._source.pieces(self._first, self._count, -self.exponent)
