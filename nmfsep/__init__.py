@@ -40,8 +40,8 @@ _PUBLIC = {
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
-    "statistics": "guidance.distributed",
-    "update": "guidance.distributed",
+    "statistics": "guidance.learn",
+    "update": "guidance.learn",
     "Statistics": "nmf.blockwise",
     "Settings": "settings",
     "NmfsepError": "errors",
@@ -51,7 +51,7 @@ __all__ = [*_PUBLIC, "__version__"]
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
-    from .guidance.distributed import statistics as statistics, update as update
+    from .guidance.learn import statistics as statistics, update as update
     from .jobs.python import Stems as Stems, learn as learn, separate as separate
     from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model

@@ -150,9 +150,9 @@ SPATIAL_MASKS = Registry(
 # the option takes.
 CUES = Registry(
     "cue",
-    ("dictionary", "guidance.dictionary_cue:Dictionaries", "FILE: Separate into the sounds of a dictionary."),
+    ("dictionary", "guidance.dictionary:Dictionaries", "FILE: Separate into the sounds of a dictionary."),
     ("learn", "guidance.excerpt_cue:Excerpts", "NAME=T1-T2: Learn NAME where it is alone: rain=0:00-0:02."),
-    ("midi", "guidance.score_cue:Scores", "[NAME=]FILE: Separate the notes of a MIDI file, or its tracks."),
+    ("midi", "guidance.midi_cue:Scores", "[NAME=]FILE: Separate the notes of a MIDI file, or its tracks."),
     ("labels", "guidance.label_cue:Labels", "FILE: Separate what an Audacity label track names."),
 )
 

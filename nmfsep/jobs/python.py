@@ -20,8 +20,7 @@ from .. import memory
 from ..errors import UsageError
 from ..guidance import learn as learning
 from ..guidance.cue import Cue
-from ..guidance.dictionary import Dictionary, read
-from ..guidance.dictionary_cue import Dictionaries
+from ..guidance.dictionary import Dictionaries, Dictionary, read
 from ..guidance.excerpt_cue import Excerpts, Span
 from ..guidance.guide import Guide
 from ..guidance.learn import Sound

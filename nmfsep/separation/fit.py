@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ..grouping.choice import atoms_options, may_group
 from ..guidance.cue import Costs
-from ..guidance.dictionary import unit
-from ..guidance.templates import Templates
+from ..guidance.templates import Templates, unit
 from ..kernels.product import Factors, Matrix
 from ..kernels.select import ONCE
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of

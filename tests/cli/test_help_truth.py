@@ -22,7 +22,7 @@ from nmfsep.cli.options import CONTRADICTIONS, Command, Option
 from nmfsep.cli.params import Name, Real, Whole
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import method_note
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries
 from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.models.by_name import options_of, rehearse

@@ -196,8 +196,8 @@ def test_sparsity_is_asked_for_by_itself_with_kl_only():
 
 def count_passes(monkeypatch):
     seen = []
-    real = learning.statistics
-    monkeypatch.setattr(learning, "statistics", lambda X, *rest: seen.append(len(X)) or real(X, *rest))
+    real = learning.sums.statistics
+    monkeypatch.setattr(learning.sums, "statistics", lambda X, *rest: seen.append(len(X)) or real(X, *rest))
     return seen
 
 

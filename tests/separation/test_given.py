@@ -9,7 +9,7 @@ from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import find, method_note, most_atoms
 from nmfsep.grouping.choice import may_group
 from nmfsep.guidance.cue import Context
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries
 from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import Labels, Region

@@ -9,8 +9,7 @@ import pytest
 from nmfsep import separate
 from nmfsep.errors import UsageError
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import Dictionary
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
 from nmfsep.guidance.learn import Sound, learn
 from nmfsep.guidance.templates import Templates

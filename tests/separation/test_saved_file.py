@@ -10,8 +10,7 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.files.publish import Output, publish_one
-from nmfsep.guidance.dictionary import Dictionary
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.separation import pipeline, saved as saved_file
