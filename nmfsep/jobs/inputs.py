@@ -5,20 +5,21 @@ A folder stands for the sounds in and below it, by their extensions, without tho
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.formats import SUFFIXES
-from ..files.naming import MANIFEST
+from ..files.naming import MANIFEST, track_name
 from .manifest import files_of, load
+from .safety import require_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,12 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
     for path in paths:
         if not recursive or path == "-" or not os.path.isdir(os.fsencode(path)):
             inputs.append(Input(path))
-            continue
-        folder = look(path)
-        if not folder.inputs:
+        elif (folder := look(path)).inputs:
+            folders.append(folder)
+            inputs += folder.inputs
+        else:
             refused = UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
             inputs.append(Input(path, refused=refused))
-            continue
-        folders.append(folder)
-        inputs += folder.inputs
     return inputs, folders
 
 
@@ -130,44 +129,35 @@ def look(path: str, deep: bool = True, products: bool = False) -> Folder:
     UsageError
         It cannot be looked into.
     """
-    inputs: list[Input] = []
-    written: set[str] = set()
-    unread: list[str] = []
-    others = 0
-    for folder, names in _walk(path, deep, unread):
-        below = os.path.relpath(folder, path)
-        if not products:
-            written.update(file for name in names for file in _written(folder, name))
-        for name in names:
-            file = os.path.join(folder, name)
-            if os.path.splitext(name)[1].lower() in SUFFIXES and (os.path.isfile(file) or not os.path.exists(file)):
-                inputs.append(Input(file, "" if below == "." else below, found=True))
-            else:
-                others += not name.endswith(MANIFEST)
-    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in written)
-    return Folder(path, kept, others, len(inputs) - len(kept), tuple(unread))
-
-
-def _walk(path: str, deep: bool, unread: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder with the names in it, all in order of their names, none that is hidden."""
+    inputs, others = list[Input](), 0
+    written, unread = set[str](), list[str]()
 
     def refuse(error: OSError) -> None:
         if error.filename in (path, os.fsencode(path)):
             raise UsageError((error.strerror or str(error)).lower(), path=path) from error
         unread.append(os.fsdecode(error.filename))
 
-    for folder, below, names in os.walk(path, onerror=refuse):
-        below[:] = sorted(name for name in below if deep and not name.startswith("."))
-        yield folder, sorted(name for name in names if not name.startswith("."))
+    for folder, folders, files in os.walk(path, onerror=refuse):
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        below = os.path.relpath(folder, path)
+        for name in sorted(name for name in files if not name.startswith(".")):
+            file = os.path.join(folder, name)
+            if name.endswith(MANIFEST):
+                written.update(_written(file) if not products else ())
+            elif os.path.splitext(name)[1].lower() in SUFFIXES and (os.path.isfile(file) or not os.path.exists(file)):
+                inputs.append(Input(file, "" if below == "." else below, found=True))
+            else:
+                others += 1
+    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in written)
+    return Folder(path, kept, others, len(inputs) - len(kept), tuple(unread))
 
 
-def _written(folder: str, name: str) -> Iterator[str]:
-    """Yield the files that a manifest vouches for."""
-    if name.endswith(MANIFEST):
-        with contextlib.suppress(InputError):
-            manifest = load(Path(folder, name))
-            for entry in [*files_of(manifest), *manifest.get("former", [])]:
-                yield os.path.normpath(os.path.join(folder, entry["file"]))
+def _written(manifest: str) -> Iterator[str]:
+    """Yield the files that a manifest vouches for, or did before."""
+    with contextlib.suppress(InputError):
+        about = load(Path(manifest))
+        for entry in [*files_of(about), *about.get("former", [])]:
+            yield os.path.normpath(os.path.join(os.path.dirname(manifest), entry["file"]))
 
 
 def labelled(
@@ -217,23 +207,23 @@ def labelled(
             raise faults[name]
         if not paths:
             raise UsageError(f"{name!r} is given no file", f"write {name}=FILE")
-        twice = [path for path, count in collections.Counter(map(os.path.realpath, paths)).items() if count > 1]
+        twice = [path for path, count in Counter(map(os.path.realpath, paths)).items() if count > 1]
         if twice:
             raise UsageError(f"is given twice for {name!r}", "give each file once", twice[0])
     return found
 
 
 def _expand(path: str, notes: list[str]) -> list[str]:
+    """Return the files of an argument, sorted where it is a folder or a pattern."""
     if os.path.isdir(os.fsencode(path)):
-        folder = look(path)
+        folder, hint = look(path), "name them to learn from them"
         if folder.products:
-            notes.append(
-                f"{path}: {folder.products} sounds that nmfsep wrote are left out; name them to learn from them"
-            )
+            notes.append(f"{path}: {folder.products} sounds that nmfsep wrote are left out; {hint}")
         notes += [f"{name}: cannot be looked into" for name in folder.unread]
+        if not folder.inputs and folder.products:
+            raise UsageError("holds no audio files, but what nmfsep wrote", hint, path)
         if not folder.inputs:
-            only = ", but what nmfsep wrote" if folder.products else ""
-            raise UsageError(f"holds no audio files{only}", "name them to learn from them" if only else None, path)
+            raise UsageError("holds no audio files", path=path)
         return [entry.path for entry in folder.inputs]
     if not os.path.lexists(os.fsencode(path)) and re.search(r"[*?\[]", path):
         matches = sorted(name for name in glob.glob(path, recursive=True) if not os.path.isdir(name))
@@ -241,3 +231,36 @@ def _expand(path: str, notes: list[str]) -> list[str]:
             raise UsageError("matches no file", "check the pattern", path)
         return matches
     return [path]
+
+
+def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
+    """Return files to compare: each path, or in place of a folder the sounds in it, sorted by name.
+
+    The mixture is left out where a folder holds it.
+
+    Raises
+    ------
+    UsageError
+        A path cannot be opened, a folder holds no audio, or two files have one name but for their folder and extension.
+    """
+    left_out = mixture if mixture != "-" else None
+    found: list[str] = []
+    for path in paths:
+        if path == "-" or not os.path.isdir(os.fsencode(path)):
+            require_readable(path)
+            found.append(path)
+            continue
+        files = [entry.path for entry in look(path, deep=False, products=True).inputs]
+        inside = [file for file in files if left_out is None or not _is_same(file, left_out)]
+        if not inside:
+            raise UsageError("holds no audio files", "name the folder that the stems themselves lie in", path)
+        found += inside
+    names = Counter(map(track_name, found))
+    for path in found:
+        if names[track_name(path)] > 1:
+            raise UsageError(f"is one of {names[track_name(path)]} files called {track_name(path)!r}", "keep one", path)
+    return found
+
+
+def _is_same(path: str, other: str) -> bool:
+    return os.path.exists(os.fsencode(path)) and os.path.samefile(os.fsencode(path), os.fsencode(other))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...grouping.rank import Evidence
 from .canvas import FAINT, INK, LIGHT, SIGNED, bare, blank, drawing, legible, to_png
 
 Array = NDArray[np.floating[Any]]
@@ -292,26 +293,20 @@ def _join(axes: Any, x0: float, y0: float, x1: float, y1: float) -> None:
     axes.plot([x0, x0, x1, x1], [y0 + 0.03, middle, middle, y1 - 0.03], color=FAINT, linewidth=0.8)
 
 
-def stability_picture(
-    title: str,
-    counts: Sequence[int],
-    loosest: Sequence[float],
-    mean: Sequence[float],
-    unexplained: Sequence[float],
-    threshold: float,
-    chosen: int,
-) -> bytes:
+def stability_picture(title: str, evidence: Sequence[Evidence], threshold: float, chosen: int) -> bytes:
     """Return a PNG file of silhouettes, and of what is left unexplained, against the number of components."""
+    counts = [row.components for row in evidence]
     with drawing():
         figure = blank(6.4, 3.6, layout="constrained")
         axes = figure.subplots()
+        loosest, mean = [row.loosest for row in evidence], [row.mean for row in evidence]
         axes.plot(counts, loosest, "o-", color=INK, label="silhouette of the loosest component")
         axes.plot(counts, mean, "o--", color=FAINT, label="mean silhouette")
-        axes.plot(counts, unexplained, "s:", color="#b0413e", label="unexplained share")
+        axes.plot(counts, [row.unexplained for row in evidence], "s:", color="#b0413e", label="unexplained share")
         axes.axhline(threshold, color=FAINT, linewidth=0.8)
         if chosen in counts:
             axes.axvline(chosen, color="#2a6f97", linewidth=1.2, label=f"recommended: {chosen}")
-        axes.set_xticks(list(counts))
+        axes.set_xticks(counts)
         axes.set_ylim(-1.05, 1.05)
         axes.set_xlabel("components")
         axes.set_title(legible(title))
