@@ -2,18 +2,17 @@
 
 Arguments NAME=FILE go in, and settings; a dictionary in its file comes out. What can be wrong with the target is found
 first; then the files are looked at, read once to their end, and learned from, in this process, in several, or at a
-cluster. A file that cannot be read is left out as long as its label has others.
+cluster. A file that cannot be read is left out if its label has others.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import NmfsepError, UsageError
 from ..files.publish import folder_is_writable
@@ -23,19 +22,12 @@ from ..guidance.dictionary import Dictionary
 from ..guidance.learn import Executor, Here
 from ..settings.commands import LearnSettings
 from ..signal.audio import common_rate
-from ..signal.stft import STFT
 from .batch import Report, no_report, workers
 from .inputs import labelled
-from .recordings import Recording, conversions, listen, look_at, provenance, sounds
+from .recordings import conversions, listen, look_at, provenance
 
 MODULES = ("nmfsep.jobs.recordings",)  # what a process loads before its first file
 Progress = Callable[[float], object]
-
-
-@contextlib.contextmanager
-def no_progress(steps: int) -> Iterator[None]:
-    """Show nothing of the work."""
-    yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ class Learned:
     new : Dictionary
         The labels learned now.
     files : mapping of str to int
-        Files that each was learned from.
+        Files that each label was learned from.
     left_out : tuple of NmfsepError
         What is wrong with files that cannot be read.
     lost : tuple of str
@@ -72,7 +64,7 @@ def learn_files(
     force: bool = False,
     processes: int = 1,
     scheduler: str | None = None,
-    progress: Callable[[int], AbstractContextManager[Progress | None]] = no_progress,
+    progress: Callable[[int], AbstractContextManager[Progress | None]] | None = None,
     report: Report = no_report,
 ) -> Learned:
     """Learn templates from files of isolated sounds and write them to a dictionary file.
@@ -91,7 +83,7 @@ def learn_files(
     processes : int, default 1
         Sounds at a time, each in a process of its own; 0 is one for each core.
     scheduler : str, optional
-        Address of a Dask scheduler, in place of processes.
+        Address of a Dask scheduler, instead of processes.
     progress : callable, optional
         Called with the number of steps; what it returns is entered for something that is called with the steps done.
     report : callable, optional
@@ -106,8 +98,7 @@ def learn_files(
         A label has no file that can be read.
     """
     settings = settings or LearnSettings()
-    left_out: list[NmfsepError] = []
-    notes: list[str] = []
+    left_out, notes = list[NmfsepError](), list[str]()
     paths = labelled(arguments, left_out, notes)
     labels = tuple(paths)
     dictionary.check_labels(labels)
@@ -118,24 +109,31 @@ def learn_files(
         paths = {label: [os.path.abspath(path) for path in group] for label, group in paths.items()}
     recordings = look_at(paths, left_out)
     everything = [recording for group in recordings.values() for recording in group]
-    rate, stfts = settings.sample_rate or common_rate(recording.sample_rate for recording in everything), None
     if before is not None:
-        settings, stfts = _settings_of_dictionary(before, settings)
-        rate = before.sample_rate
+        settings, rate = _settings_of_dictionary(before, settings), before.sample_rate
+        stfts = [view.stft for view in before.views]
         for label in labels:
             if label in before.labels:
                 hint = "use another name, or learn it without --append"
                 raise UsageError(f"has label {label!r} already", hint, target)
-    stfts = stfts or learning.frames_for(rate, settings)
+    else:
+        rate = settings.sample_rate or common_rate(recording.sample_rate for recording in everything)
+        stfts = learning.frames_for(rate, settings)
     pool, _ = workers(processes, len(everything), settings.threads, scheduler, MODULES, report)
-    with pool or contextlib.nullcontext(), progress(len(paths) * len(stfts)) as advance:
+    shown = progress(len(paths) * len(stfts)) if progress else contextlib.nullcontext()
+    with pool or contextlib.nullcontext(), shown as advance:
         executor: Executor = pool or Here()
         recordings = listen(recordings, rate, executor, left_out)
+        everything = [recording for group in recordings.values() for recording in group]
         for note in notes:
             report(None, note)
-        _report_oddities([recording for group in recordings.values() for recording in group], rate, report)
+        for recording in everything:
+            for warning in recording.warnings:
+                report(recording.path, f"warning: {warning}")
+        if (text := conversions(everything, rate)) is not None:
+            report(None, text)
         new = learning.learn(
-            {label: sounds(group, rate) for label, group in recordings.items()},
+            {label: [sound for each in group for sound in each.sounds(rate)] for label, group in recordings.items()},
             rate,
             settings,
             stfts=stfts,
@@ -147,15 +145,6 @@ def learn_files(
     dictionary.write(whole, target)
     files = {label: len(group) for label, group in recordings.items()}
     return Learned(whole, new, files, tuple(left_out), lost)
-
-
-def _report_oddities(recordings: Sequence[Recording], rate: int, report: Report) -> None:
-    """Report what is odd about the sounds that are learned from, and what is done to them."""
-    for recording in recordings:
-        for warning in recording.warnings:
-            report(recording.path, f"warning: {warning}")
-    if (text := conversions(recordings, rate)) is not None:
-        report(None, text)
 
 
 def require_target(target: Path, append: bool, force: bool, inputs: Sequence[str]) -> None:
@@ -187,23 +176,22 @@ def _lost_labels(target: Path, labels: Sequence[str]) -> tuple[str, ...]:
         return ()
 
 
-def _settings_of_dictionary(before: Dictionary, settings: LearnSettings) -> tuple[LearnSettings, list[STFT]]:
-    """Return the settings and frames that a dictionary has decided; refuse what was given and contradicts it."""
+def _settings_of_dictionary(before: Dictionary, settings: LearnSettings) -> LearnSettings:
+    """Return the settings with what a dictionary has decided; refuse what was given and contradicts it."""
     stft, frames = before.views[0].stft, before.views[0].delays
-    decided: dict[str, Any] = {
-        "sample_rate": before.sample_rate,
-        "divergence": before.divergence,
-        "window": stft.window,
-        "n_fft": stft.n_fft,
-        "hop_length": stft.hop_length,
+    decided = {
+        "--sample-rate": before.sample_rate,
+        "--divergence": before.divergence,
+        "--window": stft.window,
+        "--n-fft": stft.n_fft,
+        "--hop-length": stft.hop_length,
     }
-    for name, value in decided.items():
+    for flag, value in decided.items():
+        name = flag[2:].replace("-", "_")
         if name in settings.given and getattr(settings, name) != value:
-            flag = "--" + name.replace("_", "-")
             message = f"the dictionary has {value}, not {flag} {getattr(settings, name)}"
             raise UsageError(message, f"leave out {flag}")
     if "template_frames" in settings.given and settings.template_frames != frames:
         message = f"the dictionary has templates of {frames} frames, not {settings.template_frames}"
         raise UsageError(message, "leave out --template-frames")
-    settings = replace(settings, template_frames=frames, divergence=before.divergence, window=stft.window)
-    return settings, [view.stft for view in before.views]
+    return replace(settings, template_frames=frames, divergence=before.divergence, window=stft.window)

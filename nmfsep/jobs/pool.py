@@ -41,16 +41,13 @@ GRACE = 0.8  # seconds that processes have to tidy up when the run is interrupte
 class Lost:
     """An item whose process died twice, the second time with nothing else running.
 
-    Attributes
-    ----------
-    code : int or None
-        How it ended the second time: the exit code, or the signal as a negative number.
+    `code` is how it ended then: the exit code, the signal as a negative number, or None where that is not known.
     """
 
     code: int | None
 
 
-class Pool(abc.ABC):
+class Pool(contextlib.AbstractContextManager["Pool"]):
     """Workers that call a function of many items; a context manager, and an executor of learning.
 
     Attributes
@@ -66,16 +63,6 @@ class Pool(abc.ABC):
         self.retried: set[int] = set()
 
     @abc.abstractmethod
-    def __enter__(self) -> Pool:
-        """Start the workers."""
-
-    @abc.abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End them."""
-
-    @abc.abstractmethod
     def run(
         self,
         function: Callable[[T], R],
@@ -88,25 +75,20 @@ class Pool(abc.ABC):
         Parameters
         ----------
         function : callable
-            Of a module, or a partial of one: it is sent to the workers, as the items are.
+            Of a module, or a partial of one: it is sent to the workers, as the items are. What it raises is raised.
         items : sequence
             In the order in which to begin.
         costs : sequence of int, optional
             What each takes of the budget while it is in work.
         budget : int, optional
             What all in work may take; a single one may take more.
-
-        Raises
-        ------
-        Exception
-            What the function raised.
         """
 
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
         waiting: dict[int, R] = {}
         wanted = 0
-        for number, result in self.run(partial(_apply, function, common), items):
+        for number, result in self.run(partial(apply, function, common), items):
             if isinstance(result, Lost):
                 raise InputError("one of the sounds took two processes with it", "it may need more memory")
             waiting[number] = result
@@ -121,7 +103,8 @@ class Pool(abc.ABC):
         return total(self.map(function, items, common))
 
 
-def _apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+def apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+    """Return function(item, common); a partial of this is a function of an item that can be sent."""
     return function(item, common)
 
 
@@ -148,12 +131,11 @@ class Processes(Pool):
         self._workers = [_Worker(tuple(modules)) for _ in range(count)]
 
     def __enter__(self) -> Processes:
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.push(self)  # which ends those that have begun, if one cannot
             for worker in self._workers:
                 worker.begin()
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
+            stack.pop_all()
         return self
 
     def __exit__(
@@ -184,9 +166,19 @@ class Processes(Pool):
         costs, self.retried = costs or [0] * len(items), set()
         waiting, again = deque(range(len(items))), deque[int]()
         busy: dict[Future[R], tuple[_Worker, int]] = {}
+
+        def next_item() -> int:
+            """Return the number of the item to begin now, -1 if none may."""
+            used = sum(costs[index] for _, index in busy.values())
+            for index in waiting:
+                if not busy or budget is None or used + costs[index] <= budget:
+                    waiting.remove(index)
+                    return index
+            return again.popleft() if again and not busy and not waiting else -1
+
         while waiting or again or busy:
             for worker in self._workers:
-                if not worker.busy and (index := self._next(waiting, again, costs, budget, list(busy.values()))) >= 0:
+                if not worker.busy and (index := next_item()) >= 0:
                     busy[worker.submit(function, items[index])] = worker, index
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 worker, index = busy.pop(future)
@@ -201,22 +193,6 @@ class Processes(Pool):
                         self.retried.add(index)
                         again.append(index)
 
-    @staticmethod
-    def _next(
-        waiting: deque[int],
-        again: deque[int],
-        costs: Sequence[int],
-        budget: int | None,
-        busy: Sequence[tuple[_Worker, int]],
-    ) -> int:
-        """Return the number of the item to begin now, -1 if none may."""
-        used = sum(costs[index] for _, index in busy)
-        for index in waiting:
-            if not busy or budget is None or used + costs[index] <= budget:
-                waiting.remove(index)
-                return index
-        return again.popleft() if again and not busy and not waiting else -1
-
 
 class _Worker:
     """A process and the pool that feeds it."""
@@ -227,7 +203,7 @@ class _Worker:
         self.process: BaseProcess | None = None
         self.busy = False
 
-    def begin(self) -> None:
+    def begin(self) -> ProcessPoolExecutor:
         """Start the process, which then loads what it needs."""
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, _begin, (self._modules,))
@@ -236,6 +212,7 @@ class _Worker:
             self._pool.submit(_nothing)
         started = [process for process in multiprocessing.active_children() if process not in before]
         self.process = started[0] if started else None  # none if it is dead by now
+        return self._pool
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         """Begin to work on an item."""
@@ -244,9 +221,7 @@ class _Worker:
             with contextlib.suppress(BrokenProcessPool):  # killed while it had nothing to do
                 return self._pool.submit(_call, function, item)
         self.end()
-        self.begin()
-        assert self._pool is not None
-        return self._pool.submit(_call, function, item)
+        return self.begin().submit(_call, function, item)
 
     def end(self) -> int | None:
         """Wait until the process has ended, which it does when it has nothing to do; return how."""

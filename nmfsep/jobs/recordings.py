@@ -1,7 +1,7 @@
 """Recordings to learn templates from: files of any rate, channels and length into sounds of one rate.
 
 Headers are looked at first, then every file is read to its end once; a file that fails is left out if its label has
-others. Long files are read piece by piece.
+others. Long files are read piece by piece. Processes that learn load this and nothing of other jobs.
 """
 
 from __future__ import annotations
@@ -24,19 +24,7 @@ NAMED = 20  # files named in a dictionary, of each label
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file to learn from, by its header.
-
-    Attributes
-    ----------
-    path : str
-    sample_rate : int
-        Hertz.
-    channels : int
-    seconds : float
-    sha256 : str
-    warnings : tuple of str
-        What is odd about the file though it can be read.
-    """
+    """A file to learn from, by its header; warnings say what is odd about it though it can be read."""
 
     path: str
     sample_rate: int
@@ -73,6 +61,15 @@ class Recording:
         except InputError as error:
             raise InputError(error.message, error.hint, self.path) from error
 
+    def sounds(self, sample_rate: int) -> Iterator[Sound]:
+        """Yield what is read when it is needed: the sound, of a long one piece by piece."""
+        # a header that claims more than there is says nothing about the length: read such a file whole
+        long = max(PIECE, FEWEST / self.sample_rate)
+        pieces = 1 if self.warnings else max(1, round(self.seconds / long))
+        for piece in range(pieces):
+            load = partial(self.load, sample_rate, piece * long, long if piece < pieces - 1 else None)
+            yield Sound(f"{self.sha256}:{piece:06}" if piece else self.sha256, load, self.seconds / pieces)
+
 
 def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
     """Return the recordings of each label, without those that are no audio; `left_out` takes what is wrong with these.
@@ -90,7 +87,8 @@ def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> 
                 found[label].append(Recording.of(path))
             except NmfsepError as error:
                 faults.append(error)
-        _keep_going(label, found[label], faults, left_out)
+        _require_some(label, found[label], faults)
+        left_out += faults
     return found
 
 
@@ -106,20 +104,20 @@ def listen(
     """
     found: dict[str, list[Recording]] = {}
     for label, group in recordings.items():
-        pieces = [(recording.path, sound) for recording in group for sound in sounds([recording], sample_rate)]
+        pieces = [(recording.path, sound) for recording in group for sound in recording.sounds(sample_rate)]
         faults: dict[str, NmfsepError] = {}
-        for (path, _), fault in zip(
-            pieces, executor.map(_fault, [sound for _, sound in pieces], sample_rate), strict=True
-        ):
+        results = executor.map(_fault, [sound for _, sound in pieces], None)
+        for (path, _), fault in zip(pieces, results, strict=True):
             if fault is not None:
                 faults.setdefault(path, fault)
         found[label] = [recording for recording in group if recording.path not in faults]
-        _keep_going(label, found[label], list(faults.values()), left_out)
+        _require_some(label, found[label], list(faults.values()))
+        left_out += faults.values()
     return found
 
 
-def _fault(sound: Sound, common: int) -> NmfsepError | None:
-    """Return what is wrong with a sound, if it cannot be read at the rate that all have in common."""
+def _fault(sound: Sound, common: None) -> NmfsepError | None:
+    """Return what is wrong with a sound, if it cannot be read."""
     try:
         sound.load()
     except NmfsepError as error:
@@ -127,16 +125,13 @@ def _fault(sound: Sound, common: int) -> NmfsepError | None:
     return None
 
 
-def _keep_going(
-    label: str, left: Sequence[Recording], faults: Sequence[NmfsepError], left_out: list[NmfsepError]
-) -> None:
-    """Take note of faults, but go on only if something is left of a label."""
+def _require_some(label: str, left: Sequence[Recording], faults: Sequence[NmfsepError]) -> None:
+    """Raise what is wrong with the files of a label if none is left."""
     if faults and not left:
         if len(faults) == 1:
             raise faults[0]
         message = f"{faults[0].message}, and the other {len(faults) - 1} files of {label!r} cannot be read either"
         raise InputError(message, path=faults[0].path)
-    left_out += faults
 
 
 def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None:
@@ -148,33 +143,14 @@ def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None
     return ", ".join(parts) or None
 
 
-def sounds(recordings: Sequence[Recording], sample_rate: int) -> list[Sound]:
-    """Return the sounds of recordings, to be read when they are needed; of long ones, piece by piece."""
-
-    def loaders(recording: Recording) -> Iterator[Sound]:
-        # a header that claims more than there is says nothing about the length: read such a file whole
-        long = max(PIECE, FEWEST / recording.sample_rate)
-        pieces = 1 if recording.warnings else max(1, round(recording.seconds / long))
-        seconds = recording.seconds / pieces
-        first = partial(recording.load, sample_rate, 0.0, None if pieces == 1 else long)
-        yield Sound(recording.sha256, first, seconds)
-        for piece in range(1, pieces):
-            duration = long if piece < pieces - 1 else None
-            load = partial(recording.load, sample_rate, piece * long, duration)
-            yield Sound(f"{recording.sha256}:{piece:06}", load, seconds)
-
-    return [sound for recording in recordings for sound in loaders(recording)]
-
-
 def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
     """Return what a dictionary keeps of where a label's templates came from; the same whatever the order of files."""
     ordered = sorted(recordings, key=lambda recording: (recording.sha256, os.path.basename(recording.path)))
-    names = [os.path.basename(recording.path) for recording in ordered[:NAMED]]
     return {
         "label": label,
         "files": len(ordered),
         "seconds": round(sum(recording.seconds for recording in ordered), 3),
         "sample_rates": sorted({recording.sample_rate for recording in ordered}),
         "channels": sorted({recording.channels for recording in ordered}),
-        "first": [{"name": name, "sha256": recording.sha256} for name, recording in zip(names, ordered, strict=False)],
+        "first": [{"name": os.path.basename(each.path), "sha256": each.sha256} for each in ordered[:NAMED]],
     }
