@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from scored import compare
 
 from nmfsep.analysis.evaluate import evaluate, memory_needed, rounded
-from nmfsep.analysis.scores import compare
 from nmfsep.errors import UsageError
 from nmfsep.settings.commands import EvaluationSettings
 from nmfsep.settings.separation import Settings
