@@ -1,6 +1,6 @@
 """A batch: many files separated, in this process, in several, or at the workers of a cluster.
 
-Inputs and settings go in; what has become of each file comes out as it is done. Files are looked at before the first is
+Inputs and options go in; what has become of each file comes out as it is done. Files are looked at before the first is
 touched, the longest begin first, and one that fails does not end the others.
 """
 
@@ -17,9 +17,6 @@ from types import TracebackType
 from .. import memory
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..grouping.atoms import method_note
-from ..guidance.guide import Guide
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
 from ..signal.read import Source, is_url
 from ..system import cpu_count
 from .budget import length_of
@@ -46,24 +43,18 @@ class Batch:
     Parameters
     ----------
     inputs : sequence of Input
-    settings : Settings
-    output : OutputSettings
-    guide : Guide, optional
-        What is known of the stems beforehand.
+    options : RunOptions
+        What is done with every file; the threads of each are decided here.
     processes : int, default 1
         Files at a time, each in a process of its own; 0 is one for each core.
     scheduler : str, optional
         Address of a Dask scheduler at whose workers files are separated, instead of processes.
-    limit : int, optional
-        Bytes of memory that may be taken.
     auto_k : bool, default False
         Whether each file has as many stems as `rank_sound` recommends.
     skip_existing : bool, default False
         Whether files are left out that such a run has done before.
     only_look : bool, default False
         Whether nothing will be separated, so that no process is started.
-    debug : bool, default False
-        Whether bugs end the run.
     report : callable, optional
         Called as report(path, text) with what the user should know; the path is None where it is about the whole run.
 
@@ -77,8 +68,8 @@ class Batch:
     Examples
     --------
     >>> from nmfsep.jobs.inputs import Input
-    >>> from nmfsep.settings import OutputSettings, Settings
-    >>> with Batch([Input("song.wav")], Settings(components=4), OutputSettings()) as batch:  # doctest: +SKIP
+    >>> from nmfsep.settings import Settings
+    >>> with Batch([Input("song.wav")], RunOptions(Settings(components=4))) as batch:  # doctest: +SKIP
     ...     batch.prepare()
     ...     outcomes = dict(batch.run())
     """
@@ -86,26 +77,23 @@ class Batch:
     def __init__(
         self,
         inputs: Sequence[Input],
-        settings: Settings,
-        output: OutputSettings,
-        guide: Guide | None = None,
+        options: RunOptions,
         *,
         processes: int = 1,
         scheduler: str | None = None,
-        limit: int | None = None,
         auto_k: bool = False,
         skip_existing: bool = False,
         only_look: bool = False,
-        debug: bool = False,
         report: Report = no_report,
     ) -> None:
-        pool, threads = workers(processes, len(inputs), settings.threads, scheduler, report=report)
+        pool, threads = workers(processes, len(inputs), options.settings.threads, scheduler, report=report)
         if scheduler is not None:  # workers have working folders of their own
-            inputs, output = list(map(_absolute, inputs)), replace(output, out=os.path.abspath(output.out))
+            inputs = [_absolute(entry) for entry in inputs]
+            options = replace(options, output=replace(options.output, out=os.path.abspath(options.output.out)))
         self._pool = None if only_look else pool
         self._auto_k, self._skip_existing, self._report = auto_k, skip_existing, report
         self.inputs, self.jobs, self.sizes = inputs, list[Job](), [(0, 0)] * len(inputs)
-        self.options = RunOptions(settings, output, guide, limit=limit, threads=threads, debug=debug)
+        self.options = replace(options, threads=threads)
 
     def __enter__(self) -> Batch:
         """Start the processes, and plan what will be done."""
@@ -238,22 +226,11 @@ def workers(
     modules: Sequence[str] = MODULES,
     report: Report = no_report,
 ) -> tuple[Pool | None, int | None]:
-    """Return what works on several files at a time, None where one process does, and the threads of each.
+    """Return what works on several files at a time, None where this process does, and the threads of each.
 
-    Parameters
-    ----------
-    count : int
-        Processes; 0 is one for each core.
-    inputs : int
-        Files: there are no more processes.
-    threads : int, optional
-        Those that the user asked for.
-    scheduler : str, optional
-        Address of a Dask scheduler, instead of processes.
-    modules : sequence of str
-        What each process loads.
-    report : callable, optional
-        Called as report(None, text) with what happens at a cluster.
+    There are as many processes as files at the most; a count of 0 is one for each core. Each loads the modules, and
+    has the threads that the user asked for, else its share of the cores. With the address of a Dask scheduler there is
+    no process here; `report` then takes what happens there.
 
     Raises
     ------

@@ -94,9 +94,8 @@ def pictures(
         return files
     parts = _stack(fit.factors.W, found.size)
     images = _stack(found.X, found.size)
-    named = [_short(name) for name in found.names]
     files["parts"] = [sheet([Panel(title, parts, _numbers(len(parts)))])]
-    files["reconstructions"] = [breakdown(images, parts, fit.factors.Z, named, f"{len(images)} images, {title}")]
+    files["reconstructions"] = [breakdown(images, parts, fit.factors.Z, f"{len(images)} images, {title}")]
     if isinstance(fit, DeepFit):
         levels = [_stack(fit.level(n + 1).W, found.size) for n in range(len(fit.layers))]
         files["tree"] = [tree(levels, [fit.parents(n) for n in range(1, len(levels))], title)]
@@ -142,7 +141,3 @@ def _stack(columns: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 def _numbers(count: int) -> list[str]:
     return [str(n + 1) for n in range(count)]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else name[:11] + "…"
