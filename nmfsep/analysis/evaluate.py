@@ -48,30 +48,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was found.
+    """What was found."""
 
-    Attributes
-    ----------
-    rows : tuple of Row
-        One for each true stem.
-    stems, estimates : tuple of str
-        Names of all.
-    bleed : ndarray, shape (estimates, stems)
-        How much of each true stem is in each estimate, dB; see Figures.
-    matched_by : str
-        "name" or "best".
-    length, sample_rate, channels : int
-        Of all files.
-    warnings : tuple of str
-    """
-
-    rows: tuple[Row, ...]
-    stems: tuple[str, ...]
-    estimates: tuple[str, ...]
-    bleed: Real
-    matched_by: str
-    length: int
-    sample_rate: int
+    rows: tuple[Row, ...]  # one for each true stem
+    stems: tuple[str, ...]  # names of all true stems
+    estimates: tuple[str, ...]  # names of all estimates
+    bleed: Real  # dB of each true stem in each estimate, (estimates, stems); see Figures
+    matched_by: str  # "name" or "best"
+    length: int  # samples of each file
+    sample_rate: int  # hertz
     channels: int
     warnings: tuple[str, ...]
 
@@ -208,11 +193,6 @@ def pair(
 
     `sdr`, shape (references, estimates), is in dB and NaN where it is undefined. "best" is the assignment with the
     largest sum; "auto" goes by name where every true stem has an estimate of its name.
-
-    Raises
-    ------
-    UsageError
-        By name, and there is no name in common.
     """
     where = {name: index for index, name in enumerate(estimates)}
     named = [where.get(name) for name in references]
@@ -264,13 +244,6 @@ class Tracks:
 
     Once `survey` has been through them, `length` is the samples of each, and `warnings` say what is odd about a file
     though it can be read.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read.
-    UsageError
-        Sample rates or numbers of channels differ.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -300,19 +273,9 @@ class Tracks:
         self._open.close()
 
     def survey(self, trim: bool = False) -> None:
-        """Read every file once: how long and how loud it is, and that its samples are numbers.
+        """Read every file once: how long and how loud it is, and that its samples are finite numbers.
 
-        Parameters
-        ----------
-        trim : bool, default False
-            Whether files may differ in length; the shortest then decides.
-
-        Raises
-        ------
-        InputError
-            A file holds no samples, or some that are not finite.
-        UsageError
-            Lengths differ.
+        Lengths may differ if `trim`; the shortest then decides.
         """
         lengths, peaks = zip(*map(_measure, self._sources), strict=True)
         self.warnings += [f"{track_name(source.path)}: {text}" for source in self._sources for text in source.warnings]

@@ -36,15 +36,9 @@ Span = tuple[float, float]
 
 
 class Export(Protocol):
-    """One kind of file about a separation.
+    """One kind of file about a separation."""
 
-    Attributes
-    ----------
-    suffix : str
-        What its name ends with.
-    """
-
-    suffix: ClassVar[str]
+    suffix: ClassVar[str]  # what its name ends with
 
     @staticmethod
     def require() -> None:
@@ -81,34 +75,16 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """The activity of a stem at one length of frames.
-
-    Attributes
-    ----------
-    name : str
-    components : Components
-    columns : list of int
-        Its templates.
-    step : float
-        Seconds from frame to frame.
-    frequencies : ndarray, shape (bins,)
-        Hertz.
-    energy : ndarray, shape (frames,)
-        Of its model in each frame.
-    place : ndarray, shape (frames,)
-        The product of its model and that of the whole mixture.
-    floor : float
-        Energy of a frame in which nothing is there.
-    """
+    """The activity of a stem at one length of frames."""
 
     name: str
     components: Components
-    columns: list[int]
-    step: float
-    frequencies: Curve
-    energy: Curve
-    place: Curve
-    floor: float
+    columns: list[int]  # its templates
+    step: float  # seconds from frame to frame
+    frequencies: Curve  # hertz of the bins
+    energy: Curve  # of its model in each frame
+    place: Curve  # the product of its model and that of the whole mixture, in each frame
+    floor: float  # energy of a frame in which nothing is there
 
     def voices(self) -> list[Voice]:
         """Return what has a pitch of its own, the loudest first."""

@@ -41,40 +41,19 @@ PEAK = 0.5  # of full scale
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The components of one sound.
+    """The components of one sound."""
 
-    Attributes
-    ----------
-    kind : str
-        What was inspected: "sound" or "separation".
-    path, track : str
-    samples : ndarray, shape (channels, samples)
-        The mixture.
-    sample_rate : int
-        Hertz.
-    stft : STFT
-        What W and Z are of.
-    W : ndarray, shape (bins, components)
-        Templates, added up over channels.
-    Z : ndarray, shape (components, frames)
-    components : tuple of Component
-        Loudest first.
-    warnings : tuple of str
-    sha256 : str, optional
-        Of the file, of a sound.
-    """
-
-    kind: str
+    kind: str  # of what was inspected: "sound" or "separation"
     path: str
     track: str
-    samples: Samples
-    sample_rate: int
-    stft: STFT
-    W: NDArray[np.floating[Any]]
-    Z: NDArray[np.floating[Any]]
-    components: tuple[Component, ...]
+    samples: Samples  # of the mixture, (channels, samples)
+    sample_rate: int  # hertz
+    stft: STFT  # what W and Z are of
+    W: NDArray[np.floating[Any]]  # templates, added up over channels, (bins, components)
+    Z: NDArray[np.floating[Any]]  # activations, (components, frames)
+    components: tuple[Component, ...]  # in the order of W and Z
     warnings: tuple[str, ...] = ()
-    sha256: str | None = None
+    sha256: str | None = None  # of the file of a sound
 
     def document(self) -> dict[str, Any]:
         """Return what --json prints."""

@@ -28,17 +28,11 @@ SHORTEST = 1 << 13  # samples transformed at a time, at the least
 class Correlations:
     """Sums of products of references with signals; channels are added up, as if laid end to end.
 
-    Attributes
-    ----------
-    values : ndarray, shape (references, signals, lags)
-        Sum over n of reference[n] signal[n + lag]; nothing but silence surrounds a signal. The first signals are the
-        references.
-    energies : ndarray, shape (signals,)
-        Sum of squares.
+    The value at a lag is the sum over n of reference[n] signal[n + lag]; nothing but silence surrounds a signal.
     """
 
-    values: Real
-    energies: Real
+    values: Real  # (references, signals, lags); the first signals are the references
+    energies: Real  # sums of squares, (signals,)
 
     def of(self, signals: slice) -> Correlations:
         """Return those of some signals only."""
@@ -93,20 +87,12 @@ RIDGES = (1e-14, 1e-12, 1e-10, 1e-8)  # of the energy times the lags: for refere
 class Figures:
     """Every signal against every reference, in dB, each an ndarray of shape (references, signals).
 
-    NaN where the reference or the signal is silent.
+    NaN where the reference or the signal is silent. SI-SDR is the scale-invariant signal-to-distortion ratio (Le Roux
+    et al., ICASSP 2019); SDR, SIR and SAR are those of BSS Eval v3, SIR being NaN where there is one reference.
 
-    Attributes
-    ----------
-    si_sdr : ndarray
-        Scale-invariant signal-to-distortion ratio (Le Roux et al., ICASSP 2019).
-    sdr, sir, sar : ndarray
-        Signal to distortion, interference and artefacts of BSS Eval v3. SIR is NaN where there is one reference.
-    snr : ndarray
-        Energy of the reference over that of its difference from the signal, neither scaled: the SDR of the Music
-        Demixing Challenge.
-    bleed : ndarray
-        Energy of the part of the signal that comes from the reference, by the projection on all references together,
-        over the reference's own: 0 where all of it is there, -20 for a tenth of its amplitude.
+    SNR is the energy of the reference over that of its difference from the signal, neither scaled: the SDR of the Music
+    Demixing Challenge. Bleed is the energy of the part of the signal that comes from the reference, by the projection
+    on all references together, over the reference's own: 0 where all of it is there, -20 for a tenth of its amplitude.
     """
 
     si_sdr: Real

@@ -20,13 +20,11 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import InputError, UsageError
+from ..nmf.statistics import Statistics
 from .pool import Lost, Pool, apply
-
-if TYPE_CHECKING:
-    from ..nmf.statistics import Statistics
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -90,15 +88,10 @@ class Cluster(Pool):
             self._client.close(timeout=self.patience)
 
     def _wait_for_scheduler(self) -> None:
-        """Wait until a scheduler listens at the address; it may be about to start.
+        """Wait until a scheduler listens, which may be about to start; raise OSError or ValueError if none does.
 
         A scheduler speaks first and begins with the length of a message. Dask waits for ever where nobody speaks, and
         takes the greeting of another server for a length beyond all memory.
-
-        Raises
-        ------
-        OSError, ValueError
-            No scheduler listens, or the address is none.
         """
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
@@ -108,9 +101,7 @@ class Cluster(Pool):
             try:
                 with socket.create_connection((parts.hostname, parts.port), self.patience) as connection:
                     length = connection.recv(8) if parts.scheme == "tcp" else bytes(8)
-                if len(length) < 8 or int.from_bytes(length, sys.byteorder) > LONGEST_GREETING:
-                    raise ConnectionError("another server listens")
-                return
+                break
             except ConnectionRefusedError:
                 if time.monotonic() >= deadline:
                     raise
@@ -118,13 +109,11 @@ class Cluster(Pool):
                 self.say(f"waiting up to {self.patience:.0f} s for the scheduler at {self.address!r}")
                 waits = True
             time.sleep(0.1)
+        if len(length) < 8 or int.from_bytes(length, sys.byteorder) > LONGEST_GREETING:
+            raise ConnectionError("another server listens")
 
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 

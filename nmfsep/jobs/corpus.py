@@ -25,6 +25,7 @@ from ..signal.audio import common_rate
 from .batch import Report, no_report, workers
 from .inputs import labelled
 from .recordings import conversions, listen, look_at, provenance
+from .safety import identities
 
 MODULES = ("nmfsep.jobs.recordings",)  # what a process loads before its first file
 Progress = Callable[[float], object]
@@ -32,27 +33,13 @@ Progress = Callable[[float], object]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned.
+    """What was learned."""
 
-    Attributes
-    ----------
-    dictionary : Dictionary
-        As written, with what was in it before.
-    new : Dictionary
-        The labels learned now.
-    files : mapping of str to int
-        Files that each label was learned from.
-    left_out : tuple of NmfsepError
-        What is wrong with files that cannot be read.
-    lost : tuple of str
-        Labels of the dictionary that was replaced and that the new one lacks.
-    """
-
-    dictionary: Dictionary
-    new: Dictionary
-    files: Mapping[str, int]
-    left_out: tuple[NmfsepError, ...]
-    lost: tuple[str, ...]
+    dictionary: Dictionary  # as written, with what was in it before
+    new: Dictionary  # the labels learned now
+    files: Mapping[str, int]  # that each label was learned from
+    left_out: tuple[NmfsepError, ...]  # what is wrong with files that cannot be read
+    lost: tuple[str, ...]  # labels of the dictionary that was replaced and that the new one lacks
 
 
 def learn_files(
@@ -102,7 +89,7 @@ def learn_files(
     paths = labelled(arguments, left_out, notes)
     labels = tuple(paths)
     dictionary.check_labels(labels)
-    require_target(target, append, force, [path for group in paths.values() for path in group])
+    _require_target(target, append, force, [path for group in paths.values() for path in group])
     before = dictionary.read(target) if append else None
     lost = () if append else _lost_labels(target, labels)
     if scheduler is not None:  # workers have working folders of their own
@@ -147,7 +134,7 @@ def learn_files(
     return Learned(whole, new, files, tuple(left_out), lost)
 
 
-def require_target(target: Path, append: bool, force: bool, inputs: Sequence[str]) -> None:
+def _require_target(target: Path, append: bool, force: bool, inputs: Sequence[str]) -> None:
     """Raise UsageError where the dictionary cannot be written, or would replace an input or what is no dictionary."""
     if str(target) == "-":
         raise UsageError("a dictionary is not written to standard output", "name a file with -o")
@@ -159,9 +146,8 @@ def require_target(target: Path, append: bool, force: bool, inputs: Sequence[str
         raise UsageError("is a folder", "name the file with -o", target)
     if target.exists() and not target.is_file():
         raise UsageError("is no regular file", "name another with -o", target)
-    for path in inputs:
-        if target.exists() and os.path.exists(os.fsencode(path)) and os.path.samefile(target, os.fsencode(path)):
-            raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
+    if identities([str(target)]) & identities(inputs):
+        raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
     if os.path.lexists(target) and not force and not dictionary.is_dictionary(target):
         raise UsageError("exists and is no dictionary", "use --force to replace it, or another name with -o", target)
 

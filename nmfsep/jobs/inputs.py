@@ -19,63 +19,32 @@ from ..errors import InputError, NmfsepError, UsageError
 from ..files.formats import SUFFIXES
 from ..files.naming import MANIFEST, track_name
 from .manifest import files_of, load
-from .safety import require_readable
+from .safety import identities, require_readable
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file to work on.
+    """A file to work on."""
 
-    Attributes
-    ----------
-    path : str
-        "-" is standard input.
-    below : str
-        Its folder, relative to the one that was given; empty for a file that was named itself.
-    found : bool
-        Whether it was found in a folder, not named.
-    refused : UsageError, optional
-        Why it cannot be worked on, though it was named.
-    """
-
-    path: str
-    below: str = ""
-    found: bool = False
-    refused: UsageError | None = None
+    path: str  # "-" is standard input
+    below: str = ""  # its folder, relative to the one that was given; empty for a file that was named itself
+    found: bool = False  # in a folder, not named
+    refused: UsageError | None = None  # why it cannot be worked on, though it was named
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What was found in a folder.
-
-    Attributes
-    ----------
-    path : str
-    inputs : tuple of Input
-        The sounds in and below it, by name.
-    others : int
-        Files with an extension that no sound has.
-    products : int
-        Sounds that are left out, because a manifest says nmfsep wrote them.
-    unread : tuple of str
-        Folders that cannot be looked into.
-    """
+    """What was found in a folder."""
 
     path: str
-    inputs: tuple[Input, ...]
-    others: int
-    products: int
-    unread: tuple[str, ...] = ()
+    inputs: tuple[Input, ...]  # the sounds in and below it, by name
+    others: int  # files with an extension that no sound has
+    products: int  # sounds that are left out, because a manifest says nmfsep wrote them
+    unread: tuple[str, ...] = ()  # folders that cannot be looked into
 
 
 def listed(name: str, null: bool = False) -> list[str]:
-    """Return the names in a file, one a line, or ended by NUL characters; "-" is standard input.
-
-    Raises
-    ------
-    UsageError
-        It cannot be read.
-    """
+    """Return the names in a file, one a line, or ended by NUL characters; "-" is standard input."""
     try:
         if name == "-":
             if sys.stdin is None:
@@ -113,16 +82,9 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
 def look(path: str, deep: bool = True, products: bool = False) -> Folder:
     """Return the sounds in a folder, by their extensions.
 
-    Hidden files and folders are left out, and so are stems that nmfsep has written, so that the output folder may lie
-    in the given one. Links to files are files; links to folders are not followed; pipes and devices are left out.
-
-    Parameters
-    ----------
-    path : str
-    deep : bool, default True
-        Whether to look into the folders in it.
-    products : bool, default False
-        Whether what nmfsep has written is taken as well.
+    Hidden files and folders are left out, and so are stems that nmfsep has written, unless `products` are wanted: the
+    output folder may lie in the given one. Links to files are files; links to folders are not followed; pipes and
+    devices are left out. Folders in it are looked into if `deep`.
 
     Raises
     ------
@@ -166,14 +128,8 @@ def labelled(
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
     FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
-
-    Parameters
-    ----------
-    arguments : iterable of str
-    left_out : list, optional
-        Takes what is wrong with arguments that name no file, where their labels have others.
-    notes : list of str, optional
-        Takes what of folders is left out, in words.
+    `left_out` takes what is wrong with arguments that name no file, where their labels have others; without it, that is
+    raised. `notes` takes what of folders is left out, in words.
 
     Raises
     ------
@@ -243,7 +199,7 @@ def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
     UsageError
         A path cannot be opened, a folder holds no audio, or two files have one name but for their folder and extension.
     """
-    left_out = mixture if mixture != "-" else None
+    left_out = identities([mixture]) if mixture else set()
     found: list[str] = []
     for path in paths:
         if path == "-" or not os.path.isdir(os.fsencode(path)):
@@ -251,7 +207,7 @@ def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
             found.append(path)
             continue
         files = [entry.path for entry in look(path, deep=False, products=True).inputs]
-        inside = [file for file in files if left_out is None or not _is_same(file, left_out)]
+        inside = [file for file in files if not identities([file]) & left_out]
         if not inside:
             raise UsageError("holds no audio files", "name the folder that the stems themselves lie in", path)
         found += inside
@@ -260,7 +216,3 @@ def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
         if names[track_name(path)] > 1:
             raise UsageError(f"is one of {names[track_name(path)]} files called {track_name(path)!r}", "keep one", path)
     return found
-
-
-def _is_same(path: str, other: str) -> bool:
-    return os.path.exists(os.fsencode(path)) and os.path.samefile(os.fsencode(path), os.fsencode(other))

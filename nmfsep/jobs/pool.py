@@ -23,13 +23,11 @@ from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import InputError
+from ..nmf.statistics import Statistics, total
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
-
-if TYPE_CHECKING:
-    from ..nmf.statistics import Statistics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,12 +48,8 @@ class Lost:
 class Pool(contextlib.AbstractContextManager["Pool"]):
     """Workers that call a function of many items; a context manager, and an executor of learning.
 
-    Attributes
-    ----------
-    threads : int or None
-        Threads that each call should use; None leaves it to the call.
-    retried : set of int
-        Items of the last run whose process died, so that they were begun again.
+    `threads` is how many each call should use; None leaves it to the call. `retried` are the items of the last run
+    whose process died, so that they were begun again.
     """
 
     def __init__(self, threads: int | None) -> None:
@@ -64,11 +58,7 @@ class Pool(contextlib.AbstractContextManager["Pool"]):
 
     @abc.abstractmethod
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 
@@ -98,8 +88,6 @@ class Pool(contextlib.AbstractContextManager["Pool"]):
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common) over the items."""
-        from ..nmf.statistics import total
-
         return total(self.map(function, items, common))
 
 
@@ -114,16 +102,8 @@ class Processes(Pool):
     Each is a pool of the standard library with a single worker. A pool whose worker dies is broken and gives up all
     that was handed to it; with one worker and one item at a time that is exactly the item that was in work, and the
     others go on. The workers are started afresh (spawn), not forked: a fork of a process with threads may hang, and a
-    fork server leaves a socket behind if it is killed. They begin to load at once, while the run is being planned.
-
-    Parameters
-    ----------
-    count : int
-        Processes at the most.
-    modules : sequence of str
-        What each loads when it starts.
-    threads : int, optional
-        Threads of each.
+    fork server leaves a socket behind if it is killed. They begin to load their modules at once, while the run is being
+    planned.
     """
 
     def __init__(self, count: int, modules: Sequence[str] = (), threads: int | None = None) -> None:
@@ -152,11 +132,7 @@ class Processes(Pool):
             worker.end()
 
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 

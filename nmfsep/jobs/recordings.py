@@ -35,15 +35,7 @@ class Recording:
 
     @classmethod
     def of(cls, path: str) -> Recording:
-        """Look at a file.
-
-        Raises
-        ------
-        UsageError
-            It cannot be read at all.
-        InputError
-            It is not audio of a kind that is read, or broken.
-        """
+        """Look at a file; raise UsageError if it cannot be opened, InputError if it is no audio that can be read."""
         if not os.path.isfile(os.fsencode(path)):
             raise UsageError("no such file" if not os.path.lexists(os.fsencode(path)) else "is not a file", path=path)
         if not os.access(os.fsencode(path), os.R_OK):
@@ -72,13 +64,7 @@ class Recording:
 
 
 def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
-    """Return the recordings of each label, without those that are no audio; `left_out` takes what is wrong with these.
-
-    Raises
-    ------
-    NmfsepError
-        A label has no recording left.
-    """
+    """Return the recordings of each label, of which some must be left; `left_out` takes what is wrong with others."""
     found: dict[str, list[Recording]] = {}
     for label, group in paths.items():
         found[label], faults = [], list[NmfsepError]()
@@ -95,13 +81,7 @@ def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> 
 def listen(
     recordings: Mapping[str, Sequence[Recording]], sample_rate: int, executor: Executor, left_out: list[NmfsepError]
 ) -> dict[str, list[Recording]]:
-    """Return the recordings of each label that can be read to their end; `left_out` takes what is wrong with others.
-
-    Raises
-    ------
-    NmfsepError
-        A label has no recording left.
-    """
+    """Return those of each label that can be read to their end, as `look_at` does."""
     found: dict[str, list[Recording]] = {}
     for label, group in recordings.items():
         pieces = [(recording.path, sound) for recording in group for sound in recording.sounds(sample_rate)]

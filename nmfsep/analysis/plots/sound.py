@@ -23,31 +23,17 @@ PALETTE = ("#2b6ca3", "#d1662a", "#3a8f4d", "#9b4a97", "#b8922a", "#c23b4e", "#4
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What is drawn: X (bins, columns), W (bins, components) and Z (components, columns), and what they mean.
+    """What is drawn."""
 
-    Attributes
-    ----------
-    frequencies : ndarray, shape (bins,)
-        Hertz, evenly spaced from 0.
-    seconds : float
-        From the first column to the end of the last.
-    names, notes : sequence of str
-        Of the components; a note is "" where there is none.
-    pitches : sequence of float or None
-        Hertz.
-    onsets : sequence of sequence of float
-        Seconds.
-    """
-
-    spectrogram: Array
-    W: Array
-    Z: Array
-    frequencies: Array
-    seconds: float
-    names: Sequence[str]
-    notes: Sequence[str]
-    pitches: Sequence[float | None]
-    onsets: Sequence[Sequence[float]]
+    spectrogram: Array  # (bins, columns)
+    W: Array  # (bins, components)
+    Z: Array  # (components, columns)
+    frequencies: Array  # hertz, evenly spaced from 0
+    seconds: float  # from the first column to the end of the last
+    names: Sequence[str]  # of the components
+    notes: Sequence[str]  # "" where there is none
+    pitches: Sequence[float | None]  # hertz
+    onsets: Sequence[Sequence[float]]  # seconds
 
 
 def sound_picture(sound: Sound, title: str) -> bytes:
