@@ -115,7 +115,7 @@ def look(path: str, deep: bool = True, products: bool = False) -> Folder:
 
 
 def _written(manifest: str) -> Iterator[str]:
-    """Yield the files that a manifest vouches for, or did before."""
+    """Yield the files that a manifest lists, or did before."""
     with contextlib.suppress(InputError):
         about = load(Path(manifest))
         for entry in [*files_of(about), *about.get("former", [])]:
@@ -190,7 +190,7 @@ def _expand(path: str, notes: list[str]) -> list[str]:
 
 
 def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
-    """Return files to compare: each path, or in place of a folder the sounds in it, sorted by name.
+    """Return files to compare: each path, or instead of a folder the sounds in it, sorted by name.
 
     The mixture is left out where a folder holds it.
 

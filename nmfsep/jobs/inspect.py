@@ -173,7 +173,7 @@ def _stems(file: Path, manifest: dict[str, Any], limit: int | None) -> Iterator[
 
 
 def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
-    """Write the sound of each template to a WAV file, with a manifest that vouches for them.
+    """Write the sound of each template to a WAV file, with a manifest that lists them.
 
     The files go to a folder of the track's name in `folder`, and are returned; `force` replaces what another program
     wrote.
