@@ -1,7 +1,7 @@
 """Inspection of sounds and of stems: components with their pitches, onsets and levels, as a report or a picture.
 
 A sound is factorized as `split` does it, stems are taken as they are. `audition` makes a sound of each template, and
-`rank_sound` collects the evidence for how many components there are.
+`rank_components` collects the evidence for how many components there are.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Inspection:
         }
 
 
-def inspect_sound(
+def describe_sound(
     path: str,
     audio: Audio,
     settings: Settings,
@@ -116,7 +116,7 @@ def _energy(factors: Factors) -> float:
     return float(np.vdot(W.T @ W, Z @ Z.T))
 
 
-def inspect_stems(path: str, track: str, names: Sequence[str], stems: Iterable[Audio], stft: STFT) -> Inspection:
+def describe_stems(path: str, track: str, names: Sequence[str], stems: Iterable[Audio], stft: STFT) -> Inspection:
     """Describe stems of one length and rate, of each its magnitudes summed over time and over frequency.
 
     The path is that of their manifest. Stems are looked at one by one, so that an iterator needs no memory for all.
@@ -215,7 +215,7 @@ class Ranking:
         return recommended(self.evidence)
 
 
-def rank_sound(
+def rank_components(
     path: str, audio: Audio, settings: Settings, counts: Sequence[int], warnings: Sequence[str] = ()
 ) -> Ranking:
     """Return the evidence for numbers of components, found on a mel spectrogram, the mean of those of the channels.

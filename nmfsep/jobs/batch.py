@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -97,35 +96,28 @@ class Batch:
 
     def __enter__(self) -> Batch:
         """Start the processes, and plan what will be done."""
-        if self._pool is not None:
-            self._pool.__enter__()
-        try:
-            options = self.options
-            self.jobs = plan(self.inputs, options, self._skip_existing)
+        with contextlib.ExitStack() as stack:
+            if self._pool is not None:
+                stack.enter_context(self._pool)
+            self.jobs = plan(self.inputs, self.options, self._skip_existing)
             self._dependencies = Dependencies(None, self.jobs, ())
-            if options.guide is None and (note := method_note(options.settings)) is not None:
+            if self.options.guide is None and (note := method_note(self.options.settings)) is not None:
                 self._report(None, note)
             if self._auto_k:
                 self.jobs = [self._with_auto_k(*both) for both in zip(self.jobs, self.inputs, strict=True)]
-        except BaseException:
-            self.__exit__(*sys.exc_info())
-            raise
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the processes."""
-        if self._pool is not None:
-            self._pool.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
     def _with_auto_k(self, job: Job, entry: Input) -> Job:
-        """Return a job with as many stems as `rank_sound` recommends, at least two; refused if they cannot be counted.
+        """Return a job with as many stems as `rank_sound` recommends, at least two.
 
-        Raises
-        ------
-        NmfsepError
-            The only input cannot be counted.
+        A job whose stems cannot be counted is refused; the only one raises its error.
         """
         from .inspect import rank_sound
 

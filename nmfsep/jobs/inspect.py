@@ -16,8 +16,7 @@ import numpy as np
 import soundfile as sf
 
 from .. import memory
-from ..analysis import inspect
-from ..analysis.inspect import Inspection, Ranking
+from ..analysis.inspect import Inspection, Ranking, audition, describe_sound, describe_stems, rank_components
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
 from ..files.publish import Output
@@ -68,7 +67,7 @@ def inspect_sound(
     check_model(RunOptions(settings))
     with _opened(path, settings, stretch, limit) as (source, audio):
         warnings, sha256 = source.warnings, source.sha256()
-    return inspect.inspect_sound(path, audio, settings, warnings, sha256, callback)
+    return describe_sound(path, audio, settings, warnings, sha256, callback)
 
 
 def rank_sound(
@@ -81,7 +80,7 @@ def rank_sound(
     require_readable(path)
     with _opened(path, settings, stretch, limit) as (source, audio):
         warnings = source.warnings
-    return inspect.rank_sound(path, audio, settings, counts, warnings)
+    return rank_components(path, audio, settings, counts, warnings)
 
 
 @contextlib.contextmanager
@@ -123,7 +122,7 @@ def inspect_separated(path: str, limit: int | None = None, failed: list[NmfsepEr
             if "kind" not in manifest:
                 names, stft = _names_and_frames(file, manifest)
                 stems, track = _stems(file, manifest, limit), file.name.removesuffix(MANIFEST)
-                found.append(inspect.inspect_stems(str(file), track, names, stems, stft))
+                found.append(describe_stems(str(file), track, names, stems, stft))
         except NmfsepError as error:
             error.path = str(file) if error.path is None else error.path
             faults.append(error)
@@ -197,7 +196,7 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(Output(path)) for path in targets]
         for template, file in zip(found.W.T, files, strict=True):
-            sound, buffer = inspect.audition(template, found.stft, found.sample_rate), io.BytesIO()
+            sound, buffer = audition(template, found.stft, found.sample_rate), io.BytesIO()
             integers = np.rint(sound.samples.T * 32767).astype(np.int16)
             sf.write(buffer, integers, found.sample_rate, format="WAV", subtype="PCM_16")
             file.write(buffer.getvalue())

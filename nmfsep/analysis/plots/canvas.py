@@ -42,21 +42,9 @@ def require_plots() -> None:
 
 
 def require_drawable(target: Path, source: str, force: bool = False) -> None:
-    """Check that a picture can be drawn.
+    """Raise UsageError unless a picture can be drawn and written to a PNG file.
 
-    Parameters
-    ----------
-    target : Path
-        The PNG file.
-    source : str
-        The input, which is never replaced; "-" is standard input.
-    force : bool, default False
-        Whether what another program wrote may be replaced.
-
-    Raises
-    ------
-    UsageError
-        matplotlib is not installed, or the target is a folder, the input, not a picture of nmfsep, or not writable.
+    What is in its place must be a picture of nmfsep or be replaced by `force`; the source is never replaced.
     """
     require_plots()
     if os.path.isdir(target):
