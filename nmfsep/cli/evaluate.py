@@ -54,7 +54,8 @@ def command(
     for name in ORACLE:
         if name in oracle.given and not settings.oracle:
             raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
-    from ..jobs.evaluate import document, evaluate, find
+    from ..analysis.evaluate import evaluate
+    from ..jobs.inputs import stem_files
     from ..jobs.safety import require_readable
 
     paths, estimate = [os.fsdecode(path) for path in references], os.fsdecode(estimate)
@@ -64,14 +65,14 @@ def command(
     if track is not None:
         require_readable(track)
     try:
-        stems, estimates = find(paths, track), find([estimate], track)
+        stems, estimates = stem_files(paths, track), stem_files([estimate], track)
         found = evaluate(stems, estimates, track, settings, oracle if settings.oracle else None, values["limit"])
     except MemoryError as error:
         raise InputError("memory does not suffice", "use a smaller --filter-length") from error
     for warning in [] if values["quiet"] else found.warnings:
         console.say(f"warning: {console.plain(warning)}")
     if values["as_json"]:
-        console.print_json(document(found))
+        console.print_json(found.document())
     else:
         text = evaluation_csv(found) if values["as_csv"] else evaluation_table(found)
         console.print_bytes(text.encode("utf-8", "backslashreplace"))

@@ -28,7 +28,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..jobs.inspect import Inspection
+    from ..analysis.inspect import Inspection
 
 ANALYSIS = (
     "model", "components", "levels", "level", "template_frames", "divergence", "solver", "start", "max_iter", "tol",
@@ -72,7 +72,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
     if path != "-" and not os.path.exists(os.fsencode(path)):
         raise UsageError("no such file or directory", "check the name", path)
     if plot is not None:
-        from ..jobs.drawing import require_drawable
+        from ..analysis.plots.canvas import require_drawable
 
         require_drawable(plot, path, values["force"])
     from ..jobs.contents import kind_of
@@ -88,7 +88,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
         raise UsageError(f"--plot draws one sound, and {len(found)} were found", "give one manifest", path)
     for each in found:
         if plot is not None:
-            from ..jobs.drawing import draw_inspection
+            from ..analysis.inspect import draw_inspection
 
             draw_inspection(each, plot)
         if audition is not None:

@@ -67,9 +67,10 @@ def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **value
     if highest < lowest:
         raise UsageError(f"--highest {highest} is less than --lowest {lowest}")
     if plot is not None:
-        from ..jobs.drawing import draw_ranking, require_drawable
+        from ..analysis.plots.canvas import require_drawable
 
         require_drawable(plot, path, values["force"])
+    from ..analysis.inspect import draw_ranking
     from ..jobs.inspect import rank_sound
 
     settings, excerpt = settings_of(ctx, Settings, ANALYSIS), settings_of(ctx, OutputSettings, EXCERPT)

@@ -86,19 +86,16 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
     quiet, as_json = values["quiet"], values["as_json"]
     entries = collect_inputs(names, values["recursive"], quiet)
     from ..jobs.batch import Batch
+    from ..jobs.run_options import RunOptions
 
     batch = Batch(
         entries,
-        settings,
-        output,
-        guide,
+        RunOptions(settings, output, guide, limit=values["limit"], debug=values["debug"]),
         processes=values["count"],
         scheduler=values["scheduler"],
-        limit=values["limit"],
         auto_k=auto_k,
         skip_existing=values["skip_existing"],
         only_look=values["only_look"],
-        debug=values["debug"],
         report=console.ignore if quiet else console.report,
     )
     with batch:

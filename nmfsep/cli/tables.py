@@ -13,8 +13,8 @@ from . import console
 from .console import plain
 
 if TYPE_CHECKING:
-    from ..jobs.evaluate import Evaluation
-    from ..jobs.inspect import Inspection, Ranking
+    from ..analysis.evaluate import Evaluation
+    from ..analysis.inspect import Inspection, Ranking
 
 ONSETS = 6  # in a table
 FIGURES = {
@@ -155,7 +155,7 @@ def evaluation_table(found: Evaluation) -> str:
 
 def evaluation_csv(found: Evaluation) -> str:
     """Return the same as CSV: one row for each true stem, then one for each estimate left over."""
-    from ..jobs.evaluate import rounded
+    from ..analysis.evaluate import rounded
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

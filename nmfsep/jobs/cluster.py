@@ -1,8 +1,7 @@
 """Dask cluster as a pool: the same interface as processes of this machine, with workers on any number of machines.
 
-It is used in place of `Processes`, and as an executor of learning. The scheduler sends each item to a worker and, if
-that dies, to another one; what all items share goes to each worker once, and sums are formed at the workers, two by
-two, so that no results but the last are sent to the one that asked.
+The scheduler sends each item to a worker and, if that dies, to another one; what all items share goes to each worker
+once, and sums are formed at the workers, two by two, so that no results but the last are sent to the one that asked.
 
 Dask leaves arrays where they lie in a message, at any odd address, and NumPy adds up such arrays in another order,
 which rounds differently. What is sent is therefore pickled as a whole, so that a worker gets arrays as they are here.
@@ -21,13 +20,11 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import InputError, UsageError
-from .pool import Lost, Pool
-
-if TYPE_CHECKING:
-    from ..nmf.blockwise import Statistics
+from ..nmf.blockwise import Statistics
+from .pool import Lost, Pool, apply
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -66,8 +63,8 @@ class Cluster(Pool):
         try:
             from distributed import Client
         except ImportError as error:
-            message = "a scheduler needs dask.distributed"
-            raise UsageError(message, "install it: pip install 'nmfsep[cluster]'") from error
+            hint = "install it: pip install 'nmfsep[cluster]'"
+            raise UsageError("a scheduler needs dask.distributed", hint) from error
         for name in ("distributed", "tornado"):  # errors are reported by nmfsep, in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
@@ -80,9 +77,8 @@ class Cluster(Pool):
             self._client.wait_for_workers(1, timeout=self.patience)
         except TimeoutError as error:
             self.__exit__(None, None, None)
-            raise UsageError(
-                f"the scheduler at {self.address!r} has no workers", f"start some with: dask worker {self.address}"
-            ) from error
+            message = f"the scheduler at {self.address!r} has no workers"
+            raise UsageError(message, f"start some with: dask worker {self.address}") from error
         return self
 
     def __exit__(
@@ -92,15 +88,10 @@ class Cluster(Pool):
             self._client.close(timeout=self.patience)
 
     def _wait_for_scheduler(self) -> None:
-        """Wait until a scheduler listens at the address; it may be about to start.
+        """Wait until a scheduler listens, which may be about to start; raise OSError or ValueError if none does.
 
         A scheduler speaks first and begins with the length of a message. Dask waits for ever where nobody speaks, and
         takes the greeting of another server for a length beyond all memory.
-
-        Raises
-        ------
-        OSError, ValueError
-            No scheduler listens, or the address is none.
         """
         parts = urllib.parse.urlsplit(self.address)
         if parts.scheme not in ("tcp", "tls") or parts.hostname is None or parts.port is None:
@@ -110,9 +101,7 @@ class Cluster(Pool):
             try:
                 with socket.create_connection((parts.hostname, parts.port), self.patience) as connection:
                     length = connection.recv(8) if parts.scheme == "tcp" else bytes(8)
-                if len(length) < 8 or int.from_bytes(length, sys.byteorder) > LONGEST_GREETING:
-                    raise ConnectionError("another server listens")
-                return
+                break
             except ConnectionRefusedError:
                 if time.monotonic() >= deadline:
                     raise
@@ -120,13 +109,11 @@ class Cluster(Pool):
                 self.say(f"waiting up to {self.patience:.0f} s for the scheduler at {self.address!r}")
                 waits = True
             time.sleep(0.1)
+        if len(length) < 8 or int.from_bytes(length, sys.byteorder) > LONGEST_GREETING:
+            raise ConnectionError("another server listens")
 
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 
@@ -134,13 +121,8 @@ class Cluster(Pool):
         """
         from distributed import KilledWorker, as_completed
 
-        with _lost_contact(self.address):
-            numbers = {
-                future: number
-                for number, future in enumerate(
-                    self._client.map(_call, _packed(items), function=self._shared(function), pure=False, key="nmfsep")
-                )
-            }
+        with self._lost_contact():
+            numbers = {future: number for number, future in enumerate(self._begin(function, items))}
             try:
                 for future in as_completed(list(numbers), loop=self._client.loop):
                     number = numbers.pop(future)
@@ -155,51 +137,51 @@ class Cluster(Pool):
 
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
-        with _lost_contact(self.address):
-            futures = self._each(function, items, common)
+        with self._lost_contact():
+            futures = self._begin(partial(apply, function, common), items)
             futures.reverse()
             while futures:
                 yield _result(futures.pop())
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common), neighbours first, as `nmf.blockwise.total` adds."""
-        with _lost_contact(self.address):
-            level = self._each(function, items, common)
+        with self._lost_contact():
+            level = self._begin(partial(apply, function, common), items)
             while len(level) > 1:
-                pairs = [
-                    self._client.submit(operator.add, a, b, pure=False)
-                    for a, b in zip(level[::2], level[1::2], strict=False)
-                ]
-                level = pairs + level[len(level) // 2 * 2 :]
+                pairs = zip(level[::2], level[1::2], strict=False)
+                sums = [self._client.submit(operator.add, a, b, pure=False) for a, b in pairs]
+                level = sums + level[len(level) // 2 * 2 :]
             total: Statistics = _result(level[0])
             return total
 
-    def _each(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> list[Any]:
-        """Return a future for each item."""
-        shared = self._shared(partial(_swapped, function, common))
-        futures: list[Any] = self._client.map(_call, _packed(items), function=shared, pure=False)
+    def _begin(self, function: Callable[[T], R], items: Sequence[T]) -> list[Any]:
+        """Have the function called of every item; return a future for each.
+
+        The function goes to each worker once, in bytes. It is work, which the scheduler can have done again: scattered
+        to the workers, it is lost with one of them, and what needs it waits for ever. As a plain argument of `map` all
+        clients of a scheduler would share its name.
+        """
+        shared = self._client.submit(bytes, pickle.dumps(function), pure=False)
+        packed = [pickle.dumps(item) for item in items]
+        futures: list[Any] = self._client.map(_call, packed, function=shared, pure=False, key="nmfsep")
         return futures
 
-    def _shared(self, function: Callable[[T], R]) -> Any:
-        """Return a future of a function in bytes, which goes to each worker once.
+    @contextlib.contextmanager
+    def _lost_contact(self) -> Iterator[None]:
+        """Turn the loss of the scheduler into an InputError."""
+        from distributed.client import FutureCancelledError
+        from distributed.comm import CommClosedError
 
-        It is work, which the scheduler can have done again: scattered to the workers, it is lost with one of them, and
-        what needs it waits for ever. As a plain argument of `map` all clients of a scheduler would share its name.
-        """
-        return self._client.submit(bytes, pickle.dumps(function), pure=False)
-
-
-def _packed(items: Sequence[Any]) -> list[bytes]:
-    return [pickle.dumps(item) for item in items]
+        try:
+            yield
+        except (CommClosedError, FutureCancelledError, TimeoutError) as error:
+            hint = "what is done can be kept: --skip-existing"
+            raise InputError(f"lost the scheduler at {self.address!r}", hint) from error
 
 
 def _call(item: bytes, function: bytes) -> Any:
     """Call a function at a worker."""
     return pickle.loads(function)(pickle.loads(item))
-
-
-def _swapped(function: Callable[[T, C], R], common: C, item: T) -> R:
-    return function(item, common)
 
 
 def _result(future: Any) -> Any:
@@ -209,15 +191,3 @@ def _result(future: Any) -> Any:
         return future.result()
     except KilledWorker as error:
         raise InputError("one of the sounds took several workers with it", "they may have too little memory") from error
-
-
-@contextlib.contextmanager
-def _lost_contact(address: str) -> Iterator[None]:
-    """Turn the loss of the scheduler into an InputError."""
-    from distributed.client import FutureCancelledError
-    from distributed.comm import CommClosedError
-
-    try:
-        yield
-    except (CommClosedError, FutureCancelledError, TimeoutError) as error:
-        raise InputError(f"lost the scheduler at {address!r}", "what is done can be kept: --skip-existing") from error

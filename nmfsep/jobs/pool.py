@@ -23,13 +23,11 @@ from functools import partial
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import InputError
+from ..nmf.blockwise import Statistics, total
 from ..system import STOP_SIGNALS, interrupt, signals_blocked, unblock_signals
-
-if TYPE_CHECKING:
-    from ..nmf.blockwise import Statistics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,24 +39,17 @@ GRACE = 0.8  # seconds that processes have to tidy up when the run is interrupte
 class Lost:
     """An item whose process died twice, the second time with nothing else running.
 
-    Attributes
-    ----------
-    code : int or None
-        How it ended the second time: the exit code, or the signal as a negative number.
+    `code` is how it ended then: the exit code, the signal as a negative number, or None where that is not known.
     """
 
     code: int | None
 
 
-class Pool(abc.ABC):
+class Pool(contextlib.AbstractContextManager["Pool"]):
     """Workers that call a function of many items; a context manager, and an executor of learning.
 
-    Attributes
-    ----------
-    threads : int or None
-        Threads that each call should use; None leaves it to the call.
-    retried : set of int
-        Items of the last run whose process died, so that they were begun again.
+    `threads` is how many each call should use; None leaves it to the call. `retried` are the items of the last run
+    whose process died, so that they were begun again.
     """
 
     def __init__(self, threads: int | None) -> None:
@@ -66,47 +57,28 @@ class Pool(abc.ABC):
         self.retried: set[int] = set()
 
     @abc.abstractmethod
-    def __enter__(self) -> Pool:
-        """Start the workers."""
-
-    @abc.abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End them."""
-
-    @abc.abstractmethod
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 
         Parameters
         ----------
         function : callable
-            Of a module, or a partial of one: it is sent to the workers, as the items are.
+            Of a module, or a partial of one: it is sent to the workers, as the items are. What it raises is raised.
         items : sequence
             In the order in which to begin.
         costs : sequence of int, optional
             What each takes of the budget while it is in work.
         budget : int, optional
             What all in work may take; a single one may take more.
-
-        Raises
-        ------
-        Exception
-            What the function raised.
         """
 
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
         waiting: dict[int, R] = {}
         wanted = 0
-        for number, result in self.run(partial(_apply, function, common), items):
+        for number, result in self.run(partial(apply, function, common), items):
             if isinstance(result, Lost):
                 raise InputError("one of the sounds took two processes with it", "it may need more memory")
             waiting[number] = result
@@ -116,12 +88,11 @@ class Pool(abc.ABC):
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
         """Return the sum of function(item, common) over the items."""
-        from ..nmf.blockwise import total
-
         return total(self.map(function, items, common))
 
 
-def _apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+def apply(function: Callable[[T, C], R], common: C, item: T) -> R:
+    """Return function(item, common); a partial of this is a function of an item that can be sent."""
     return function(item, common)
 
 
@@ -131,16 +102,8 @@ class Processes(Pool):
     Each is a pool of the standard library with a single worker. A pool whose worker dies is broken and gives up all
     that was handed to it; with one worker and one item at a time that is exactly the item that was in work, and the
     others go on. The workers are started afresh (spawn), not forked: a fork of a process with threads may hang, and a
-    fork server leaves a socket behind if it is killed. They begin to load at once, while the run is being planned.
-
-    Parameters
-    ----------
-    count : int
-        Processes at the most.
-    modules : sequence of str
-        What each loads when it starts.
-    threads : int, optional
-        Threads of each.
+    fork server leaves a socket behind if it is killed. They begin to load their modules at once, while the run is being
+    planned.
     """
 
     def __init__(self, count: int, modules: Sequence[str] = (), threads: int | None = None) -> None:
@@ -148,12 +111,11 @@ class Processes(Pool):
         self._workers = [_Worker(tuple(modules)) for _ in range(count)]
 
     def __enter__(self) -> Processes:
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.push(self)  # which ends those that have begun, if one cannot
             for worker in self._workers:
                 worker.begin()
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
+            stack.pop_all()
         return self
 
     def __exit__(
@@ -170,11 +132,7 @@ class Processes(Pool):
             worker.end()
 
     def run(
-        self,
-        function: Callable[[T], R],
-        items: Sequence[T],
-        costs: Sequence[int] | None = None,
-        budget: int | None = None,
+        self, function: Callable[[T], R], items: Sequence[T], costs: Sequence[int] = (), budget: int | None = None
     ) -> Iterator[tuple[int, R | Lost]]:
         """Yield the number of each item with function(item), as it is done.
 
@@ -184,9 +142,19 @@ class Processes(Pool):
         costs, self.retried = costs or [0] * len(items), set()
         waiting, again = deque(range(len(items))), deque[int]()
         busy: dict[Future[R], tuple[_Worker, int]] = {}
+
+        def next_item() -> int:
+            """Return the number of the item to begin now, -1 if none may."""
+            used = sum(costs[index] for _, index in busy.values())
+            for index in waiting:
+                if not busy or budget is None or used + costs[index] <= budget:
+                    waiting.remove(index)
+                    return index
+            return again.popleft() if again and not busy and not waiting else -1
+
         while waiting or again or busy:
             for worker in self._workers:
-                if not worker.busy and (index := self._next(waiting, again, costs, budget, list(busy.values()))) >= 0:
+                if not worker.busy and (index := next_item()) >= 0:
                     busy[worker.submit(function, items[index])] = worker, index
             for future in wait(busy, return_when=FIRST_COMPLETED).done:
                 worker, index = busy.pop(future)
@@ -201,22 +169,6 @@ class Processes(Pool):
                         self.retried.add(index)
                         again.append(index)
 
-    @staticmethod
-    def _next(
-        waiting: deque[int],
-        again: deque[int],
-        costs: Sequence[int],
-        budget: int | None,
-        busy: Sequence[tuple[_Worker, int]],
-    ) -> int:
-        """Return the number of the item to begin now, -1 if none may."""
-        used = sum(costs[index] for _, index in busy)
-        for index in waiting:
-            if not busy or budget is None or used + costs[index] <= budget:
-                waiting.remove(index)
-                return index
-        return again.popleft() if again and not busy and not waiting else -1
-
 
 class _Worker:
     """A process and the pool that feeds it."""
@@ -227,7 +179,7 @@ class _Worker:
         self.process: BaseProcess | None = None
         self.busy = False
 
-    def begin(self) -> None:
+    def begin(self) -> ProcessPoolExecutor:
         """Start the process, which then loads what it needs."""
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, _begin, (self._modules,))
@@ -236,6 +188,7 @@ class _Worker:
             self._pool.submit(_nothing)
         started = [process for process in multiprocessing.active_children() if process not in before]
         self.process = started[0] if started else None  # none if it is dead by now
+        return self._pool
 
     def submit(self, function: Callable[[T], R], item: T) -> Future[R]:
         """Begin to work on an item."""
@@ -244,9 +197,7 @@ class _Worker:
             with contextlib.suppress(BrokenProcessPool):  # killed while it had nothing to do
                 return self._pool.submit(_call, function, item)
         self.end()
-        self.begin()
-        assert self._pool is not None
-        return self._pool.submit(_call, function, item)
+        return self.begin().submit(_call, function, item)
 
     def end(self) -> int | None:
         """Wait until the process has ended, which it does when it has nothing to do; return how."""

@@ -89,9 +89,8 @@ def pictures(
     if found.size is None:
         return files
     parts, images = _stack(W, found.size), _stack(found.X, found.size)
-    names = [name if len(name) <= 12 else name[:11] + "…" for name in found.names]
     files["parts"] = [sheet([Panel(title, parts, [str(n + 1) for n in range(len(parts))])])]
-    files["reconstructions"] = [breakdown(images, parts, Z, names, f"{len(images)} images, {title}")]
+    files["reconstructions"] = [breakdown(images, parts, Z, f"{len(images)} images, {title}")]
     if isinstance(fit, DeepFit):
         levels = [_stack(fit.level(n + 1).W, found.size) for n in range(len(fit.layers))]
         files["tree"] = [tree(levels, [fit.parents(n) for n in range(1, len(levels))], title)]

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from nmfsep.analysis.resynthesis import audition
+from nmfsep.analysis.inspect import audition
 from nmfsep.errors import UsageError
 from nmfsep.separation.describe import describe, find_onsets, template_and_activation
 from nmfsep.settings.option import WINDOWS

@@ -13,6 +13,7 @@ from nmfsep.jobs.contents import dictionary_document, kind_of
 from nmfsep.jobs.corpus import learn_files
 from nmfsep.jobs.forecast import forecast
 from nmfsep.jobs.inputs import Input
+from nmfsep.jobs.run_options import RunOptions
 from nmfsep.settings import LearnSettings, OutputSettings, Settings
 
 RATE = 8000
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def batch_of(folder: Path, *names: str, **options: object) -> Batch:
     settings = Settings(components=2, atoms=1, max_iter=3, threads=1)
     output = OutputSettings(out=str(folder / "out"))
-    return Batch([Input(str(folder / name)) for name in names], settings, output, **options)  # type: ignore[arg-type]
+    return Batch([Input(str(folder / name)) for name in names], RunOptions(settings, output), **options)  # type: ignore[arg-type]
 
 
 def test_each_file_is_separated_though_one_is_broken(folder: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_forecast_names_the_files_that_are_written_then(folder: Path) -> None:
 def test_notes_are_reported_once_and_processes_and_a_scheduler_exclude_each_other(folder: Path) -> None:
     notes: list[tuple[str | None, str]] = []
     settings = Settings(components=2, solver="hals", divergence="frobenius")
-    with Batch([Input(str(folder / "a.wav"))], settings, OutputSettings(), report=lambda *note: notes.append(note)):
+    with Batch([Input(str(folder / "a.wav"))], RunOptions(settings), report=lambda *note: notes.append(note)):
         pass
     assert [path for path, _ in notes] == [None]
     with pytest.raises(UsageError, match="leave out -j or --scheduler"):

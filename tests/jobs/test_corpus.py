@@ -8,8 +8,8 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, UsageError
+from nmfsep.jobs.corpus import Recording, conversions, provenance
 from nmfsep.jobs.inputs import labelled
-from nmfsep.jobs.recordings import Recording, conversions, provenance, sounds
 
 RATE = 8000
 
@@ -103,7 +103,7 @@ def test_a_folder_stands_for_the_audio_in_and_below_it_in_order():
 
 def test_a_recording_of_a_tiny_rate_is_not_read_in_tiny_pieces():
     sf.write("slow.wav", np.zeros(3 << 20), 1, "PCM_U8")
-    assert len(sounds([Recording.of("slow.wav")], 1)) == 3
+    assert len(list(Recording.of("slow.wav").sounds(1))) == 3
 
 
 def test_a_pattern_stands_for_what_it_matches():
@@ -217,7 +217,7 @@ def test_what_is_done_to_the_files_is_said(forms, said):
 def test_sounds_are_known_by_their_contents_and_read_when_needed():
     make("a.wav", "b.wav")
     make("c.wav", samples=tone(880))
-    first, second, third = sounds([Recording.of(name) for name in ("a.wav", "b.wav", "c.wav")], RATE)
+    first, second, third = (next(Recording.of(name).sounds(RATE)) for name in ("a.wav", "b.wav", "c.wav"))
     assert first.key == second.key != third.key
     os.remove("a.wav")
     np.testing.assert_array_equal(third.load(), Recording.of("c.wav").load(RATE))
@@ -227,15 +227,15 @@ def test_sounds_are_known_by_their_contents_and_read_when_needed():
 
 
 def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
-    monkeypatch.setattr("nmfsep.jobs.recordings.PIECE", 0.1)
-    monkeypatch.setattr("nmfsep.jobs.recordings.FEWEST", 1)
+    monkeypatch.setattr("nmfsep.jobs.corpus.PIECE", 0.1)
+    monkeypatch.setattr("nmfsep.jobs.corpus.FEWEST", 1)
     recording = Recording.of(make("a.wav"))
-    pieces = sounds([recording], RATE)
+    pieces = list(recording.sounds(RATE))
     assert len(pieces) == len({piece.key for piece in pieces}) == 2
     np.testing.assert_array_equal(np.concatenate([piece.load() for piece in pieces], axis=1), recording.load(RATE))
     cut = Path("a.wav").read_bytes()[:-2000]
     Path("a.wav").write_bytes(cut)
-    (piece,) = sounds([Recording.of("a.wav")], RATE)
+    (piece,) = Recording.of("a.wav").sounds(RATE)
     assert piece.load().shape == recording.load(RATE).shape == (1, 1000)
 
 
