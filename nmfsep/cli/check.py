@@ -49,7 +49,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
             code = max(code, error.exit_code if isinstance(error, MismatchError) else 1)
         rows.append({"manifest": str(manifest), "ok": good, "message": found})
         if good and not as_json and not quiet:
-            console.print_bytes(f"{console.quote(manifest)}: {found}\n".encode("utf-8", "backslashreplace"))
+            console.print_text(f"{console.quote(manifest)}: {found}\n")
     if as_json:
         console.print_json(rows)
     return code

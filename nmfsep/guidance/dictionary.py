@@ -17,7 +17,7 @@ from ..files import npz as archive
 from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
 from ..kernels.factors import Matrix
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
 from .templates import Templates

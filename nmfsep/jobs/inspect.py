@@ -33,7 +33,7 @@ from ..separation.describe import Component, describe, template_and_activation
 from ..separation.mixture import all_frames
 from ..separation.pipeline import separate
 from ..settings.commands import OutputSettings
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
 from ..signal.read import Source

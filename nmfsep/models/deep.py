@@ -19,6 +19,7 @@ from ..nmf.factorize import factorize
 from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
 from ..nmf.prepare import as_matrix, check_count, prepare, raise_floor
 from ..nmf.problem import Problem
+from ..settings.fields import MAX_ITER, TOL
 from .chain import Chain
 from .semi import semi_nmf
 
@@ -138,8 +139,8 @@ def deep_nmf(
     *,
     divergence: str | float | Divergence = "kl",
     start: str = "auto",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -213,8 +214,8 @@ def deep_semi_nmf(
     free: str = "W",
     solver: str = "hals",
     start: str = "svd",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,

@@ -16,6 +16,7 @@ from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
 from ..kernels.weighted import Weighted
 from ..registry import SOLVERS
+from ..settings.fields import MAX_ITER, TOL
 from . import problem as penalties
 from .prepare import check_count
 from .problem import Problem
@@ -40,8 +41,8 @@ class Stop:
         Iterations between two evaluations of the loss, each of which costs about as much as one or two of them.
     """
 
-    max_iter: int = 200
-    tol: float = 1e-4
+    max_iter: int = MAX_ITER
+    tol: float = TOL
     time_limit: float | None = None
     every: int = 10
 

@@ -20,7 +20,7 @@ from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
 from ..kernels.factors import Factors
 from ..registry import CUES
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .components import Components
