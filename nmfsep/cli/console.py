@@ -96,6 +96,14 @@ def print_json(document: Any, indent: int | None = 1) -> None:
     print_text(json.dumps(document, indent=indent) + "\n")
 
 
+def print_result(document: Any, text: str, as_json: bool) -> None:
+    """Write a result to stdout, as a JSON document or as text."""
+    if as_json:
+        print_json(document)
+    else:
+        print_text(text)
+
+
 def print_text(text: str) -> None:
     """Write a text to stdout, with what cannot be encoded as escapes."""
     print_bytes(text.encode("utf-8", "backslashreplace"))

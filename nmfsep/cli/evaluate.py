@@ -69,10 +69,8 @@ def command(
         found = evaluate(stems, estimates, mixture, settings, oracle if settings.oracle else None, values["limit"])
     if not values["quiet"]:
         console.warn(found.warnings)
-    if values["as_json"]:
-        console.print_json(document(found))
-    else:
-        console.print_text(csv_table(document(found)) if values["as_csv"] else table(found))
+    about = document(found)
+    console.print_result(about, csv_table(about) if values["as_csv"] else table(found), values["as_json"])
     return 0
 
 

@@ -61,7 +61,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
     if kind != "sound":
         _refuse(ctx, (*ANALYSIS, *EXCERPT, *(() if kind == "separation" else PICTURES)), kind, path)
     if kind in ("model", "dictionary"):
-        _print(*_archive(path, kind), values["as_json"])
+        console.print_result(*_archive(path, kind), values["as_json"])
         return 0
     from ..jobs.inspect import inspect_separated, write_auditions
 
@@ -78,7 +78,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
             console.warn(each.warnings, console.quote(path))
     documents = [each.document() for each in found]
     tables = "\n".join(components_table(each, titled=len(found) > 1) for each in found)
-    _print(documents[0] if len(documents) == 1 else documents, tables, values["as_json"])
+    console.print_result(documents[0] if len(documents) == 1 else documents, tables, values["as_json"])
     for fault in failed:
         console.say(console.describe(fault))
     return InputError.exit_code if failed else 0
@@ -109,13 +109,6 @@ def _archive(path: str, kind: str) -> tuple[dict[str, Any], str]:
         return about, dictionary_table(about)
     about = model_document(path, model_file.read(path))
     return about, model_table(about)
-
-
-def _print(document: Any, table: str, as_json: bool) -> None:
-    if as_json:
-        console.print_json(document)
-    else:
-        console.print_text(table)
 
 
 def _refuse(ctx: click.Context, names: Collection[str], kind: str, path: str) -> None:

@@ -196,7 +196,3 @@ def _forget_stdout() -> None:
     """Point stdout elsewhere, so that the interpreter's last flush has nothing to fail on."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,7 +21,7 @@ AUTO = "auto"
 
 
 class Text(ParamType):
-    """A text that `read` turns into a value, or into None where it is not `what`.
+    """A text that `_read` turns into a value, or into None where it is not `what`.
 
     Numbers keep to their range from `low` to `high`; `words` are other texts that are taken, each with its value.
     """
@@ -34,15 +34,14 @@ class Text(ParamType):
         self.low, self.high, self.words = low, high, words or {}
         self.name = "|".join([self.name, *self.words])
 
-    def read(self, text: str) -> Any:
-        """Return the value."""
+    def _read(self, text: str) -> Any:
         raise NotImplementedError
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value; a default is one already."""
         if not isinstance(value, str) or value in self.words:
             return self.words.get(value, value)
-        found = self.read(value)
+        found = self._read(value)
         if found is None:
             self.fail(f"{value!r} is not {self.what}", param, ctx)
         if (self.low is not None and found < self.low) or (self.high is not None and found > self.high):
@@ -64,8 +63,7 @@ class Whole(Text):
         """Return what help shows, in the case in which it is typed."""
         return self.name
 
-    def read(self, text: str) -> int | None:
-        """Return the number."""
+    def _read(self, text: str) -> int | None:
         return int(text) if re.fullmatch(r"[0-9]{1,30}", text, re.ASCII) else None
 
 
@@ -74,8 +72,7 @@ class Wholes(Text):
 
     name = "N,N,..."
 
-    def read(self, text: str) -> tuple[int, ...]:
-        """Return the numbers."""
+    def _read(self, text: str) -> tuple[int, ...]:
         return tuple(Whole(1).convert(part.strip(), None, None) for part in text.split(","))
 
 
@@ -84,26 +81,23 @@ class Real(Text):
 
     name, what = "X", "a finite number"
 
-    def read(self, text: str) -> float | None:
-        """Return the number; None also for what underflows."""
+    def _read(self, text: str) -> float | None:
         if not re.fullmatch(REAL, text, re.ASCII):
             return None
         number = float(text)
         mantissa = re.split("[eE]", text)[0]
-        if not math.isfinite(number) or (number == 0 and re.search("[1-9]", mantissa)):
-            return None
-        return number
+        underflows = number == 0 and re.search("[1-9]", mantissa)
+        return None if underflows or not math.isfinite(number) else number
 
 
 class Time(Text):
-    """A time: seconds, or [h:]m:s."""
+    """A time: seconds, or [h:]m:s; in seconds."""
 
     name, what = "T", "a time; give seconds, m:s or h:m:s"
 
-    def read(self, text: str) -> float | None:
-        """Return seconds."""
+    def _read(self, text: str) -> float | None:
         *large, small = text.split(":")
-        seconds = Real().read(small)
+        seconds = Real()._read(small)
         whole = len(large) <= 2 and all(re.fullmatch(r"[0-9]{1,9}", part, re.ASCII) for part in large)
         if seconds is None or seconds < 0 or not whole or (large and seconds >= 60):
             return None
@@ -113,12 +107,11 @@ class Time(Text):
 
 
 class Size(Text):
-    """A size in bytes, such as 800M or 2G."""
+    """A size such as 800M or 2G; in bytes."""
 
     name, what = "SIZE", "a size; give one such as 800M or 2G"
 
-    def read(self, text: str) -> int | None:
-        """Return bytes."""
+    def _read(self, text: str) -> int | None:
         from ..memory import parse_size
 
         return parse_size(text) or None
@@ -132,11 +125,10 @@ class Name(Text):
         self.names, self.extra, self.number = names, extra, number
         self.name = "|".join([*extra, *names, *(["BETA"] if number else [])])
 
-    def read(self, text: str) -> str | float:
-        """Return the canonical name, or the number."""
+    def _read(self, text: str) -> str | float:
         if text in self.extra:
             return text
-        number = Real().read(text) if self.number else None
+        number = Real()._read(text) if self.number else None
         if number is not None:
             return number
         if isinstance(self.names, Registry):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from ..errors import UsageError
 from ..settings import OutputSettings, Settings
 from . import console, options
 from .params import Whole
-
-if TYPE_CHECKING:
-    from ..jobs.inspect import Ranking
 
 ANALYSIS = ("seed", "n_fft", "hop_length", "window", "threads")
 EXCERPT = ("offset", "duration")
@@ -59,18 +56,12 @@ def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **value
         console.warn(found.warnings, console.quote(path))
     if plot is not None:
         draw_ranking(found, plot)
-    if values["as_json"]:
-        evidence = [row.document() for row in found.evidence]
-        console.print_json({"input": path, "evidence": evidence, "recommended": found.recommended})
-    else:
-        console.print_text(table(found))
-    return 0
-
-
-def table(found: Ranking) -> str:
-    """Return the evidence for each number of components, and the recommended one in the last line."""
     rows = [["components", "loosest", "mean", "unexplained", "stable"]]
     for row in found.evidence:
         figures = [f"{value:.2f}" for value in (row.loosest, row.mean, row.unexplained)]
         rows.append([str(row.components), *figures, "yes" if row.stable else "no"])
-    return f"{console.aligned(rows, ())}{found.recommended}\n"
+    table = f"{console.aligned(rows, ())}{found.recommended}\n"
+    evidence = [row.document() for row in found.evidence]
+    document = {"input": path, "evidence": evidence, "recommended": found.recommended}
+    console.print_result(document, table, values["as_json"])
+    return 0

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
@@ -55,7 +54,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     saved = read(model)
     offset, duration = saved.mixture.stretch
     output = replace(output, offset=offset, duration=duration)
-    settings = saved.settings_with(_changes(ctx, values))
+    settings = saved.settings_with(_changes(ctx))
     path = mixture_beside(saved.path) if mixture is None else mixture
     if path is None:
         message = "does not lie beside its stems, so its mixture is not known"
@@ -75,11 +74,12 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     return 0
 
 
-def _changes(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+def _changes(ctx: click.Context) -> dict[str, Any]:
     """Return the settings that the user gave."""
-    changes = {name: values[name] for name in CHANGES if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    for name, without, nothing in (("group", values["no_group"], ()), ("residual", values["no_residual"], None)):
-        if without:
+    # `model`, which is a setting, too, is the file here
+    changes = {name: value for name, value in options.given(ctx, Settings).items() if name in CHANGES}
+    for name, without, nothing in (("group", "no_group", ()), ("residual", "no_residual", None)):
+        if ctx.params[without]:
             if name in options.explicit(ctx):
                 raise UsageError(f"--{name} and --no-{name} contradict each other")
             changes[name] = nothing

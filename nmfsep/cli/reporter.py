@@ -55,27 +55,10 @@ class Reporter:
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Report one file."""
-        if self._bar is None:
-            self._report(self.jobs[number], outcome)
-        else:
-            sys.stderr.write("\r\033[K")  # the bar is off the terminal while lines are written
+        job, manifest, error = self.jobs[number], outcome.manifest, outcome.error
+        if self._bar is not None:  # it is off the terminal while lines are written
+            sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-            self._report(self.jobs[number], outcome)
-            self._bar.render_progress()
-        self._counts[outcome.status] += 1
-        self._left -= 1
-        self._ended += self._sizes[number]
-        self._show(0)
-
-    def _show(self, begun: float) -> None:
-        if self._bar is not None:
-            counts = [f"{count} {status}" for status, count in self._counts.items() if count or status == "done"]
-            place = round(BAR * (self._ended + begun) / sum(self._sizes))
-            text = ", ".join([*counts, f"{self._left} left"]) if len(self.jobs) > 1 else ""
-            self._bar.update(max(0, place - self._bar.pos), text)
-
-    def _report(self, job: Job, outcome: Outcome) -> None:
-        manifest, error = outcome.manifest, outcome.error
         if error is not None:
             self.code = max(self.code, error.exit_code)
             console.say(console.describe(error))
@@ -94,6 +77,19 @@ class Reporter:
                 self._all["errors"] += errors
         elif error is None:
             console.print_paths(job.as_written(manifest).results)
+        if self._bar is not None:
+            self._bar.render_progress()
+        self._counts[outcome.status] += 1
+        self._left -= 1
+        self._ended += self._sizes[number]
+        self._show(0)
+
+    def _show(self, begun: float) -> None:
+        if self._bar is not None:
+            counts = [f"{count} {status}" for status, count in self._counts.items() if count or status == "done"]
+            place = round(BAR * (self._ended + begun) / sum(self._sizes))
+            text = ", ".join([*counts, f"{self._left} left"]) if len(self.jobs) > 1 else ""
+            self._bar.update(max(0, place - self._bar.pos), text)
 
     def end(self, retried: int) -> None:
         """Report on all, where not all went as it should."""

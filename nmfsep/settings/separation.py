@@ -164,13 +164,7 @@ class Settings(Options):
             self.frames(0)
 
     def frames(self, sample_rate: int) -> tuple[int, int]:
-        """Return n_fft and hop_length for sound of a sample rate, in hertz.
-
-        Raises
-        ------
-        UsageError
-            The frames would not overlap by half or more.
-        """
+        """Return n_fft and hop_length for a sample rate in hertz; raise UsageError where they overlap too little."""
         n_fft, hop = self.n_fft, self.hop_length
         if n_fft is None:
             n_fft = frame_length(sample_rate, self.components, self.preset, self.convolutive)
