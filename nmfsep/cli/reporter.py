@@ -210,8 +210,8 @@ def _in_words(found: Forecast) -> str:
     from ..memory import show_size
 
     job = found.job
-    more = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
-    text = f"{len(job.selected)} stems{more}, {found.subtype}, in about {show_size(found.memory)} of memory"
+    model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
+    text = f"{len(job.selected)} stems{model}, {found.subtype}, in about {show_size(found.memory)} of memory"
     if found.streamed:
         text += ", read a part at a time"
         text += f", learned from {found.frames} frames at the most" if found.frames else ""
