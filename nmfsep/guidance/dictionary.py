@@ -20,7 +20,7 @@ from ..errors import UsageError
 from ..files import npz as archive
 from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
 from .cue import Context, Cue, Proposed, sha256

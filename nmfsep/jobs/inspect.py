@@ -22,7 +22,7 @@ from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
 from ..files.publish import Output
 from ..progress import OnProgress
 from ..settings.commands import OutputSettings
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.audio import Audio
 from ..signal.read import Source

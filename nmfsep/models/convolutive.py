@@ -19,6 +19,7 @@ from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Anchor, Problem, check_given, update_templates
 from ..nmf.solvers import Solver, State
 from ..nmf.solvers.mu import exponent
+from ..settings.fields import MAX_ITER, TOL
 
 
 def unroll(Zt: Matrix, delays: int) -> Matrix:
@@ -149,8 +150,8 @@ def convolutive_nmf(
     Z: ArrayLike | None = None,
     fixed: Collection[str] = (),
     anchor: Anchor | None = None,
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,

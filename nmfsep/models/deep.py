@@ -24,6 +24,7 @@ from ..nmf.solvers import Solver, State
 from ..nmf.solvers.hals import W_SWEEPS, Z_SWEEPS
 from ..nmf.solvers.mu import exponent, nesterov
 from ..nmf.solvers.pinv import pseudo_inverse, solve
+from ..settings.fields import MAX_ITER, TOL
 from .semi import semi_nmf
 
 ROUNDS = 10  # gradient steps on a small matrix, each cheap beside a product with X
@@ -132,8 +133,8 @@ def deep_nmf(
     *,
     divergence: str | float | Divergence = "kl",
     start: str = "auto",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -195,8 +196,8 @@ def deep_semi_nmf(
     free: str = "W",
     solver: str = "hals",
     start: str = "svd",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,

@@ -18,6 +18,7 @@ from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
 from ..nmf.solvers import Solver, State
 from ..nmf.starts import plus_plus
+from ..settings.fields import MAX_ITER
 
 TILE = 256  # frames at a time
 
@@ -103,7 +104,7 @@ def k_means(
     k: int,
     *,
     restarts: int = 10,
-    max_iter: int = 200,
+    max_iter: int = MAX_ITER,
     tol: float = 1e-6,
     time_limit: float | None = None,
     seed: int = 0,
@@ -169,7 +170,7 @@ def orthogonal_nmf(
     k: int,
     *,
     restarts: int = 10,
-    max_iter: int = 200,
+    max_iter: int = MAX_ITER,
     tol: float = 1e-6,
     time_limit: float | None = None,
     seed: int = 0,

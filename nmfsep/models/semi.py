@@ -18,6 +18,7 @@ from ..nmf.problem import Problem
 from ..nmf.solvers import Solver, State
 from ..nmf.solvers.pinv import solve
 from ..registry import SIGNED_SOLVERS, SIGNED_STARTS, suggestion
+from ..settings.fields import MAX_ITER, TOL
 
 
 def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
@@ -112,8 +113,8 @@ def semi_nmf(
     free: str = "W",
     solver: str = "hals",
     start: str = "svd",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,

@@ -24,6 +24,7 @@ from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit
 from ..registry import STARTS, suggestion
+from ..settings.fields import MAX_ITER, TOL
 
 FLOATS = (np.float64, np.float32)  # whatever else comes in is made the first, as in scikit-learn
 EVERY = 10  # iterations between two looks at the loss, as in scikit-learn
@@ -95,8 +96,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         init: str | None = None,
         solver: str = "auto",
         beta_loss: str | float = "frobenius",
-        tol: float = 1e-4,
-        max_iter: int = 200,
+        tol: float = TOL,
+        max_iter: int = MAX_ITER,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components

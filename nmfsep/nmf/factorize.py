@@ -14,6 +14,7 @@ from ..kernels.divergence import Divergence, as_divergence
 from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers
 from ..registry import STARTS
+from ..settings.fields import MAX_ITER, TOL
 from .fit import SILENT, Callback, Execution, Fit, Stop, callback_in_units, choose_solver, fit
 from .prepare import as_matrix, check_count, check_entries, prepare, raise_floor
 from .problem import Anchor, Problem, check_given
@@ -35,8 +36,8 @@ def factorize(
     weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
     costs: Mapping[str, ArrayLike] | None = None,
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     sparsity: float = 0.0,

@@ -16,6 +16,7 @@ from ..kernels.reference import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
 from ..registry import SOLVERS
+from ..settings.fields import MAX_ITER, TOL
 from . import problem as penalties
 from .prepare import check_count
 from .problem import Problem
@@ -29,8 +30,8 @@ SILENT = "everything is zero, so there is nothing to tell apart"  # a warning
 class Stop:
     """When to stop."""
 
-    max_iter: int = 200
-    tol: float = 1e-4  # share of the first loss by which ten iterations must lower it; 0 never stops early
+    max_iter: int = MAX_ITER
+    tol: float = TOL  # share of the first loss by which ten iterations must lower it; 0 never stops early
     time_limit: float | None = None  # [s]
     every: int = 10  # iterations between evaluations of the loss, each of which costs about as much as one or two
 

@@ -27,7 +27,7 @@ from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
 from ..registry import CUES
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .arrange import AUTO, arrange, component_names, parse, resolve_auto_groups, without_auto

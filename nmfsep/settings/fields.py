@@ -10,6 +10,9 @@ from typing import Any
 from ..errors import UsageError
 from ..registry import Registry, suggestion
 
+MAX_ITER = 200  # iterations of a fit at the most, where nothing is said
+TOL = 1e-4  # gain of ten iterations, as a share of the loss at the start, with which a fit is content
+
 
 def option(
     default: Any,
@@ -27,9 +30,8 @@ def option(
 
     Parameters
     ----------
-    default
-    summary : str
-        One sentence of some fifty characters: help has one line for it.
+    default, summary
+        The summary is one sentence of some fifty characters: help has one line for it.
     low, high : float, optional
         Ends of the range, both in it.
     spelling : str
@@ -42,29 +44,17 @@ def option(
     flags, former : tuple of str
         How it is typed, if not as the field is called, and older spellings, which are taken and not shown.
     """
-    about = {
-        "summary": summary,
-        "low": low,
-        "high": high,
-        "spelling": spelling,
-        "names": names,
-        "section": section,
-        "flags": flags,
-        "former": former,
-    }
-    return field(default=default, metadata=about)
+    value = {"low": low, "high": high, "names": names}
+    shown = {"summary": summary, "spelling": spelling, "section": section, "flags": flags, "former": former}
+    return field(default=default, metadata=value | shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Settings of one command: checked on construction, and aware of which the user gave.
 
-    A default that the user gives counts as much as any other value; `given` has the names of these fields.
-
-    Raises
-    ------
-    UsageError
-        A value is out of its range, not finite, an unknown name, or contradicts another.
+    A default that the user gives counts as much as any other value; `given` has the names of these fields. A value that
+    is out of its range, not finite, an unknown name, or contradicts another raises UsageError.
     """
 
     given: Collection[str] = option((), "Names of the fields that the user gave, also at their defaults.", section="")
@@ -123,11 +113,7 @@ WINDOWS = {
     "cosine": "half a sine",
     "boxcar": "no taper",
 }
-
-MIDI_STEMS = {
-    "track": "its tracks, or channels where there is but one track",
-    "pitch": "its pitches",
-}
+MIDI_STEMS = {"track": "its tracks, or channels where there is but one track", "pitch": "its pitches"}
 CONTAINERS = {
     "wav": "WAV, and RF64 beyond 4 GiB",
     "rf64": "RF64",
@@ -142,16 +128,10 @@ CLIP_MODES = {
     "rescale": "turn all stems down by one factor",
     "error": "fail",
 }
-FREE = {
-    "W": "the templates",
-    "Z": "the activations",
-}
+FREE = {"W": "the templates", "Z": "the activations"}
 STEM_NAMES = {
     "number": "component-1, component-2 and so on",
     "auto": "its number and what it sounds like, such as 1-A4 or 2-low-drum-62Hz",
 }
-MATCHES = {
-    "name": "the estimate of the same name",
-    "best": "the assignment with the largest sum of SDRs",
-}
+MATCHES = {"name": "the estimate of the same name", "best": "the assignment with the largest sum of SDRs"}
 PRESET_STEMS = {"drums": ("kick", "snare", "hihat"), "voice": ("voice", "accompaniment"), "noise": ("signal", "noise")}
