@@ -36,24 +36,12 @@ Arrays = dict[str, int]  # bytes, by what they hold
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How a separation is done within the memory that it may take.
+    """How a separation is done within the memory that it may take."""
 
-    Attributes
-    ----------
-    need : int
-        About how many bytes it takes.
-    streamed : bool
-        Whether the mixture stays on disk, so that no length takes more.
-    frames : int
-        Frames that templates are learned from, if it stays there.
-    obstacle : str or None
-        Why it cannot stay there, in words.
-    """
-
-    need: int
-    streamed: bool = False
-    frames: int = 0
-    obstacle: str | None = None
+    need: int  # about how many bytes it takes
+    streamed: bool = False  # the mixture stays on disk, so that no length takes more
+    frames: int = 0  # that templates are learned from, if it stays there
+    obstacle: str | None = None  # why it cannot stay there, in words
 
 
 def budget(source: Source, options: RunOptions) -> Budget:
