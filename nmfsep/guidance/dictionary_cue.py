@@ -61,6 +61,15 @@ class Dictionaries(Cue):
                 hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
         return cls(dictionaries, tuple(texts), tuple(hashes))
 
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Dictionaries:
+        """Return the cue of dictionaries in memory, of their files, or of both."""
+        kits = [value] if isinstance(value, (Dictionary, str, os.PathLike)) else list(value)
+        paths = [os.fspath(kit) for kit in kits if not isinstance(kit, Dictionary)]
+        if len(paths) == len(kits):
+            return cls.read(paths, given)
+        return cls(tuple(kit if isinstance(kit, Dictionary) else read(kit) for kit in kits))
+
     @property
     def labels(self) -> tuple[str, ...]:
         """All labels, in order."""
