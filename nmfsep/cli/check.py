@@ -21,8 +21,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
 
     DIR is a folder, searched with all below it, or one manifest. Exit 4 if anything differs.
     """
-    from ..jobs.manifest import find
-    from ..jobs.verify import verify
+    from ..jobs.manifest import find, verify
 
     manifests: list[Path] = []
     faults: list[UsageError] = []

@@ -100,9 +100,9 @@ def _changes(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 def _mixture(model: str) -> str:
     """Return the sound that a model was learned from, by the manifest beside it."""
-    from ..jobs.manifest import mixture_beside
+    from ..jobs.manifest import mixture_of
 
-    found = mixture_beside(model)
+    found = mixture_of(model)
     if found is None:
         raise UsageError("does not lie beside its stems, so its mixture is not known", "name it after the model", model)
     return found

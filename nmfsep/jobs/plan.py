@@ -33,7 +33,7 @@ from ..signal.read import Source
 from ..signal.stft import STFT
 from .budget import Budget, budget, length_of, model_size, stretch_of
 from .inputs import Input
-from .manifest import Manifest, Origin, vouched_model
+from .manifest import Manifest, Origin, listed_model
 from .run_options import RunOptions, expected_entries, is_up_to_date, same_input, stem_names_in
 from .safety import identities, require_free, require_readable, require_space
 
@@ -174,7 +174,7 @@ def _job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], opt
     folder = Path(os.path.commonpath([target.parent for target in targets]))
     manifest, kept = folder / manifest_name(track), None
     if options.saved is not None:
-        before = vouched_model(manifest)
+        before = listed_model(manifest)
         is_it = before and before.is_file() and os.path.samefile(before, os.fsencode(options.saved.path))
         kept = before if is_it else None
     model = folder / model_name(track) if output.save_model else None
