@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from ..files.naming import fit_name, manifest_name, track_name
 from ..files.publish import Output
 from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
-from ..jobs.safety import require_free, require_readable
+from ..jobs.safety import require_free, require_readable, require_space
 from ..kernels.select import LARGE, THIN, slower
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of, rehearse, require_options, require_parts
 from ..models.convolutive import ConvolutiveFit
@@ -154,6 +155,17 @@ def require_memory(
     memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
 
 
+def require_disk(task: Task, settings: FactorizeSettings, X: NDArray[Any]) -> None:
+    """Raise OutputError if the disk has no room for the factors of a matrix; pictures may take more."""
+    levels = task.parts if isinstance(task.parts, tuple) else ()
+    last = levels[-1] if levels else task.finest
+    frames = settings.template_frames if "template_frames" in options_of(settings.model) else 1
+    numbers = last * (X.shape[0] * frames + X.shape[1]) + sum(a * b for a, b in itertools.pairwise((len(X), *levels)))
+    size = 8 if X.dtype == np.float64 or settings.model == "deep-semi" else 4
+    text = len("0.0,") if settings.csv else 0  # of a number at the least
+    require_space(task.manifest.parent, numbers * (size + text))
+
+
 def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[str, str]:
     """Return what is written, and its file name."""
     factors = ["W", "Z"]
@@ -250,6 +262,7 @@ def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
     if settings.transpose:
         found = replace(found, X=found.X.T)
     require_rank(task, settings, *found.X.shape)
+    require_disk(task, settings, found.X)
     return found
 
 
