@@ -134,14 +134,7 @@ def publish_with_manifest(
     """Give files, which are written completely, their names together with their manifest: all of them or none.
 
     `require_room` returns the files of an earlier run to remove. It is called again just before the files get their
-    names, since another run may have written there meanwhile, and raises UsageError if those must stay.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    InputError
-        Another run, of another input, has written there meanwhile.
+    names, since another run may have written there meanwhile; if those must stay, that is an InputError.
     """
 
     def obsolete() -> list[Path]:
@@ -162,13 +155,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def load(path: Path) -> Manifest:
-    """Read a manifest.
-
-    Raises
-    ------
-    InputError
-        It is none, or of a schema from the future.
-    """
+    """Read a manifest; raise InputError where there is none, or one of a schema from the future."""
     try:
         mode = os.stat(path).st_mode
         readable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # what comes through a pipe may never end
@@ -190,13 +177,7 @@ def load(path: Path) -> Manifest:
 
 
 def load_if_any(path: Path) -> Manifest | None:
-    """Read a manifest; return None where there is none that this version knows.
-
-    Raises
-    ------
-    UnreadableError
-        The disk or the system fails: nobody knows what is there.
-    """
+    """Read a manifest, or return None where there is none; raise UnreadableError where nobody knows what is there."""
     try:
         return load(path)
     except UnreadableError:
@@ -260,12 +241,9 @@ def written_by_us(path: Path) -> set[Path]:
 
 
 def digest(path: str | Path, links: bool = True) -> str | None:
-    """Return the hash of a file, None if there is none of that name that may be read, or only a link unless `links`.
+    """Return the hash of a file, None if none of that name may be read, or if it is a link where `links` are not.
 
-    Raises
-    ------
-    UnreadableError
-        The disk or the system fails: nobody knows what the file holds.
+    A disk or system that fails is an UnreadableError: nobody knows what the file holds.
     """
     try:
         return file_sha256(path) if links or stat.S_ISREG(os.lstat(path).st_mode) else None
@@ -288,17 +266,12 @@ def file_sha256(path: str | Path) -> str:
 
 
 def verify(path: Path) -> str:
-    """Check files against their manifest: sizes, hashes, and of stems that they add up to the input.
-
-    Returns
-    -------
-    str
-        What was found, in a few words.
+    """Check files against their manifest, sizes, hashes, and the sum of stems; return in words what was found.
 
     Raises
     ------
     MismatchError
-        A file is missing or changed, or stems do not add up.
+        A file is missing or changed, or stems do not add up to the input.
     InputError
         The manifest cannot be read.
     """

@@ -28,31 +28,15 @@ DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "durati
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is done with every file of a run.
-
-    Parameters
-    ----------
-    settings : Settings
-    output : OutputSettings, optional
-    guide : Guide, optional
-        Dictionaries and other cues to separate with.
-    saved : Saved, optional
-        The factorization to render, which makes a fit needless; never together with a guide.
-    limit : int, optional
-        Bytes of memory that a file may take; three quarters of what is free if not given.
-    threads : int, optional
-        Threads for a file where the settings name none; all cores if not given.
-    debug : bool, default False
-        Raise errors that are bugs, instead of reporting them as the outcome of their file.
-    """
+    """What is done with every file of a run; one that is rendered from a saved model has no guide."""
 
     settings: Settings
     output: OutputSettings = field(default_factory=OutputSettings)
-    guide: Guide | None = None
-    saved: Saved | None = None
-    limit: int | None = None
-    threads: int | None = None
-    debug: bool = False
+    guide: Guide | None = None  # dictionaries and other cues to separate with
+    saved: Saved | None = None  # the factorization to render, which makes a fit needless
+    limit: int | None = None  # bytes of memory that a file may take; if None, three quarters of what is free
+    threads: int | None = None  # for a file where the settings name none; if None, all cores
+    debug: bool = False  # raise errors that are bugs, instead of reporting them as the outcome of their file
 
     @property
     def is_guided(self) -> bool:

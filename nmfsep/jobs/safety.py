@@ -61,27 +61,23 @@ def require_free(
 ) -> list[Path]:
     """Refuse to write over an input, or over what nmfsep did not write from this one, or where nothing can be written.
 
+    Returned are the files of an earlier run that are not among the targets, which that run's manifest lists.
+
     Parameters
     ----------
     targets : sequence of Path
-        The files to be written.
+        The files to be written, besides the manifest.
     manifest : Path
-        What will list them.
     inputs : sequence of str, or their identities
         Files that must not be touched.
     force : bool
         Whether what another program wrote may be replaced.
     kept : Path, optional
-        A file that the manifest in place lists and that is read from and stays.
+        A file of the earlier run that is read from and stays.
     origin : Origin, optional
         What the files are made from.
     remedy : str, default ""
         What else helps than another folder, where there are files from another input.
-
-    Returns
-    -------
-    list of Path
-        Files of an earlier run that are not among those to be written.
 
     Raises
     ------

@@ -74,12 +74,7 @@ def separate_file(job: Job, options: RunOptions, progress: OnProgress | None = N
 
     Whatever is wrong with the file is in the outcome. Arguments and outcome can be pickled.
 
-    Parameters
-    ----------
-    job : Job
-    options : RunOptions
-    progress : callable, optional
-        Called as progress(iteration, loss).
+    `progress` is called as progress(iteration, loss); a true result stops the fit.
     """
     if job.refused is not None:
         return Outcome(error=job.refused)
@@ -123,18 +118,18 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         else:
             mixture = source.read(output.offset, output.duration)
         clock.lap("read")
-        begin = source.stretch(output.offset)[0] / source.sample_rate
+        first = source.stretch(output.offset)[0]
         if saved is not None:
             model = saved.model(mixture, settings)
             clock.lap("match")
         else:
             model, _ = separate_mixture(
                 mixture, settings, options.guide,
-                begin=begin, frames=way.frames, keep=output.keeps, on_progress=progress,
+                begin=first / source.sample_rate, frames=way.frames, keep=output.keeps, on_progress=progress,
             )  # fmt: skip
             clock.lap("factorize")
         gain = _gain(model, mixture, form) if output.clip_mode == "rescale" and form.bits else 1.0
-        track = Track(job, options, source, form, mixture, model, gain)
+        track = Track(job, options, source, form, first, mixture, model, gain)
         if job.manifest is None:
             with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
                 track.write([file], merged=True)  # all channels of all stems side by side
@@ -153,7 +148,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
                 clock.lap("save")
             exports = [stack.enter_context(Output(path)) for _, path in job.exports]
             for (name, _), file in zip(job.exports, exports, strict=True):
-                file.write(track.export(name, begin))
+                file.write(track.export(name))
             manifest = track.manifest(files, exports, clock)
             publish_with_manifest(
                 job.manifest,
@@ -205,6 +200,7 @@ class Track:
     options: RunOptions
     source: Source
     form: SampleFormat
+    first: int  # samples of the file before the mixture
     mixture: Mixture
     model: Model
     gain: float
@@ -256,18 +252,12 @@ class Track:
         if not bits:
             return None
         if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
-            self.source.seek(self.source.stretch(self.options.output.offset)[0] + position)
+            self.source.seek(self.first + position)
             return self.source.integers(mixture.shape[1]).astype(np.int64)
         return to_integers(mixture, bits, self.gain * 2.0**self.mixture.exponent)
 
     def name_stems(self, files: Sequence[Output], protected: set[tuple[int, int]]) -> None:
-        """Name the stems by how they sound, and their files, which have no names yet.
-
-        Raises
-        ------
-        UsageError
-            A file that must stay has such a name already.
-        """
+        """Name the stems by how they sound, and their files; raise UsageError where a file of that name must stay."""
         names = self.model.grouping.names
         if not (self.model.labels or self.options.settings.preset):
             about = diagnose(self.model, names, self.mixture.sample_rate).stems
@@ -282,19 +272,18 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        output, settings = self.options.output, replace(self.options.settings, group=self.model.settings.group)
-        first, to_end = self.source.stretch(output.offset)[0], output.duration is None
-        identity = identity_of(self.job.path, self.mixture, first, to_end)
+        settings = replace(self.options.settings, group=self.model.settings.group)
+        identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         model_file.write(file, self.model, settings, identity, self._guidance(), versions())
 
-    def export(self, name: str, begin: float) -> bytes:
+    def export(self, name: str) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
         mixture, depths = self.mixture, [BITS.get(self.source.subtype, 0), self.form.bits]
         last_bit = max((2.0 ** (1 - bits - mixture.exponent) for bits in depths if bits), default=0.0)
         for lost in missing(self.model, mixture.sample_rate, last_bit):
             self.warnings.append(f"{lost!r} was not found in the sound, so that no label or note says it is there")
+        begin, seconds = self.first / mixture.sample_rate, mixture.length / mixture.sample_rate
         encode = EXPORTS.load(name).encode
-        seconds = mixture.length / mixture.sample_rate
         return bytes(encode(self.model, mixture.sample_rate, begin, seconds=seconds, last_bit=last_bit))
 
     def _guidance(self) -> list[dict[str, Any]]:
@@ -329,7 +318,7 @@ class Track:
                 **Origin(job.path, source.sha256()).entry(folder),
                 "sample_rate": mixture.sample_rate,
                 "channels": mixture.channels,
-                "offset": source.stretch(self.options.output.offset)[0],
+                "offset": self.first,
                 "length": mixture.length,
                 "subtype": source.subtype,
             },
@@ -357,7 +346,7 @@ class Track:
         }
 
     def _stem_entry(self, index: int, about: dict[str, Any]) -> dict[str, Any]:
-        """Return what a manifest says of a stem without its file; `about` is what is heard in it."""
+        """Return what a manifest says of a stem without its file; `about` is how it sounds."""
         members = self.model.grouping.members
         power = self.energy[index] / max(1, self.mixture.channels * self.mixture.length)
         return {

@@ -24,7 +24,7 @@ from nmfsep.jobs.manifest import (
     written_by_us,
 )
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.run_options import RunOptions, stem_names_in
 from nmfsep.jobs.track import separate_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
@@ -413,3 +413,10 @@ def test_a_manifest_that_the_system_cannot_read_is_not_taken_for_none(tmp_path, 
         listed_files(path)
     with pytest.raises(InputError, match=os.strerror(code)):
         load_if_any(path)
+
+
+def test_a_manifest_of_another_kind_names_no_stems(tmp_path):
+    path = tmp_path / "song.nmfsep.json"
+    path.write_bytes(encode({"schema": SCHEMA, "kind": "x", "complete": True, "files": [], "stems": 5}))
+    assert load(path)["stems"] == 5
+    assert stem_names_in(path, ("component-1",), (0,)) == ["component-1"]
