@@ -67,7 +67,7 @@ def output_entry(output: OutputSettings) -> dict[str, Any]:
 
 
 def expected_entries(options: RunOptions) -> dict[str, Any]:
-    """Return the entries, as JSON has them, of a manifest whose stems are those that a run would make.
+    """Return the entries, in the types of JSON, of a manifest whose stems are those that a run would make.
 
     Threads never matter, nor do the places that a guide was read from.
     """
