@@ -34,9 +34,9 @@ _PUBLIC = {
     "DeepFit": "models.deep",
     "Execution": "nmf.fit",
     "NMF": "models.sklearn",
-    "separate": "jobs.python",
-    "Stems": "jobs.python",
-    "learn": "jobs.python",
+    "separate": "api",
+    "Stems": "api",
+    "learn": "api",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
@@ -49,10 +49,10 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
+    from .api import Stems as Stems, learn as learn, separate as separate
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update
-    from .jobs.python import Stems as Stems, learn as learn, separate as separate
     from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf

@@ -20,8 +20,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
 
     DIR is a folder, searched with all below it, or one manifest. Exit 4 if anything differs.
     """
-    from ..jobs.manifest import find
-    from ..jobs.verify import verify
+    from ..jobs.manifest import find, verify
 
     manifests, faults = list[Path](), list[UsageError]()
     for path in paths:

@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     beside its stems.
     """
     options.one_thread_of_blas()
-    from ..jobs.manifest import mixture_beside
+    from ..jobs.manifest import mixture_of
     from ..jobs.plan import plan
     from ..jobs.run_options import RunOptions
     from ..jobs.track import separate_file
@@ -55,7 +55,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     offset, duration = saved.mixture.stretch
     output = replace(output, offset=offset, duration=duration)
     settings = saved.settings_with(_changes(ctx))
-    path = mixture_beside(saved.path) if mixture is None else mixture
+    path = mixture_of(saved.path) if mixture is None else mixture
     if path is None:
         message = "does not lie beside its stems, so its mixture is not known"
         raise UsageError(message, "name it after the model", saved.path)
@@ -84,3 +84,13 @@ def _changes(ctx: click.Context) -> dict[str, Any]:
                 raise UsageError(f"--{name} and --no-{name} contradict each other")
             changes[name] = nothing
     return changes
+
+
+def _mixture(model: str) -> str:
+    """Return the sound that a model was learned from, by the manifest beside it."""
+    from ..jobs.manifest import mixture_of
+
+    found = mixture_of(model)
+    if found is None:
+        raise UsageError("does not lie beside its stems, so its mixture is not known", "name it after the model", model)
+    return found

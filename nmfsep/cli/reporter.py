@@ -14,9 +14,8 @@ from ..errors import InputError, NmfsepError
 from . import console
 
 if TYPE_CHECKING:
-    from ..jobs.forecast import Forecast
     from ..jobs.inputs import Input
-    from ..jobs.plan import Job
+    from ..jobs.plan import Forecast, Job
     from ..jobs.run_options import RunOptions
     from ..jobs.track import Outcome
 
@@ -171,7 +170,7 @@ def print_outputs_of(jobs: Sequence[Job]) -> int:
 
 def print_dry_run(jobs: Sequence[Job], options: RunOptions, as_json: bool) -> int:
     """Print what would be written; return the exit code."""
-    from ..jobs.forecast import forecast
+    from ..jobs.plan import forecast
 
     rows, errors, code = [], [], 0
     for job in jobs:
@@ -211,8 +210,8 @@ def _in_words(found: Forecast) -> str:
 
     job = found.job
     model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
-    text = f"{len(job.selected)} stems{model}, {found.subtype}, in about {show_size(found.memory)} of memory"
-    if found.streamed:
+    text = f"{len(job.selected)} stems{model}, {found.subtype}, in about {show_size(found.budget.need)} of memory"
+    if found.budget.streamed:
         text += ", read a part at a time"
-        text += f", learned from {found.frames} frames at the most" if found.frames else ""
+        text += f", learned from {found.budget.frames} frames at the most" if found.budget.frames else ""
     return text

@@ -273,6 +273,15 @@ class Dictionaries(Cue):
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Dictionaries:
+        """Return the cue of dictionaries in memory, of their files, or of both."""
+        kits = [value] if isinstance(value, (Dictionary, str, os.PathLike)) else list(value)
+        paths = [os.fspath(kit) for kit in kits if not isinstance(kit, Dictionary)]
+        if len(paths) == len(kits):
+            return cls.read(paths, given)
+        return cls(tuple(kit if isinstance(kit, Dictionary) else read(kit) for kit in kits))
+
     def __post_init__(self) -> None:
         owner: dict[str, int] = {}
         for index, dictionary in enumerate(self.dictionaries):

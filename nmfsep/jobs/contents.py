@@ -11,42 +11,32 @@ from ..files.npz import Archive
 from ..guidance.dictionary import Dictionary
 from ..separation.arrange import arrange
 from ..separation.saved import LARGEST, SCHEMA, Saved
+from ..signal.stft import STFT
 
 
 def kind_of(path: str) -> str:
     """Return what a path is, by what is in it: "model", "dictionary", "separation" (its folder or manifest) or "sound".
 
-    Raises
-    ------
-    UsageError
-        The file cannot be read.
+    Of a pipe, which could be read only once, nothing is read; what cannot be read is a UsageError.
     """
     if path != "-" and os.path.isdir(os.fsencode(path)):
         return "separation"
-    head = _begin(path)
-    if head.startswith(b"PK"):
-        with Archive(path, LARGEST) as file:
-            return "model" if file.schema == SCHEMA else "dictionary"  # with no schema, if a script saved it
-    return "separation" if head.lstrip().startswith(b"{") else "sound"
-
-
-def _begin(path: str) -> bytes:
-    """Return the first bytes of a file; none of a pipe, which could be read only once."""
     if path == "-" or not os.path.isfile(os.fsencode(path)):
-        return b""
+        return "sound"
     try:
         with open(os.fsencode(path), "rb") as file:
-            return file.read(64)
+            head = file.read(64)
     except OSError as error:
         raise UsageError((error.strerror or str(error)).lower(), "check the name", path) from error
+    if head.startswith(b"PK"):
+        with Archive(path, LARGEST) as archive:
+            return "model" if archive.schema == SCHEMA else "dictionary"  # with no schema, if a script saved it
+    return "separation" if head.lstrip().startswith(b"{") else "sound"
 
 
 def dictionary_document(path: str, dictionary: Dictionary) -> dict[str, Any]:
     """Return what a dictionary holds, label by label, as JSON."""
-
-    def source(label: str) -> dict[str, Any] | None:
-        return next((entry for entry in dictionary.provenance if entry.get("label") == label), None)
-
+    sources = {entry.get("label"): entry for entry in reversed(dictionary.provenance)}  # the first of a label
     return {
         "path": path,
         "kind": "dictionary",
@@ -54,20 +44,18 @@ def dictionary_document(path: str, dictionary: Dictionary) -> dict[str, Any]:
         "channels": dictionary.channels,
         "divergence": dictionary.divergence,
         "views": [
-            {
-                "n_fft": view.stft.n_fft,
-                "hop_length": view.stft.hop_length,
-                "window": view.stft.window,
-                "templates": view.W.shape[1] // view.delays,
-                "template_frames": view.delays,
-            }
+            _frames(view.stft) | {"templates": view.W.shape[1] // view.delays, "template_frames": view.delays}
             for view in dictionary.views
         ],
         "labels": [
-            {"label": label, "templates": list(dictionary.components(index)), "from": source(label)}
+            {"label": label, "templates": list(dictionary.components(index)), "from": sources.get(label)}
             for index, label in enumerate(dictionary.labels)
         ],
     }
+
+
+def _frames(stft: STFT) -> dict[str, Any]:
+    return {"n_fft": stft.n_fft, "hop_length": stft.hop_length, "window": stft.window}
 
 
 def model_document(path: str, saved: Saved) -> dict[str, Any]:
@@ -81,10 +69,7 @@ def model_document(path: str, saved: Saved) -> dict[str, Any]:
         "path": path,
         "kind": "model",
         "mixture": asdict(saved.mixture),
-        "views": [
-            {"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length, "window": each.stft.window}
-            for each in saved.resolutions
-        ],
+        "views": [_frames(each.stft) for each in saved.resolutions],
         "settings": settings,
         "stems": list(stems.names),
         "components": [

@@ -6,6 +6,7 @@ The work is planned as a `Task` first, so that whatever can be refused is refuse
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .. import memory
@@ -23,7 +25,7 @@ from ..files.npz import npy_pieces
 from ..files.publish import Output
 from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
-from ..jobs.safety import require_free, require_readable
+from ..jobs.safety import require_free, require_readable, require_space
 from ..kernels.select import LARGE, THIN, slower
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of, rehearse, require_options, require_parts
 from ..models.convolutive import ConvolutiveFit
@@ -84,6 +86,17 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     task = Task(path, name, images, parts, dict(options), targets, below / manifest_name(name))
     _require_room(task, settings.force)
     return task
+
+
+def require_disk(task: Task, settings: FactorizeSettings, X: NDArray[Any]) -> None:
+    """Raise OutputError if the disk has no room for the factors of a matrix; pictures may take more."""
+    levels = task.parts if isinstance(task.parts, tuple) else ()
+    last = levels[-1] if levels else task.finest
+    frames = settings.template_frames if "template_frames" in options_of(settings.model) else 1
+    numbers = last * (X.shape[0] * frames + X.shape[1]) + sum(a * b for a, b in itertools.pairwise((len(X), *levels)))
+    size = 8 if X.dtype == np.float64 or settings.model == "deep-semi" else 4
+    text = len("0.0,") if settings.csv else 0  # of a number at the least
+    require_space(task.manifest.parent, numbers * (size + text))
 
 
 def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[str, str]:
@@ -191,6 +204,7 @@ def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
         most += 1  # one more than the rank can be of use
     if task.finest > most and not task.options.get("sparsity"):
         raise UsageError(f"{task.finest} components are too many: {why}", f"use {most} or fewer", task.path)
+    require_disk(task, settings, found.X)
     return found
 
 

@@ -19,8 +19,7 @@ from typing import Any
 from cli_harness import Cli
 
 from nmfsep.errors import NmfsepError
-from nmfsep.jobs.manifest import find
-from nmfsep.jobs.verify import verify
+from nmfsep.jobs.manifest import find, verify
 
 WRITING = ("ENOSPC", "EIO", "EDQUOT")
 CALLS = {

@@ -11,8 +11,8 @@ from nmfsep.guidance import dictionary
 from nmfsep.jobs.batch import Batch
 from nmfsep.jobs.contents import dictionary_document, kind_of
 from nmfsep.jobs.corpus import learn_files
-from nmfsep.jobs.forecast import forecast
 from nmfsep.jobs.inputs import Input
+from nmfsep.jobs.plan import forecast
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.settings import LearnSettings, OutputSettings, Settings
 
@@ -61,7 +61,7 @@ def test_a_forecast_names_the_files_that_are_written_then(folder: Path) -> None:
     with batch_of(folder, "a.wav") as batch:
         list(batch.run())
     assert all(path.exists() for path in found.results)
-    assert found.memory > 0
+    assert found.budget.need > 0
 
 
 def test_notes_are_reported_once_and_processes_and_a_scheduler_exclude_each_other(folder: Path) -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from nmfsep.api import separate
 from nmfsep.errors import UsageError
-from nmfsep.jobs.python import separate
 from nmfsep.separation.arrange import arrange, parse
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from nmfsep.api import separate
 from nmfsep.errors import UsageError
-from nmfsep.jobs.python import separate
 from nmfsep.kernels.product import Factors
 from nmfsep.separation.arrange import arrange, filled, resolve_auto_groups
 from nmfsep.separation.components import Components

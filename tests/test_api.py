@@ -12,6 +12,7 @@ import soundfile as sf
 
 import nmfsep
 from nmfsep.errors import UsageError
+from nmfsep.registry import CUES
 
 RATE = 8000
 TIMES = ("seconds",)  # which differ from run to run
@@ -96,3 +97,15 @@ def test_what_makes_no_sense_is_refused_before_any_work(folder):
     Path("out/long/component-1.wav").write_bytes(b"mine")
     with pytest.raises(UsageError, match="not written by nmfsep"):
         nmfsep.separate("long.wav", 2, atoms=1).write("out")
+
+
+def test_a_cue_of_the_registry_is_an_argument_by_its_name(folder, monkeypatch):
+    Path("when.txt").write_text("0.0\t1.0\tlow\n3.0\t4.0\thigh\n")
+    audio = nmfsep.read("long.wav")
+    monkeypatch.setitem(CUES._entries, "regions", CUES._entries["labels"])
+    known = nmfsep.separate(audio, labels="when.txt", max_iter=2)
+    assert known.names == ("low", "high")
+    for value in ("when.txt", Path("when.txt"), ["when.txt"]):
+        np.testing.assert_array_equal(nmfsep.separate(audio, regions=value, max_iter=2).samples, known.samples)
+    with pytest.raises(TypeError, match="unheard"):
+        nmfsep.separate(audio, unheard="when.txt")

@@ -9,37 +9,32 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import memory
-from ..errors import UsageError
-from ..guidance import learn as learning
-from ..guidance.cue import Cue
-from ..guidance.dictionary import Dictionaries, Dictionary, read
-from ..guidance.excerpt_cue import Excerpts, Span
-from ..guidance.guide import Guide
-from ..guidance.learn import Sound
-from ..models.by_name import AnyFit
-from ..progress import OnProgress
-from ..registry import CUES
-from ..separation import pipeline
-from ..separation.mixture import Mixture
-from ..separation.obstacles import require_model
-from ..settings.commands import LearnSettings, OutputSettings
-from ..settings.separation import Settings, with_preset_defaults
-from ..signal.audio import Audio, Samples, at_rate, common_rate
-from ..signal.read import Source
-from ..signal.stream import Stream
-from .plan import check_source, plan
-from .run_options import RunOptions
-from .track import separate_file
-
-AnyPath = str | os.PathLike[str]
+from . import memory
+from .errors import UsageError
+from .guidance import learn as learning
+from .guidance.dictionary import Dictionary
+from .guidance.guide import Guide
+from .jobs.plan import check_source, plan
+from .jobs.run_options import RunOptions
+from .jobs.track import separate_file
+from .models.by_name import AnyFit
+from .progress import OnProgress
+from .registry import CUES
+from .separation import pipeline
+from .separation.mixture import Mixture
+from .separation.obstacles import require_model
+from .settings.commands import LearnSettings, OutputSettings
+from .settings.separation import Settings, with_preset_defaults
+from .signal.audio import Audio, Samples, at_rate, common_rate
+from .signal.read import Source
+from .signal.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -50,22 +45,14 @@ class Stems:
     ----------
     sound : Audio or str
         In memory, or the path of its file.
-    settings : Settings
-    guide : Guide, optional
-        What is known of the stems.
-    span : mapping
-        `offset` and `duration` in seconds, where only a part of a file is separated.
-    limit : int, optional
-        Bytes of memory that may be taken; three quarters of what is free if not given.
+    options : RunOptions
+        Settings, what is known of the stems, the part of a file that is separated, and the memory that may be taken.
     on_progress : callable, optional
         Called as on_progress(iteration, loss); a true result stops the fit.
     """
 
     sound: Audio | str
-    settings: Settings
-    guide: Guide | None = None
-    span: Mapping[str, Any] | None = None
-    limit: int | None = None
+    options: RunOptions
     on_progress: OnProgress | None = None
 
     @property
@@ -88,7 +75,7 @@ class Stems:
         """Fit, ConvolutiveFit or DeepFit: one, or one for each channel or length of frames that is fitted alone."""
         return self._rendered[3]
 
-    def write(self, folder: AnyPath, **output: Any) -> list[Path]:
+    def write(self, folder: str | os.PathLike[str], **output: Any) -> list[Path]:
         """Write the stems of a file and their manifest, byte for byte as ``nmfsep split`` does.
 
         Parameters
@@ -114,8 +101,8 @@ class Stems:
         """
         if isinstance(self.sound, Audio):
             raise UsageError("sound in memory has no file for the manifest to name", "give separate a path")
-        where = OutputSettings(**{"out": os.fspath(folder), **(self.span or {}), **output})
-        options = RunOptions(self.settings, where, self.guide, limit=self.limit, debug=True)
+        where = replace(self.options.output, **{"out": os.fspath(folder), **output})
+        options = replace(self.options, output=where, debug=True)
         (job,) = plan([self.sound], options)
         manifest = separate_file(job, options, self.on_progress).result()
         return list(job.as_written(manifest).results)
@@ -125,39 +112,35 @@ class Stems:
         """Samples, names, sample rate and fits."""
         if isinstance(self.sound, Audio):
             return self._render(self.sound)
-        where = OutputSettings(out="-", **(self.span or {}))
-        options = RunOptions(self.settings, where, self.guide, limit=self.limit)
-        (job,) = plan([self.sound], options)
+        output = self.options.output
+        (job,) = plan([self.sound], self.options)
         with Source(self.sound) as source:
-            _, way = check_source(job, source, options)
-            begin = source.stretch(where.offset)[0] / source.sample_rate
+            _, way = check_source(job, source, self.options)
+            begin = source.stretch(output.offset)[0] / source.sample_rate
             if way.streamed:
-                return self._render(Stream(source, where.offset, where.duration), begin, way.frames)
-            return self._render(source.read(where.offset, where.duration), begin)
+                return self._render(Stream(source, output.offset, output.duration), begin, way.frames)
+            return self._render(source.read(output.offset, output.duration), begin)
 
     def _render(
         self, mixture: Mixture, begin: float = 0.0, frames: int | None = None
     ) -> tuple[Samples, tuple[str, ...], int, tuple[AnyFit, ...]]:
+        settings, guide = self.options.settings, self.options.guide
         model, pieces = pipeline.separate(
-            mixture, self.settings, self.guide, begin=begin, frames=frames, on_progress=self.on_progress
+            mixture, settings, guide, begin=begin, frames=frames, on_progress=self.on_progress
         )
         samples = np.concatenate(list(pieces), axis=-1)
         return samples, model.names, mixture.sample_rate, model.fits
 
 
 def separate(
-    sound: Audio | AnyPath,
+    sound: Audio | str | os.PathLike[str],
     components: int | None = None,
     *,
-    dictionary: Dictionary | AnyPath | Sequence[Dictionary | AnyPath] | None = None,
-    learn: Mapping[str, Sequence[Span]] | None = None,
-    midi: AnyPath | Mapping[str, AnyPath] | None = None,
-    labels: AnyPath | Sequence[AnyPath] | None = None,
     offset: float | None = None,
     duration: float | None = None,
     max_memory: int | str | None = None,
     callback: OnProgress | None = None,
-    **settings: Any,
+    **options: Any,
 ) -> Stems:
     """Separate a mixture into stems.
 
@@ -168,15 +151,6 @@ def separate(
         memory does not hold is read a part at a time.
     components : int, optional
         Stems wanted; 2 if not given. With `levels`, those of the level; with guidance, its labels.
-    dictionary : Dictionary, path, or sequence of them, optional
-        Templates learned before; `free` and `adapt` then have a meaning.
-    learn : mapping of str to sequence of (float, float), optional
-        For each sound the excerpts of the mixture in which it is alone, begin and end in seconds: it is learned there.
-        With one sound the rest is the stem "residual".
-    midi : path, or mapping of str to path, optional
-        A MIDI file whose tracks or, with midi_by="pitch", pitches are stems, or one for each stem.
-    labels : path or sequence of path, optional
-        Label tracks of Audacity: when, and between which frequencies, sounds are heard.
     offset, duration : float, optional
         Seconds of a file to separate; all of it if not given.
     max_memory : int or str, optional
@@ -184,9 +158,20 @@ def separate(
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
         nothing stops, iterations are shares of max_iter.
-    **settings
-        Fields of Settings. What is given counts as given, also at its default: `max_iter=200` holds where atoms are
-        grouped, too, for which 60 is the default.
+    **options
+        What is known of the stems, by the names of the options of ``nmfsep split``:
+
+        - dictionary : Dictionary, path, or sequence of them. Templates learned before; `free` and `adapt` then have a
+          meaning.
+        - learn : mapping of str to sequence of (float, float). For each sound the excerpts of the mixture in which it
+          is alone, begin and end in seconds: it is learned there. With one sound the rest is the stem "residual".
+        - midi : path, or mapping of str to path. A MIDI file whose tracks or, with midi_by="pitch", pitches are stems,
+          or one for each stem.
+        - labels : path or sequence of path. Label tracks of Audacity: when, and between which frequencies, sounds are
+          heard.
+
+        All others are fields of Settings. What is given counts as given, also at its default: `max_iter=200` holds
+        where atoms are grouped, too, for which 60 is the default.
 
     Returns
     -------
@@ -196,59 +181,31 @@ def separate(
     --------
     >>> nmfsep.separate("long.wav", 2, max_memory="300M").write("out")        # doctest: +SKIP
     """
-    span = {"offset": offset, "duration": duration}
-    asked: dict[str, Any] = {name: seconds for name, seconds in span.items() if seconds is not None}
-    if isinstance(sound, Audio) and (asked or max_memory is not None):
+    if isinstance(sound, Audio) and any(value is not None for value in (offset, duration, max_memory)):
         raise UsageError("offset, duration and max_memory are for files", "give a path, or cut the samples")
     limit = memory.parse_size(max_memory) if isinstance(max_memory, str) else max_memory
     if limit is None and max_memory is not None:
         raise UsageError(f"max_memory {max_memory!r} is not a size", "give such as 800M or 2G")
-    cues = _cues(dictionary, learn, midi, labels, settings)
-    guide = Guide(tuple(cues), {"components": components, **settings}) if cues else None
+    known = {name: options.pop(name, None) for name in CUES}
+    cues = [CUES.load(name).of(value, options) for name, value in known.items() if value is not None]
+    guide = Guide(tuple(cues), {"components": components, **options}) if cues else None
     if guide is not None:
-        chosen = guide.settings()
+        settings = guide.settings()
     else:
-        chosen = Settings(
-            components=2 if components is None else components, given=settings, **with_preset_defaults(settings)
-        )
-        require_model(chosen)
+        count = 2 if components is None else components
+        settings = Settings(components=count, given=options, **with_preset_defaults(options))
+        require_model(settings)
+    output = OutputSettings(out="-", offset=0.0 if offset is None else offset, duration=duration)
+    run = RunOptions(settings, output, guide, limit=limit)
     if isinstance(sound, Audio):
         if guide is not None:
-            guide.check(sound.sample_rate, chosen, 0.0, sound.duration)
-        stems = Stems(sound, chosen, guide, on_progress=callback)
+            guide.check(sound.sample_rate, settings, 0.0, sound.duration)
+        stems = Stems(sound, run, callback)
         stems._rendered  # noqa: B018 - what is wrong is raised here, as it always was
         return stems
     path = os.fspath(sound)
-    plan([path], RunOptions(chosen, OutputSettings(out="-", **asked), guide))
-    return Stems(path, chosen, guide, asked, limit, callback)
-
-
-def _cues(
-    dictionary: Dictionary | AnyPath | Sequence[Dictionary | AnyPath] | None,
-    learn: Mapping[str, Sequence[Span]] | None,
-    midi: AnyPath | Mapping[str, AnyPath] | None,
-    labels: AnyPath | Sequence[AnyPath] | None,
-    settings: Mapping[str, Any],
-) -> list[Cue]:
-    """Return the cues that arguments stand for, in the order of the registry."""
-    cues: list[Cue] = []
-    if dictionary is not None:
-        kits = [dictionary] if isinstance(dictionary, (Dictionary, str, os.PathLike)) else list(dictionary)
-        paths = [os.fspath(kit) for kit in kits if not isinstance(kit, Dictionary)]
-        if len(paths) == len(kits):
-            cues.append(Dictionaries.read(paths, settings))
-        else:
-            cues.append(Dictionaries(tuple(kit if isinstance(kit, Dictionary) else read(kit) for kit in kits)))
-    if learn is not None:
-        cues.append(Excerpts(learn))
-    if midi is not None:
-        files = {"": midi} if isinstance(midi, (str, os.PathLike)) else midi
-        texts = [f"{name}={os.fspath(path)}" if name else os.fspath(path) for name, path in files.items()]
-        cues.append(CUES.load("midi").read(texts, settings))
-    if labels is not None:
-        texts = [os.fspath(path) for path in ([labels] if isinstance(labels, (str, os.PathLike)) else labels)]
-        cues.append(CUES.load("labels").read(texts, settings))
-    return cues
+    plan([path], run)
+    return Stems(path, run, callback)
 
 
 def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dictionary:
@@ -272,7 +229,7 @@ def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dic
         raise UsageError("every label needs a sound to learn from")
     rate = chosen.sample_rate or common_rate(audio.sample_rate for group in groups.values() for audio in group)
 
-    def sound(audio: Audio) -> Sound:
-        return Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: at_rate(audio, rate))
+    def sound(audio: Audio) -> learning.Sound:
+        return learning.Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: at_rate(audio, rate))
 
     return learning.learn({label: [sound(audio) for audio in group] for label, group in groups.items()}, rate, chosen)
