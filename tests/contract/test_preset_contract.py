@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from nmfsep.separation.options import require_model
 
 from nmfsep.registry import PRESETS
 from nmfsep.separation import pipeline
+from nmfsep.separation.obstacles import require_model
 from nmfsep.settings.fields import PRESET_STEMS
 from nmfsep.settings.separation import Settings, with_preset_defaults
 from nmfsep.signal.audio import Audio
