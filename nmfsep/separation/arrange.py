@@ -26,21 +26,14 @@ AUTO = "auto"  # AUTO:N makes N groups of it, by how it sounds
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """The stems of a separation.
+    """The stems of a separation, in order.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Of all stems, in order; the last may be a residual that has no components.
-    members : tuple of tuple of int
-        The components, or labels of a dictionary, of each stem that has any.
-    auto : int, default 0
-        How many of the stems, before a residual, are groups whose members are found by how they sound; they have none
-        until then.
+    The last may be a residual, which has no members; `auto` stems before it are groups whose members are found by how
+    they sound, and have none until then.
     """
 
     names: tuple[str, ...]
-    members: tuple[tuple[int, ...], ...]
+    members: tuple[tuple[int, ...], ...]  # components, or labels of a dictionary
     auto: int = 0
 
     @property
@@ -88,10 +81,11 @@ def arrange(settings: Settings, labels: Sequence[str] = ()) -> Grouping:
             raise UsageError(message, "ask for fewer groups, or more components with -k")
         groups |= dict.fromkeys(_auto_names(auto, groups), ())
         alone = []
-    for name in (components[index] for index in alone):
+    others = [components[index] for index in alone]
+    for name in others:
         if name in groups:
             raise UsageError(f"--group {name} is the name of a stem that is not in it", "choose another name")
-    names = [*groups, *(components[index] for index in alone)]
+    names = [*groups, *others]
     if settings.residual is not None and not freed:
         if settings.residual in names:
             raise clash
@@ -147,19 +141,8 @@ def parse(
 ) -> dict[str, tuple[int, ...]]:
     """Return the members of each group of texts NAME=MEMBER,MEMBER, as indices in rising order.
 
-    Parameters
-    ----------
-    asked : sequence of str
-        A member is a number from 1, a range such as 3-5, a name, or "rest".
-    components : sequence of str
-        Their names.
-    known : mapping of str to sequence of int, optional
-        Other names, each for several components.
-
-    Raises
-    ------
-    UsageError
-        As for `arrange`.
+    A member is a number from 1, a range such as 3-5, the name of a component, one of the `known` names, which stand for
+    several, or "rest". What makes no sense is refused as in `arrange`.
     """
     names: dict[str, Sequence[int]] = dict(known or {})
     names |= {name: (index,) for index, name in enumerate(components)}
@@ -216,15 +199,6 @@ def resolve_auto_groups(settings: Settings, components: Components, stft: STFT, 
 
     What is in no other group is put together by the timbre of its components, as `--grouping timbre` puts atoms
     together; the loudest group comes first.
-
-    Parameters
-    ----------
-    settings : Settings
-        With auto:N among its groups.
-    components : Components
-    stft : STFT
-    sample_rate : int
-        Hertz.
     """
     arrange(settings)
     asked, count = without_auto(settings.group)

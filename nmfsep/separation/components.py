@@ -86,28 +86,15 @@ class Components:
 class HeldTemplates:
     """Templates of the channels that share activations, and how those are found in a frame.
 
-    Attributes
-    ----------
-    Wt : ndarray, shape (k, rows)
-        Rows are the bins of these channels, one above the other.
-    scale : float32
-        What X is divided by, a power of two.
-    floor : float32
-        The least entry of X / scale.
-    known_rows : int
-        Rows of X that count; the templates are a guess above these.
-    bands : Bands, optional
-        Of atoms: the activations are solved on X and the templates merged into these.
-    runs : int, default 1
-        Of atoms: in how many equal parts each explains all of X, the model being their mean.
+    Wt is (k, rows), its rows being the bins of these channels, one above the other. Atoms are solved on bands.
     """
 
     Wt: Matrix
-    scale: np.float32
-    floor: np.float32
-    known_rows: int
+    scale: np.float32  # what X is divided by, a power of two
+    floor: np.float32  # the least entry of X / scale
+    known_rows: int  # rows of X that count; the templates are a guess above these
     bands: Bands | None = None
-    runs: int = 1
+    runs: int = 1  # equal parts of atoms, each of which explains all of X; the model is their mean
 
     def solve(self, rows: Matrix, problem: Problem, kernels: Kernels) -> Matrix:
         """Return the activations of rows of X, (any, k)."""
@@ -132,32 +119,15 @@ class HeldTemplates:
 
 @dataclass(frozen=True, slots=True)
 class BlockSolver:
-    """Finds activations a block of frames at a time: those of a frame depend on that frame alone.
+    """Finds activations a block of frames at a time: those of a frame depend on that frame alone."""
 
-    Parameters
-    ----------
-    templates : sequence of HeldTemplates
-        One for all channels, or one for each.
-    channels : int
-        Of the mixture.
-    mode : str
-        How they are taken together, as `views` does.
-    apart : bool
-        Whether channels have activations of their own though they share templates.
-    problem : Problem
-    kernels : Kernels
-        The same for all blocks, from `choose`.
-    kept : sequence of ndarray, optional
-        For each of `templates` where to keep the activations, (frames, channels apart or 1, k).
-    """
-
-    templates: Sequence[HeldTemplates]
-    channels: int
-    mode: str
-    apart: bool
+    templates: Sequence[HeldTemplates]  # one for all channels, or one for each
+    channels: int  # of the mixture
+    mode: str  # how they are taken together, as in `views`
+    apart: bool  # whether channels have activations of their own though they share templates
     problem: Problem
-    kernels: Kernels
-    kept: Sequence[Matrix] = ()
+    kernels: Kernels  # the same for all blocks
+    kept: Sequence[Matrix] = ()  # where to keep activations, (frames, channels apart or 1, k), for each of `templates`
 
     def factors(self, start: int, stop: int, mixture: Bins) -> list[Factors]:
         """Return the factors of each channel for frames start to stop of the mixture, (channels, frames, bins)."""

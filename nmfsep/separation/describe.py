@@ -25,29 +25,18 @@ EMPTY = 1e-5  # share of the energy below which a stem holds next to nothing
 BLEEDING = 0.35  # of a stem's energy where another is as loud
 MULTIPLIED = 4096  # frames at a time
 
+Floats = NDArray[np.floating[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component described.
-
-    Attributes
-    ----------
-    name : str
-    pitch : Pitch or None
-        None where it has none.
-    onsets : tuple of float
-        Seconds from the beginning.
-    share : float
-        Of the energy of all components taken one by one, from 0 to 1.
-    centroid : float
-        Mean frequency of its template in hertz; 0 if it is silent.
-    """
+    """A component described."""
 
     name: str
-    pitch: Pitch | None
-    onsets: tuple[float, ...]
-    share: float
-    centroid: float
+    pitch: Pitch | None  # None where it has none
+    onsets: tuple[float, ...]  # seconds from the beginning
+    share: float  # of the energy of all components taken one by one, from 0 to 1
+    centroid: float  # mean frequency of its template in hertz; 0 if it is silent
 
     def document(self) -> dict[str, Any]:
         """Return all of it as plain values."""
@@ -73,12 +62,7 @@ class Component:
 
 
 def describe(
-    names: Sequence[str],
-    W: NDArray[np.floating],
-    Z: NDArray[np.floating],
-    energies: NDArray[np.float64],
-    stft: STFT,
-    sample_rate: int,
+    names: Sequence[str], W: Floats, Z: Floats, energies: NDArray[np.float64], stft: STFT, sample_rate: int
 ) -> list[Component]:
     """Describe components.
 
@@ -108,7 +92,7 @@ def describe(
     ]
 
 
-def find_onsets(activation: NDArray[np.floating], step: float) -> NDArray[np.float64]:
+def find_onsets(activation: Floats, step: float) -> NDArray[np.float64]:
     """Return the times in seconds at which an activation (frames,) sets in; `step` is seconds between frames.
 
     Those are the largest steps up within STRIDE: the mean of the STRIDE seconds from there on, less the mean of those
@@ -144,24 +128,12 @@ def template_and_activation(samples: Samples, stft: STFT) -> tuple[NDArray[np.fl
 
 @dataclass(frozen=True, slots=True)
 class StemSummary:
-    """Stems as templates and activations, one each.
+    """Stems as templates and activations, one each."""
 
-    Attributes
-    ----------
-    W : ndarray, shape (bins, stems)
-        The spectrum of all that a stem sounds, added up over channels, of unit sum.
-    Z : ndarray, shape (stems, frames)
-        Its level, frame by frame.
-    products : ndarray, shape (stems, stems)
-        Inner products of the stems' models, over all channels, bins and frames.
-    sides : ndarray, shape (channels, stems)
-        The sum of each stem's model in each channel.
-    """
-
-    W: NDArray[np.float64]
-    Z: Matrix
-    products: NDArray[np.float64]
-    sides: NDArray[np.float64]
+    W: NDArray[np.float64]  # (bins, stems): the spectrum of all that a stem sounds, of all channels, of unit sum
+    Z: Matrix  # (stems, frames): its level
+    products: NDArray[np.float64]  # (stems, stems): inner products of the models, over all channels, bins and frames
+    sides: NDArray[np.float64]  # (channels, stems): the sum of each stem's model in each channel
 
     @property
     def energies(self) -> NDArray[np.float64]:
@@ -209,21 +181,11 @@ def _gram(Z: Matrix) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Descriptors of stems for a manifest.
+    """Descriptors of stems for a manifest."""
 
-    Attributes
-    ----------
-    stems : list of dict
-        Descriptors of each; none of a residual, which has no model.
-    bleed : list of list of float
-        As in StemSummary, without a residual.
-    hints : list of str
-        Empty where a dictionary, a preset or groups say what the stems are.
-    """
-
-    stems: list[dict[str, Any]]
-    bleed: list[list[float]]
-    hints: list[str]
+    stems: list[dict[str, Any]]  # none of a residual, which has no model
+    bleed: list[list[float]]  # as in StemSummary, without a residual
+    hints: list[str]  # none where a dictionary, a preset or groups say what the stems are
 
 
 def descriptors(summary: StemSummary, names: Sequence[str], stft: STFT, sample_rate: int) -> list[dict[str, Any]]:

@@ -35,52 +35,31 @@ FREE_FIRST = 20  # iterations in which free templates of several frames begin
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Factors of the channels that are factorized together.
-
-    Attributes
-    ----------
-    fit : Fit, ConvolutiveFit or DeepFit
-    frames : Frames
-        What was fitted.
-    W : ndarray, shape (rows, k)
-    Z : ndarray, shape (k, frames)
-        Of the frames that were fitted, as they are in `frames`.
-    groups : sequence of sequence of int
-        The columns of each component.
-    known_rows : int
-        Rows that the templates describe; above these they are a guess.
-    """
+    """Factors W (rows, k) and Z (k, frames) of the channels that are factorized together."""
 
     fit: AnyFit
-    frames: Frames
+    frames: Frames  # what was fitted
     W: Matrix
-    Z: Matrix
-    groups: Sequence[Sequence[int]]
-    known_rows: int
+    Z: Matrix  # of `frames` as they are there, scaled
+    groups: Sequence[Sequence[int]]  # the columns of each component
+    known_rows: int  # rows that the templates describe; above these they are a guess
 
 
 def fit_blind(
-    frames: Frames,
-    frequencies: NDArray[np.float64],
-    settings: Settings,
-    time_limit: float | None,
-    callback: OnProgress | None,
+    frames: Frames, frequencies: NDArray[np.float64], settings: Settings, callback: OnProgress | None
 ) -> Fitted:
     """Fit the model that the settings name; what was not asked for is left to it.
 
-    `frequencies` (bins,) in hertz are for the starts that need them, `time_limit` is in seconds.
+    `frequencies` (bins,) in hertz are for the starts that need them.
     """
-    X = frames.Xt.T
     chosen = settings.asked((*OWN, *COMMON))
-    if time_limit is not None:
-        chosen["time_limit"] = time_limit
     if settings.start in SOUND_STARTS:
         rng = np.random.default_rng(settings.seed)
         begin = SOUND_STARTS.load(chosen.pop("start"))(frames.Xt, settings.components, rng, frequencies)
         chosen |= {"W": begin.W, "Z": begin.Z}
     if "execution" in options_of(settings.model):
         chosen["execution"] = Execution(compiled_from=ONCE)
-    fit = fit_model(settings.model, X, settings.parts, callback=callback, **chosen).ordered()
+    fit = fit_model(settings.model, frames.Xt.T, settings.parts, callback=callback, **chosen).ordered()
     whole, groups = fit.parts(settings.level)
     W, Z = (np.abs(factor).astype(np.float32, copy=False) for factor in (whole.W, whole.Z))
     return Fitted(fit, frames, W, Z, groups, len(W))
@@ -106,38 +85,18 @@ class GuidedFit:
     Templates are held for HELD iterations, then move as far as they may, with free ones for what they leave. Where it
     does not matter when a sound is heard, they move on a part of the frames only. Templates of several frames are
     fitted likewise, by convolutive NMF.
-
-    Attributes
-    ----------
-    templates : Templates
-    costs : dict
-        Of entries of W and Z, by a guide.
-    settings : Settings
-    time_limit : float or None
-        Seconds of each of the fits.
-    moves : bool
-        Whether any template may move.
     """
 
     templates: Templates
-    costs: Costs
+    costs: Costs  # of entries of W and Z, by the guide
     settings: Settings
-    time_limit: float | None
-    moves: bool
+    moves: bool  # whether any template may move
 
     def fit(self, frames: Frames, components: int, channels: int, on_step: OnStep) -> Fitted:
-        """Fit the templates, and the free ones.
+        """Fit the templates of so many components, and the free ones.
 
-        Parameters
-        ----------
-        frames : Frames
-            One channel a row, the channels of each frame one after the other.
-        components : int
-            That the templates belong to, without the free ones.
-        channels : int
-            Rows for each frame.
-        on_step : callable
-            Returns the callback of the fit with templates held, 0, and of that in which they move, 1.
+        The rows of `frames` are one channel each, the channels of a frame one after the other. `on_step` returns the
+        callback of the fit with templates held, 0, and of that in which they move, 1.
         """
         known, free = self.templates, self.settings.free
         Xt, W = frames.Xt, known.W
@@ -169,7 +128,8 @@ class GuidedFit:
         frames, bins = len(Xt) // channels, Xt.shape[1]
         chosen = np.linspace(0, frames - 1, max(2, PART // (channels * bins))).astype(np.intp)
         part = np.ascontiguousarray(Xt.reshape(frames, channels, bins)[chosen].reshape(-1, bins))
-        limit, most = None if self.time_limit is None else self.time_limit / 2, self.settings.max_iter
+        limit, most = self.settings.time_limit, self.settings.max_iter
+        limit = None if limit is None else limit / 2
         held = self._factorize(part, W, fixed={"W"}, time_limit=limit, max_iter=min(HELD, most))
         moved = self._moved(part, held.factors, channels, callback=on_step(0), time_limit=limit).factors
         Z = _between(moved.Z.reshape(moved.components, -1, channels), chosen, frames)
@@ -192,26 +152,17 @@ class GuidedFit:
         return self._factorize(Xt, W, Z, anchor=anchor, costs=self._costs(channels, settings.free), **options)
 
     def _factorize(self, Xt: Matrix, W: Matrix, Z: Matrix | None = None, **options: Any) -> Fit:
-        settings = self.settings
-        chosen: dict[str, Any] = {
-            "divergence": settings.divergence,
-            "solver": settings.solver,
-            "sparsity": settings.sparsity,
-            "max_iter": settings.max_iter,
-            "tol": settings.tol,
-            "time_limit": self.time_limit,
-            "threads": settings.threads,
-            "execution": Execution(compiled_from=ONCE),
-        }
-        return factorize(Xt.T, W.shape[1], W=W, Z=Z, **chosen | options)
+        chosen = self._options("divergence", "solver", "sparsity", "max_iter", "tol", "time_limit", "threads")
+        chosen |= {"execution": Execution(compiled_from=ONCE)} | options
+        return factorize(Xt.T, W.shape[1], W=W, Z=Z, **chosen)
+
+    def _options(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in names}
 
     def _strokes(self, Xt: Matrix, W: Matrix, on_step: OnStep) -> Fit:
         """Return the fit of templates of several frames, unrolled: held, then movable, with free ones."""
         settings, delays = self.settings, self.templates.delays
-        chosen: dict[str, Any] = {
-            name: getattr(settings, name) for name in ("divergence", "max_iter", "tol", "threads")
-        }
-        chosen["time_limit"] = self.time_limit
+        chosen = self._options("divergence", "max_iter", "tol", "time_limit", "threads")
         bins, k = len(W), W.shape[1] // delays
         level = len(Xt[0]) * float(Xt.mean(dtype=np.float64)) / max(float(W.sum(dtype=np.float64)), 1e-30)
         Z = np.full((k, len(Xt)), level)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -51,35 +50,11 @@ def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
     return max(FEWEST, min(FRAMES, ENTRIES // width))
 
 
-class FrameSample(ABC):
-    """Frames to learn from, and what becomes of what was learned."""
+class AllFrames:
+    """All frames of a mixture in memory."""
 
     learned_from: tuple[int, int] | None = None
     on_rendered: Callable[[int], object] | None = None
-
-    @abstractmethod
-    def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
-        """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
-
-    @abstractmethod
-    def begin(self, proposed: Sequence[Templates], moves: bool) -> int:
-        """Prepare for fits of these templates, which may move; return how many fits these are."""
-
-    @abstractmethod
-    def parts(self, templates: Templates) -> Iterator[tuple[Frames, int, OnStep]]:
-        """Yield what is factorized on its own, the rows of each frame, and the callbacks of the fit."""
-
-    @abstractmethod
-    def components(self, found: Sequence[Fitted], stft: STFT) -> Components:
-        """Return the components that were fitted to the parts."""
-
-    @abstractmethod
-    def of_atoms(self, found: Grouped, frames: Frames, stft: STFT) -> Components:
-        """Return the components that were found as atoms."""
-
-
-class AllFrames(FrameSample):
-    """All frames of a mixture in memory."""
 
     def __init__(self, audio: Audio, settings: Settings, guided: bool, callback: OnProgress | None) -> None:
         self._settings, self._guided, self._callback = settings, guided, callback
@@ -88,18 +63,18 @@ class AllFrames(FrameSample):
         self._done, self._runs, self._moves = 0, 1, False
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
-        """Return all frames."""
+        """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
         (samples,) = self._parts
         self._ready = all_frames(samples, stft, self._settings.threads)
         return self._ready, self._callback
 
     def begin(self, proposed: Sequence[Templates], moves: bool) -> int:
-        """Count the fits."""
+        """Prepare for fits of these templates, which may move; return how many fits these are."""
         self._runs, self._moves = len(self._parts) * len(proposed) * (1 + moves), moves
         return self._runs
 
     def parts(self, templates: Templates) -> Iterator[tuple[Frames, int, OnStep]]:
-        """Yield the frames of all channels, their mean, or each."""
+        """Yield what is factorized on its own, the rows of each frame, and the callbacks of the fit."""
         stft = templates.stft
         for samples in self._parts:
             frames = self._ready or all_frames(samples, stft, self._settings.threads)
@@ -135,38 +110,31 @@ class AllFrames(FrameSample):
         return Components([Factors(each.W, Z) for each in found.factors], found.groups)
 
 
-class DrawnFrames(FrameSample):
+class DrawnFrames:
     """A sample of the frames of a mixture on disk.
 
-    Parameters
-    ----------
-    stream : Stream
-    settings : Settings
-    guided : bool
-    frames : int or None
-        To learn from at the most; `frames_drawn` if not given.
-    keep : bool
-        Whether activations are kept as they are solved.
-    callback : callable or None
-        Called as callback(step, loss), steps being shares of settings.max_iter that take equal times, with the
-        rendering as the last of them.
+    At the most, `most` are drawn, by default as many as `frames_drawn` says; with `keep`, activations are kept as they
+    are solved. The steps of the callback are shares of settings.max_iter that take equal times, the rendering the last.
     """
+
+    learned_from: tuple[int, int] | None = None
+    on_rendered: Callable[[int], object] | None = None
 
     def __init__(
         self,
         stream: Stream,
         settings: Settings,
         guided: bool,
-        frames: int | None,
-        keep: bool,
         callback: OnProgress | None,
+        most: int | None,
+        keep: bool,
     ) -> None:
         self._stream, self._settings, self._guided = stream, settings, guided
-        self._most, self._keep, self._callback = frames, keep, callback
+        self._callback, self._most, self._keep = callback, most, keep
         self._threads, self._began, self._stage = Workers(settings.threads).threads, time.monotonic(), 0
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
-        """Return evenly spaced excerpts."""
+        """Return evenly spaced excerpts, and the callback of looking for atoms in them."""
         stream, settings = self._stream, self._settings
         atoms = most_atoms(settings)
         reading = READ * stream.length * stream.channels
@@ -183,7 +151,10 @@ class DrawnFrames(FrameSample):
         return found, lambda step, loss: stages.at(1, step / max(1, settings.max_iter), loss)
 
     def begin(self, proposed: Sequence[Templates], moves: bool) -> int:
-        """Estimate what each stage takes: two for each length of frames, the rendering, and what follows."""
+        """Prepare for fits of these templates, which may move; return how many fits these are.
+
+        There are two stages for each length of frames, the rendering, and what follows.
+        """
         stream, settings = self._stream, self._settings
         costs, rendering = [], 0.0
         for templates in proposed:
@@ -231,10 +202,8 @@ class DrawnFrames(FrameSample):
 
     def of_atoms(self, found: Grouped, frames: Frames, stft: STFT) -> Components:
         """Return atoms whose activations are solved block by block, on bands."""
-        W = np.concatenate([part.W for part in found.factors]).astype(np.float32, copy=False)
-        held = HeldTemplates(
-            np.ascontiguousarray(W.T), frames.scale, frames.floor, len(W), bands_of(stft.bins), found.runs
-        )
+        Wt = np.ascontiguousarray(found.fit.factors.W.T, np.float32)
+        held = HeldTemplates(Wt, frames.scale, frames.floor, Wt.shape[1], bands_of(stft.bins), found.runs)
         self._stages.at(1, 1.0, found.fit.losses[-1])
         return Components((), found.groups, solver=self._solver([held], stft))
 
@@ -276,3 +245,6 @@ class DrawnFrames(FrameSample):
         frames = max(1, length // stft.hop_length)
         masking = frames * (TRANSFORM * stft.bins * channels + solving * self._rows(stft)) / self._threads
         return masking + WRITE * length * channels * self._settings.components
+
+
+FrameSample = AllFrames | DrawnFrames

@@ -73,23 +73,16 @@ def samples_sha256(mixture: Mixture) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Magnitudes of the channels that are factorized together, at about unit mean.
+    """Magnitudes of the channels that are factorized together, (frames, rows), at about unit mean.
 
-    Attributes
-    ----------
-    Xt : ndarray, shape (frames, rows)
-        The channels' bins one after the other, so that channels share Z and each has its own part of W: where a
-        component lies between the channels is learned with it.
-    scale : float32
-        What the magnitudes were divided by: the power of two that `factorize` would divide out, so that it need not
-        copy them.
-    floor : float32
-        The least entry.
+    The channels' bins lie one after the other, so that channels share Z and each has its own part of W: where a
+    component lies between the channels is learned with it. What they were divided by is the power of two that
+    `factorize` would divide out, so that it need not copy them.
     """
 
     Xt: Matrix
-    scale: np.float32
-    floor: np.float32
+    scale: np.float32  # what they were divided by
+    floor: np.float32  # the least entry
 
 
 def views(samples: Channels, mode: str) -> list[Channels]:

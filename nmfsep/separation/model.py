@@ -29,37 +29,19 @@ class Resolution:
 class Model:
     """What was learned from a mixture: enough to render its stems.
 
-    Attributes
-    ----------
-    settings : Settings
-    resolutions : tuple of Resolution
-        The same components at one length of frames or several. The stems are the means over all: where the models err,
-        they err apart.
-    fits : tuple of Fit, ConvolutiveFit or DeepFit
-        One, or one for each channel or resolution; none for a saved model.
-    labels : tuple of str
-        Names of the components by a guide; they are numbered if not given.
-    notes : tuple of str
-        What the user should know beside the warnings of the fits.
-    learned_from : tuple of int, optional
-        Frames that templates were learned from, and frames that there are, where not all were.
-    choice : Choice or None
-        How many atoms the stems have and how they are grouped, where that was a question.
-    stem_names : tuple of str
-        Names of all stems, in place of those that the settings give them.
-    on_rendered : callable, optional
-        Called with the number of samples that are rendered.
+    The resolutions are the same components at one length of frames or several. The stems are the means over all: where
+    the models err, they err apart.
     """
 
     settings: Settings
     resolutions: tuple[Resolution, ...]
-    fits: tuple[AnyFit, ...] = ()
-    labels: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    learned_from: tuple[int, int] | None = None
-    choice: Choice | None = None
-    stem_names: tuple[str, ...] = ()
-    on_rendered: Callable[[int], object] | None = None
+    fits: tuple[AnyFit, ...] = ()  # one, or one for each channel or resolution; none for a saved model
+    labels: tuple[str, ...] = ()  # names of the components by a guide, else they are numbered
+    notes: tuple[str, ...] = ()  # what the user should know, with the warnings of the fits
+    learned_from: tuple[int, int] | None = None  # frames learned from, and all that there are, if these are more
+    choice: Choice | None = None  # how many atoms the stems have and how they are grouped, where that was a question
+    stem_names: tuple[str, ...] = ()  # of all stems, replacing those that the settings give them
+    on_rendered: Callable[[int], object] | None = None  # called with the number of samples that are rendered
 
     @property
     def stft(self) -> STFT:

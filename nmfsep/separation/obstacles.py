@@ -95,7 +95,6 @@ def rendering_obstacle(settings: Settings) -> str | None:
 def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:
     """Return what the user should know about settings for a mixture of so many channels."""
     if settings.mask in SPATIAL_MASKS and channels == 1:
-        return (
-            f"there is one channel, of which mask {settings.mask!r} can tell no more than 'ratio', so that was taken",
-        )
+        name = repr(settings.mask)
+        return (f"there is one channel, of which mask {name} can tell no more than 'ratio', so that was taken",)
     return ()

@@ -8,7 +8,7 @@ random, the loss over all of them comes out within a few thousandths of that of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,38 +116,23 @@ def frame_sample(
         return AllFrames(mixture, settings, guide is not None, on_progress)
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
-    return DrawnFrames(mixture, settings, guide is not None, frames, keep, on_progress)
+    return DrawnFrames(mixture, settings, guide is not None, on_progress, frames, keep)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is known before the fit.
+    """What is known before the fit: the templates at each length of frames, without columns where the fit finds them.
 
-    Attributes
-    ----------
-    templates : sequence of Templates
-        At each length of frames; without columns where the fit finds them.
-    costs : sequence of dict
-        For each of `templates`, of entries of W and Z.
-    labels : tuple of str
-        Names of the components by a guide.
-    moves : bool
-        Whether templates may move in the fit.
-    notes : sequence of str
-        What the user should know.
-    choice : Choice, optional
-        Whether stems are groups of atoms, where that was a question.
-    grouped : tuple of Resolution and Fit, optional
-        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit.
+    Groups of atoms are found with their activations, so that nothing is left to fit.
     """
 
     templates: Sequence[Templates]
-    costs: Sequence[Costs]
-    labels: tuple[str, ...] = ()
-    moves: bool = False
-    notes: Sequence[str] = ()
-    choice: Choice | None = None
-    grouped: tuple[Resolution, AnyFit] | None = None
+    costs: Sequence[Costs]  # of entries of W and Z, for each of `templates`
+    labels: tuple[str, ...] = ()  # names of the components by a guide
+    moves: bool = False  # whether templates may move in the fit
+    notes: Sequence[str] = ()  # what the user should know
+    choice: Choice | None = None  # whether stems are groups of atoms, where that was a question
+    grouped: tuple[Resolution, AnyFit] | None = None  # the stems if they are
 
 
 def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
@@ -183,20 +168,22 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     else:
         runs = sample.begin(proposal.templates, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
+        own = replace(settings, time_limit=limit)
         for templates, costs in zip(proposal.templates, proposal.costs, strict=True):
             parts, stft = sample.parts(templates), templates.stft
             if labels:
-                way = GuidedFit(templates, costs, settings, limit, proposal.moves)
+                way = GuidedFit(templates, costs, own, proposal.moves)
                 found = [way.fit(frames, len(labels), rows, step) for frames, rows, step in parts]
             else:
                 hertz = stft.frequencies(mixture.sample_rate)
-                found = [fit_blind(frames, hertz, settings, limit, step(0)) for frames, _, step in parts]
+                found = [fit_blind(frames, hertz, own, step(0)) for frames, _, step in parts]
                 notes += _blind_notes(found)
             fits += [each.fit for each in found]
             resolutions.append(Resolution(stft, sample.components(found, stft)))
     notes += channel_notes(settings, mixture.channels)
-    if without_auto(settings.group)[1] and not labels and resolutions[0].components.solver is None:
-        settings = resolve_auto_groups(settings, resolutions[0].components, resolutions[0].stft, mixture.sample_rate)
+    first = resolutions[0]
+    if without_auto(settings.group)[1] and not labels and first.components.solver is None:
+        settings = resolve_auto_groups(settings, first.components, first.stft, mixture.sample_rate)
     return Model(
         settings, tuple(resolutions), tuple(fits), labels, tuple(notes), sample.learned_from, proposal.choice,
         on_rendered=sample.on_rendered,

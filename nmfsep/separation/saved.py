@@ -86,41 +86,22 @@ DESCRIPTION = {
 class Saved:
     """A factorization with all that its stems are made by.
 
-    Parameters
-    ----------
-    settings : Settings
-        By which it was made, with any number of threads.
-    labels : tuple of str
-        Of the guide; none where components are numbered.
-    resolutions : tuple of Resolution
-    mixture : MixtureIdentity
-    fits : tuple of dict
-        From `describe_fit`, one a fit.
-    guidance : tuple of dict
-        From `Guide.about`, without folders.
-    warnings : tuple of str
-        Of the model.
-    versions : dict
-        Of what made it.
-    path, sha256 : str
-        The file it was read from, and its hash.
-
     Raises
     ------
     UsageError
         The settings ask for stems that there cannot be.
     """
 
-    settings: Settings
-    labels: tuple[str, ...]
+    settings: Settings  # by which it was made, with any number of threads
+    labels: tuple[str, ...]  # of the guide; none where components are numbered
     resolutions: tuple[Resolution, ...]
     mixture: MixtureIdentity
-    fits: tuple[dict[str, Any], ...] = ()
-    guidance: tuple[dict[str, Any], ...] = ()
-    warnings: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    path: str = ""
-    sha256: str = ""
+    fits: tuple[dict[str, Any], ...] = ()  # from `describe_fit`
+    guidance: tuple[dict[str, Any], ...] = ()  # from `Guide.about`, without folders
+    warnings: tuple[str, ...] = ()  # of the model
+    versions: dict[str, str] = field(default_factory=dict)  # of what made it
+    path: str = ""  # the file it was read from
+    sha256: str = ""  # of that file
 
     def __post_init__(self) -> None:
         arrange(self.settings, self.labels)
@@ -145,18 +126,11 @@ class Saved:
         return [energy / (sum(each) or 1) for energy in each]
 
     def settings_with(self, given: Mapping[str, Any]) -> Settings:
-        """Return the settings by which to render, those given in place of the saved ones.
+        """Return the settings by which to render, those given replacing the saved ones.
 
-        Parameters
-        ----------
-        given : mapping
-            Of group, two_stems, mask, mask_power, consistency, residual and threads those that the user gave. Groups
-            may be made of the groups that were saved, too. Another mask has the power it has by default.
-
-        Raises
-        ------
-        UsageError
-            They make no sense with this model.
+        Given are those of group, two_stems, mask, mask_power, consistency, residual and threads that the user gave;
+        what makes no sense with this model is refused. Groups may be made of the groups that were saved, too. Another
+        mask has the power it has by default.
         """
         chosen = dict(given)
         mask = chosen.get("mask", self.settings.mask)
@@ -185,8 +159,8 @@ class Saved:
         names, saved = self.components, arrange(self.settings, self.labels)
         asked, auto = without_auto(group)
         found = parse(asked, names, dict(zip(saved.names, saved.members, strict=False)))
-        spelled = {name: ",".join(_spelling(index, names) for index in members) for name, members in found.items()}
-        return (*(f"{name}={members}" for name, members in spelled.items()), *([f"{AUTO}:{auto}"] if auto else []))
+        texts = [f"{name}={','.join(_spelling(i, names) for i in members)}" for name, members in found.items()]
+        return (*texts, f"{AUTO}:{auto}") if auto else tuple(texts)
 
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
         """Raise UsageError unless a file can be the mixture, by its header.
@@ -205,19 +179,9 @@ class Saved:
     def model(self, mixture: Mixture, settings: Settings) -> Model:
         """Return the model of the mixture, as if it had just been factorized.
 
-        A sound that differs in its samples only, as one encoded again does, is taken, with a warning.
-
-        Parameters
-        ----------
-        mixture : Audio or Stream
-            The stretch that the model is of.
-        settings : Settings
-            From `settings_with`.
-
-        Raises
-        ------
-        UsageError
-            It has another sample rate, or number of channels or samples.
+        `mixture` is the stretch that the model is of, and `settings` are from `settings_with`. A sound that differs in
+        its samples only, as one encoded again does, is taken, with a warning; one of another sample rate, or number of
+        channels or samples, is refused.
         """
         self.require(mixture.sample_rate, mixture.channels, None)
         digest = samples_sha256(mixture)  # first, since it is what finds the length of a stream
@@ -288,7 +252,7 @@ def write(
     guidance : sequence of mapping, optional
         From `Guide.about`.
     versions : mapping, optional
-        Of what made it.
+        Of the programs that made it.
 
     Raises
     ------
@@ -404,8 +368,7 @@ def _components(
             raise UsageError(f"{name} is for {len(array)} channels, the mixture has {mixture.channels}")
     if W.shape[1:] != (stft.bins, len(owners)):
         raise UsageError(f"W{index} of shape {W.shape[1:]} does not fit n_fft {stft.n_fft}, {len(owners)} templates")
-    frames = 1 + mixture.length // stft.hop_length
-    if Z.shape[2] not in (frames, frames + 1) or Z.shape[1:] != (len(owners), stft.n_frames(mixture.length)):
+    if Z.shape[1:] != (len(owners), stft.n_frames(mixture.length)):
         raise UsageError(f"Z{index} of shape {Z.shape[1:]} does not fit {mixture.length} samples")
     order = np.argsort(owners, kind="stable")
     groups = [group.tolist() for group in np.split(order, np.cumsum(sizes)[:-1])]
