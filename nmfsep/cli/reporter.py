@@ -45,7 +45,8 @@ class Reporter:
     ) -> None:  # fmt: skip
         self.jobs, self.many, self.as_json, self.quiet, self.verbose = jobs, many, as_json, quiet, verbose
         self.code, self._counts, self._left = 0, {"done": 0, "skipped": 0, "failed": 0}, len(jobs)
-        self._bar, self._sizes, self._ended = bar, [max(1, size) for _, size in sizes], 0
+        self._bar, self._sizes = bar, [max(1, size) for _, size in sizes]
+        self._total, self._ended = sum(self._sizes), 0
         self._all: dict[str, list[Any]] = {"tracks": [], "errors": []}
 
     def part(self, number: int, share: float) -> None:
@@ -86,7 +87,7 @@ class Reporter:
     def _show(self, begun: float) -> None:
         if self._bar is not None:
             counts = [f"{count} {status}" for status, count in self._counts.items() if count or status == "done"]
-            place = round(BAR * (self._ended + begun) / sum(self._sizes))
+            place = round(BAR * (self._ended + begun) / self._total)
             text = ", ".join([*counts, f"{self._left} left"]) if len(self.jobs) > 1 else ""
             self._bar.update(max(0, place - self._bar.pos), text)
 
