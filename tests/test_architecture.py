@@ -26,6 +26,7 @@ ORDER = (
     ("separation",),
     ("analysis",),
     ("jobs",),
+    ("batch",),
     ("api",),
     ("matrices",),
     ("cli",),

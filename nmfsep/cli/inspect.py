@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
         from ..analysis.plots.canvas import require_drawable
 
         require_drawable(plot, path, values["force"])
-    from ..jobs.contents import kind_of
+    from ..jobs.inspect import kind_of
 
     kind, failed = kind_of(path), list[NmfsepError]()
     if kind != "sound":
@@ -102,7 +102,7 @@ def _sound(ctx: click.Context, path: str) -> Inspection:
 def _archive(path: str, kind: str) -> tuple[dict[str, Any], str]:
     """Return what a saved model or a dictionary holds, as a document and as a table."""
     from ..guidance import dictionary
-    from ..jobs.contents import dictionary_document, model_document
+    from ..jobs.inspect import dictionary_document, model_document
     from ..separation import saved
 
     if kind == "dictionary":

@@ -45,9 +45,9 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     settings, quiet = options.settings_of(ctx, LearnSettings), values["quiet"]
     names = options.input_names(ctx, arguments, values["files_from"], values["null"])
     target = values["out"]
-    from ..jobs.batch import no_report
-    from ..jobs.contents import dictionary_document
-    from ..jobs.corpus import learn_files
+    from ..batch.corpus import learn_files
+    from ..batch.tracks import no_report
+    from ..jobs.inspect import dictionary_document
     from ..kernels.select import slower
 
     passed = {name: values[name] for name in ("append", "force", "scheduler")}

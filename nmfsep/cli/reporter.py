@@ -199,7 +199,7 @@ def print_dry_run(jobs: Sequence[Job], options: RunOptions, as_json: bool) -> in
 
 def _report_error(job: Job, error: NmfsepError) -> NmfsepError:
     """Report what is wrong with one input of many, and return it as such."""
-    from ..jobs.batch import input_error
+    from ..batch.tracks import input_error
 
     error = input_error(job, error)
     console.say(console.describe(error))

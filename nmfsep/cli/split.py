@@ -61,7 +61,7 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
     guide, settings = _guide_and_settings(ctx, values)
     quiet, as_json = values["quiet"], values["as_json"]
     entries = collect_inputs(names, values["recursive"], quiet)
-    from ..jobs.batch import Batch, no_report
+    from ..batch.tracks import Batch, no_report
     from ..jobs.run_options import RunOptions
 
     report = no_report if quiet else console.report

@@ -1,5 +1,6 @@
-"""Inspection of files: sounds, and separations by their manifests, are read within the memory that may be taken.
+"""Inspection of files: sounds, separations by their manifests, dictionaries and saved models.
 
+Sounds are read within the memory that may be taken; of nmfsep's own files comes a document of what they hold.
 What is found is described by `analysis.inspect`. Each component can be written as a sound of its own (an audition).
 """
 
@@ -9,6 +10,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,12 @@ from .. import memory
 from ..analysis.inspect import Inspection, Ranking, audition, describe_sound, describe_stems, rank_components
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
+from ..files.npz import Archive
 from ..files.publish import Output
+from ..guidance.dictionary import Dictionary
 from ..progress import OnProgress
+from ..separation.arrange import arrange
+from ..separation.saved import LARGEST, SCHEMA as MODEL_SCHEMA, Saved
 from ..settings.commands import OutputSettings
 from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
@@ -210,3 +216,78 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
         }
         publish_with_manifest(manifest, document, files, require_room)
     return targets
+
+
+def kind_of(path: str) -> str:
+    """Return what a path is, by what is in it: "model", "dictionary", "separation" (its folder or manifest) or "sound".
+
+    Of a pipe, which could be read only once, nothing is read; what cannot be read is a UsageError.
+    """
+    if path != "-" and os.path.isdir(os.fsencode(path)):
+        return "separation"
+    if path == "-" or not os.path.isfile(os.fsencode(path)):
+        return "sound"
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), "check the name", path) from error
+    if head.startswith(b"PK"):
+        with Archive(path, LARGEST) as archive:
+            return "model" if archive.schema == MODEL_SCHEMA else "dictionary"  # with no schema, if a script saved it
+    return "separation" if head.lstrip().startswith(b"{") else "sound"
+
+
+def dictionary_document(path: str, dictionary: Dictionary) -> dict[str, Any]:
+    """Return what a dictionary holds, label by label, as JSON."""
+    sources = {entry.get("label"): entry for entry in reversed(dictionary.provenance)}  # the first of a label
+    return {
+        "path": path,
+        "kind": "dictionary",
+        "sample_rate": dictionary.sample_rate,
+        "channels": dictionary.channels,
+        "divergence": dictionary.divergence,
+        "views": [
+            _frames(view.stft) | {"templates": view.W.shape[1] // view.delays, "template_frames": view.delays}
+            for view in dictionary.views
+        ],
+        "labels": [
+            {"label": label, "templates": list(dictionary.components(index)), "from": sources.get(label)}
+            for index, label in enumerate(dictionary.labels)
+        ],
+    }
+
+
+def _frames(stft: STFT) -> dict[str, Any]:
+    return {"n_fft": stft.n_fft, "hop_length": stft.hop_length, "window": stft.window}
+
+
+def model_document(path: str, saved: Saved) -> dict[str, Any]:
+    """Return what a saved model holds, component by component, as JSON."""
+    stems = arrange(saved.settings, saved.labels)
+    owner = {member: name for name, members in zip(stems.names, stems.members, strict=False) for member in members}
+    shares = saved.energy_shares()
+    settings = saved.settings.values()
+    del settings["threads"]
+    return {
+        "path": path,
+        "kind": "model",
+        "mixture": asdict(saved.mixture),
+        "views": [_frames(each.stft) for each in saved.resolutions],
+        "settings": settings,
+        "stems": list(stems.names),
+        "components": [
+            {
+                "number": index + 1,
+                "name": name,
+                "stem": owner[index],
+                "templates": [len(each.components.groups[index]) for each in saved.resolutions],
+                "energy_share": round(shares[index], 6),
+            }
+            for index, name in enumerate(saved.components)
+        ],
+        "guidance": list(saved.guidance),
+        "fit": list(saved.fits),
+        "warnings": list(saved.warnings),
+        "versions": saved.versions,
+    }

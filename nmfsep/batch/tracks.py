@@ -16,16 +16,16 @@ from types import TracebackType
 from .. import memory
 from ..errors import InputError, NmfsepError, OutputError, UsageError
 from ..grouping.atoms import method_note
+from ..jobs.budget import length_of
+from ..jobs.depfile import Dependencies
+from ..jobs.inputs import Input
+from ..jobs.plan import Job, check_source, plan
+from ..jobs.run_options import RunOptions
+from ..jobs.track import Outcome, separate_file
 from ..signal.read import Source, is_url
 from ..system import cpu_count
-from .budget import length_of
 from .cluster import Cluster
-from .depfile import Dependencies
-from .inputs import Input
-from .plan import Job, check_source, plan
 from .pool import Lost, Pool, Processes
-from .run_options import RunOptions
-from .track import Outcome, separate_file
 
 MODULES = ("nmfsep.jobs.track",)  # what a process loads before its first file
 Report = Callable[[str | None, str], object]  # path, None where it is about the whole run, and text
@@ -119,7 +119,7 @@ class Batch:
 
         A job whose stems cannot be counted is refused; the only one raises its error.
         """
-        from .inspect import rank_sound
+        from ..jobs.inspect import rank_sound
 
         options = self.options
         if job.path == "-":

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.batch.corpus import learn_files
+from nmfsep.batch.tracks import Batch
 from nmfsep.errors import InputError, UsageError
 from nmfsep.guidance import dictionary
-from nmfsep.jobs.batch import Batch
-from nmfsep.jobs.contents import dictionary_document, kind_of
-from nmfsep.jobs.corpus import learn_files
 from nmfsep.jobs.inputs import Input
+from nmfsep.jobs.inspect import dictionary_document, kind_of
 from nmfsep.jobs.plan import forecast
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.settings import LearnSettings, OutputSettings, Settings

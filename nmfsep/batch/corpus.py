@@ -21,14 +21,14 @@ from ..files.publish import folder_is_writable
 from ..guidance import dictionary, learn as learning
 from ..guidance.dictionary import Dictionary
 from ..guidance.learn import Executor, Here, Sound
+from ..jobs.inputs import labelled
+from ..jobs.safety import identities
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate, common_rate
 from ..signal.read import Source
-from .batch import Report, no_report, workers
-from .inputs import labelled
-from .safety import identities
+from .tracks import Report, no_report, workers
 
-MODULES = ("nmfsep.jobs.corpus",)  # what a process loads before its first file
+MODULES = ("nmfsep.batch.corpus",)  # what a process loads before its first file
 PIECE = 300.0  # seconds of a recording that are in memory at a time, so that its length does not matter
 FEWEST = 1 << 20  # samples of such a piece at the least, since at low rates 300 s are nothing
 NAMED = 20  # files named in a dictionary, of each label

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from nmfsep.jobs.pool import Lost, Processes
+from nmfsep.batch.pool import Lost, Processes
 
 
 @pytest.fixture(autouse=True)

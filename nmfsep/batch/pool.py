@@ -1,7 +1,7 @@
 """Pools of processes: a function of every item, each item in a process that may die without taking others with it.
 
 `Pool` is what commands see: `run` yields results as they are done, `map` in order, `total` their sum. `Processes` has
-workers on this machine; `jobs.cluster.Cluster` has those of a Dask scheduler.
+workers on this machine; `batch.cluster.Cluster` has those of a Dask scheduler.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.batch.corpus import Recording, conversions, provenance
 from nmfsep.errors import InputError, UsageError
-from nmfsep.jobs.corpus import Recording, conversions, provenance
 from nmfsep.jobs.inputs import labelled
 
 RATE = 8000
@@ -227,8 +227,8 @@ def test_sounds_are_known_by_their_contents_and_read_when_needed():
 
 
 def test_long_sounds_are_read_in_pieces_that_make_up_the_whole(monkeypatch):
-    monkeypatch.setattr("nmfsep.jobs.corpus.PIECE", 0.1)
-    monkeypatch.setattr("nmfsep.jobs.corpus.FEWEST", 1)
+    monkeypatch.setattr("nmfsep.batch.corpus.PIECE", 0.1)
+    monkeypatch.setattr("nmfsep.batch.corpus.FEWEST", 1)
     recording = Recording.of(make("a.wav"))
     pieces = list(recording.sounds(RATE))
     assert len(pieces) == len({piece.key for piece in pieces}) == 2
