@@ -89,6 +89,40 @@ def text_of(path: str) -> str:
         return ""
 
 
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)  # where there is nothing
+
+
+def mode_of(path: str | bytes | os.PathLike[str], follow: bool = True) -> int:
+    """Return the mode of what a path leads to, or 0 where nothing is there.
+
+    Raise OSError where the disk does not say. `os.path.exists`, `isfile` and their like say no then, and what is there
+    would pass for missing, or be replaced.
+    """
+    try:
+        return os.stat(os.fsencode(path), follow_symlinks=follow).st_mode
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+    except ValueError:  # a NUL in it
+        pass
+    return 0
+
+
+def exists(path: str | bytes | os.PathLike[str], follow: bool = True) -> bool:
+    """Whether anything is there; a link to nothing counts unless it is followed."""
+    return mode_of(path, follow) != 0
+
+
+def is_file(path: str | bytes | os.PathLike[str]) -> bool:
+    """Whether a path leads to a regular file."""
+    return stat.S_ISREG(mode_of(path))
+
+
+def is_folder(path: str | bytes | os.PathLike[str]) -> bool:
+    """Whether a path leads to a folder."""
+    return stat.S_ISDIR(mode_of(path))
+
+
 def usable_name(name: str) -> str:
     """Return one part of a path such that it names one file, in its folder, as far as this system goes.
 

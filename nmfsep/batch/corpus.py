@@ -26,6 +26,7 @@ from ..jobs.safety import identities
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate, common_rate
 from ..signal.read import Source
+from ..system import exists, is_file, is_folder
 from .tracks import Report, no_report, workers
 
 MODULES = ("nmfsep.batch.corpus",)  # what a process loads before its first file
@@ -145,19 +146,19 @@ def _require_target(target: Path, append: bool, force: bool, inputs: Sequence[st
         raise UsageError("cannot be written to", "choose another folder with -o", target.parent)
     if append:
         return
-    if target.is_dir():
+    if is_folder(target):
         raise UsageError("is a folder", "name the file with -o", target)
-    if target.exists() and not target.is_file():
+    if exists(target) and not is_file(target):
         raise UsageError("is no regular file", "name another with -o", target)
     if identities([str(target)]) & identities(inputs):
         raise UsageError("is an input and would be overwritten", "choose another name with -o", target)
-    if os.path.lexists(target) and not force and not dictionary.is_dictionary(target):
+    if exists(target, follow=False) and not force and not dictionary.is_dictionary(target):
         raise UsageError("exists and is no dictionary", "use --force to replace it, or another name with -o", target)
 
 
 def _lost_labels(target: Path, labels: Sequence[str]) -> tuple[str, ...]:
     """Return the labels of a dictionary in place that the new one lacks."""
-    if not target.is_file():
+    if not is_file(target):
         return ()
     try:
         return tuple(label for label in dictionary.read(target).labels if label not in labels)
@@ -200,8 +201,8 @@ class Recording:
     @classmethod
     def of(cls, path: str) -> Recording:
         """Look at a file; raise UsageError if it cannot be opened, InputError if it is no audio that can be read."""
-        if not os.path.isfile(os.fsencode(path)):
-            raise UsageError("no such file" if not os.path.lexists(os.fsencode(path)) else "is not a file", path=path)
+        if not is_file(path):
+            raise UsageError("no such file" if not exists(path, follow=False) else "is not a file", path=path)
         if not os.access(os.fsencode(path), os.R_OK):
             raise UsageError("permission denied", path=path)
         with Source(path) as source:

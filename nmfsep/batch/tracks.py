@@ -23,7 +23,7 @@ from ..jobs.plan import Job, check_source, plan
 from ..jobs.run_options import RunOptions
 from ..jobs.track import Outcome, separate_file
 from ..signal.read import Source, is_url
-from ..system import cpu_count
+from ..system import cpu_count, is_file
 from .cluster import Cluster
 from .pool import Lost, Pool, Processes
 
@@ -267,4 +267,4 @@ def _absolute(entry: Input) -> Input:
 
 def _is_regular(job: Job) -> bool:
     """Whether an input is a file that any process can open."""
-    return job.path != "-" and os.path.isfile(os.fsencode(job.path))
+    return job.path != "-" and is_file(job.path)

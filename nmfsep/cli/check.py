@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import MismatchError, NmfsepError, UsageError
+from ..system import exists
 from . import console
 from .options import reporting
 
@@ -24,7 +25,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
 
     manifests, faults = list[Path](), list[UsageError]()
     for path in paths:
-        there = os.path.exists(path)
+        there = exists(path)
         below = list(find(Path(path))) if there else []
         if not below:
             empty = "holds no manifest of nmfsep, so there is nothing to check"

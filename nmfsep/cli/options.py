@@ -17,7 +17,7 @@ from ..registry import CUES, DIVERGENCES
 from ..settings import OutputSettings, Settings
 from ..settings.fields import Options
 from ..settings.separation import shown_default, with_preset_defaults
-from ..system import BLAS_VARIABLES
+from ..system import BLAS_VARIABLES, exists
 from .params import Name, Real, Size, Time, Whole, Wholes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -319,7 +319,7 @@ def memory_hint(hint: str, path: str | None = None) -> Iterator[None]:
 
 def require_input(path: str) -> None:
     """Refuse a file that is not there, before anything large is loaded."""
-    if path != "-" and not os.path.exists(os.fsencode(path)):
+    if path != "-" and not exists(path):
         raise UsageError("no such file or directory", "check the name", path)
 
 

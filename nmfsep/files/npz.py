@@ -29,7 +29,7 @@ from ..errors import NmfsepError, UnreadableError, UsageError
 from .publish import Output, publish_one
 from .view import View
 
-BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what says nothing of the file
+BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # what says nothing of the file
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
 LARGEST = 1 << 30  # bytes of all members, unpacked

@@ -329,6 +329,8 @@ def _remove_what_dead_runs_left(folder: Path, also_kept: bool = False) -> None:
 
 def folder_is_writable(folder: Path) -> bool:
     """Whether files can be made in a folder, or in the nearest one above it that exists."""
-    while not os.path.lexists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
+    while (
+        not system.exists(folder, follow=False) and folder != folder.parent
+    ):  # above a drive that is not there is nothing
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return system.is_folder(folder) and os.access(folder, os.W_OK | os.X_OK)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..files.naming import collision_key
 from ..files.publish import Output, folder_is_writable, publish_one
+from ..system import exists
 from .plan import Job
 from .safety import identities, require_readable
 from .track import Outcome
@@ -35,7 +36,7 @@ class Dependencies:
         self._made: dict[int, Job] = {}
         if self._path is None:
             return
-        if os.path.lexists(self._path):
+        if exists(self._path, follow=False):
             require_readable(str(self._path))
         taken = {collision_key(path) for job in jobs for path in job.outputs}
         sources = identities([*(job.path for job in jobs), *shared])

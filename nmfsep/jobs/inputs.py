@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.formats import SUFFIXES
 from ..files.naming import MANIFEST, track_name
+from ..system import exists, is_file, is_folder
 from .manifest import files_of, load
 from .safety import identities, require_readable
 
@@ -68,7 +69,7 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
     """
     inputs, folders = [], []
     for path in paths:
-        if not recursive or path == "-" or not os.path.isdir(os.fsencode(path)):
+        if not recursive or path == "-" or not is_folder(path):
             inputs.append(Input(path))
         elif (folder := look(path)).inputs:
             folders.append(folder)
@@ -106,7 +107,7 @@ def look(path: str, deep: bool = True, products: bool = False) -> Folder:
             file = os.path.join(folder, name)
             if name.endswith(MANIFEST):
                 written.update(_written(file) if not products else ())
-            elif os.path.splitext(name)[1].lower() in SUFFIXES and (os.path.isfile(file) or not os.path.exists(file)):
+            elif os.path.splitext(name)[1].lower() in SUFFIXES and (is_file(file) or not exists(file)):
                 inputs.append(Input(file, "" if below == "." else below, found=True))
             else:
                 others += 1
@@ -142,7 +143,7 @@ def labelled(
     for argument in arguments:
         path = argument
         match = re.match(r"([^=/]+)=(.*)", argument, re.DOTALL)
-        if match and not os.path.lexists(os.fsencode(argument)):
+        if match and not exists(argument, follow=False):
             label, path = match.groups()
             found.setdefault(label, [])
             if not path:  # the files are the next arguments, as a shell's own pattern gives them
@@ -171,7 +172,7 @@ def labelled(
 
 def _expand(path: str, notes: list[str]) -> list[str]:
     """Return the files of an argument, sorted where it is a folder or a pattern."""
-    if os.path.isdir(os.fsencode(path)):
+    if is_folder(path):
         folder, hint = look(path), "name them to learn from them"
         if folder.products:
             notes.append(f"{path}: {folder.products} sounds that nmfsep wrote are left out; {hint}")
@@ -181,8 +182,8 @@ def _expand(path: str, notes: list[str]) -> list[str]:
         if not folder.inputs:
             raise UsageError("holds no audio files", path=path)
         return [entry.path for entry in folder.inputs]
-    if not os.path.lexists(os.fsencode(path)) and re.search(r"[*?\[]", path):
-        matches = sorted(name for name in glob.glob(path, recursive=True) if not os.path.isdir(name))
+    if not exists(path, follow=False) and re.search(r"[*?\[]", path):
+        matches = sorted(name for name in glob.glob(path, recursive=True) if not is_folder(name))
         if not matches:
             raise UsageError("matches no file", "check the pattern", path)
         return matches
@@ -202,7 +203,7 @@ def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
     left_out = identities([mixture]) if mixture else set()
     found: list[str] = []
     for path in paths:
-        if path == "-" or not os.path.isdir(os.fsencode(path)):
+        if path == "-" or not is_folder(path):
             require_readable(path)
             found.append(path)
             continue

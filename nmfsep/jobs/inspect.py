@@ -33,6 +33,7 @@ from ..settings.separation import Settings
 from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stft import STFT
+from ..system import is_file, is_folder
 from .budget import BASE, memory_needed
 from .manifest import SCHEMA, Origin, file_entry, find, load, publish_with_manifest, versions
 from .plan import check_model
@@ -164,7 +165,7 @@ def _stems(file: Path, manifest: dict[str, Any], limit: int | None) -> Iterator[
     form = None
     for stem in manifest["stems"]:
         path = file.parent / stem["file"]
-        if not os.path.isfile(path):
+        if not is_file(path):
             raise InputError(f"stem {stem['file']!r} is missing", "separate again", file)
         with Source(path) as source:
             if source.frames is not None:
@@ -223,9 +224,9 @@ def kind_of(path: str) -> str:
 
     Of a pipe, which could be read only once, nothing is read; what cannot be read is a UsageError.
     """
-    if path != "-" and os.path.isdir(os.fsencode(path)):
+    if path != "-" and is_folder(path):
         return "separation"
-    if path == "-" or not os.path.isfile(os.fsencode(path)):
+    if path == "-" or not is_file(path):
         return "sound"
     try:
         with open(os.fsencode(path), "rb") as file:

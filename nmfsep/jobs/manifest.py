@@ -27,7 +27,7 @@ from ..files.naming import MANIFEST, MODEL, manifest_name
 from ..files.publish import Output, publish
 from ..files.write import to_integers
 from ..signal.read import BLOCK, Source
-from ..system import relative
+from ..system import exists, is_file, is_folder, mode_of, relative
 
 # errors that say that there is no file of a name, or none for us
 ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EACCES}
@@ -71,11 +71,12 @@ class Origin:
         path = self.path
         if path == "-" or path.startswith(("/dev/stdin", "/dev/fd/", "/proc/")):
             return True
-        return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+        mode = mode_of(path)
+        return mode != 0 and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
     def entry(self, folder: Path) -> dict[str, Any]:
         """Return what a manifest in a folder says of the input."""
-        there = not self.is_pipe and os.path.exists(self.path)
+        there = not self.is_pipe and exists(self.path)
         seen_from = os.path.relpath(self.path, folder) if there else None
         return {"path": self.path, "relative": seen_from, "sha256": self.sha256}
 
@@ -196,10 +197,15 @@ def files_of(manifest: Manifest) -> list[dict[str, Any]]:
 
 def find(path: Path) -> Iterator[Path]:
     """Yield the manifests in and below a folder, or the path itself if it is a file."""
-    if path.is_dir():
-        yield from sorted(path.rglob("*" + MANIFEST))
-    else:
+    if not is_folder(path):
         yield path
+        return
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    walk = os.walk(path, onerror=fail)
+    yield from sorted(Path(folder, name) for folder, _, names in walk for name in names if name.endswith(MANIFEST))
 
 
 def listed_files(path: Path) -> list[dict[str, Any]]:
@@ -281,7 +287,7 @@ def verify(path: Path) -> str:
     what = "file" if "kind" in manifest else "stem"
     for entry in files_of(manifest):
         name, file = entry["file"], path.parent / entry["file"]
-        if not os.path.isfile(file):
+        if not is_file(file):
             raise MismatchError(f"{what} {name!r} is missing", path=path)
         try:
             size, sha256 = file.stat().st_size, file_sha256(file)
@@ -300,7 +306,7 @@ def _verify_sum(path: Path, manifest: Manifest) -> str:
     mixture = path.parent / source["relative"] if source.get("relative") else None
     if manifest["sum_tolerance"] is None:
         return "hashes match; only some stems were written, or lossily, so no sum was checked"
-    if mixture is None or not os.path.isfile(mixture) or digest(mixture) != source["sha256"]:
+    if mixture is None or not is_file(mixture) or digest(mixture) != source["sha256"]:
         return "hashes match; the input is not at hand, so no sum was checked"
     bits = BITS.get(manifest["format"]["subtype"], 0)
     try:

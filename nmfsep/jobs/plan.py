@@ -31,6 +31,7 @@ from ..separation.obstacles import require_model
 from ..settings.commands import OutputSettings
 from ..signal.read import Source
 from ..signal.stft import STFT
+from ..system import is_file
 from .budget import Budget, budget, length_of, model_size, stretch_of
 from .inputs import Input
 from .manifest import Manifest, Origin, listed_model
@@ -175,7 +176,7 @@ def _job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], opt
     manifest, kept = folder / manifest_name(track), None
     if options.saved is not None:
         before = listed_model(manifest)
-        is_it = before and before.is_file() and os.path.samefile(before, os.fsencode(options.saved.path))
+        is_it = before and is_file(before) and os.path.samefile(before, os.fsencode(options.saved.path))
         kept = before if is_it else None
     model = folder / sidecar_name(track, MODEL) if output.save_model else None
     exports = tuple((name, folder / sidecar_name(track, EXPORTS.load(name).suffix)) for name in output.exports)

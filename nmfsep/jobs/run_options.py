@@ -21,6 +21,7 @@ from ..separation.fit import resolved
 from ..separation.saved import Saved
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
+from ..system import is_file
 from .manifest import file_sha256, files_of, load, versions
 
 DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
@@ -108,7 +109,7 @@ def _without_places(guidance: Any) -> list[dict[str, Any]] | None:
 
 
 def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+    return path.stat().st_size if is_file(path) and not path.is_symlink() else None
 
 
 def same_input(path: str, manifest: Path) -> bool:

@@ -14,7 +14,7 @@ from ..errors import OutputError, UsageError
 from ..files.publish import folder_is_writable
 from ..memory import show_size
 from ..signal.read import is_url
-from ..system import free_space
+from ..system import exists, free_space, is_folder
 from .manifest import Origin, load_if_any, written_by_us
 
 
@@ -91,11 +91,11 @@ def require_free(
         message = f"would replace {other} in {str(manifest.parent)!r}"
         raise UsageError(message, f"use another folder with -o, {remedy}or --force to replace them", origin.path)
     written = (*targets, manifest)
-    existing = [path for path in written if os.path.lexists(path)]
+    existing = [path for path in written if exists(path, follow=False)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
         if _identity(path) in protected:
             raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
-        if os.path.isdir(path):
+        if is_folder(path):
             raise UsageError("is a folder where a file should go", "choose another folder with -o", path)
     if existing and not force:
         for path in existing:
@@ -111,7 +111,7 @@ def require_free(
 def require_space(folder: Path, need: int) -> None:
     """Raise OutputError unless so many bytes are free where a folder is or will be."""
     path = folder
-    while not folder.exists() and folder != folder.parent:  # above a drive that is not there is nothing
+    while not exists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
         folder = folder.parent
     try:
         free = free_space(folder)

@@ -33,6 +33,7 @@ from ..models.deep import DeepFit
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings.commands import FactorizeSettings
 from ..settings.separation import Settings
+from ..system import is_folder
 from .load import Found, list_images, read_images, read_matrix, require_positive
 from .pictures import pictures, relative_error, sparseness
 from .text import lines_of
@@ -73,7 +74,7 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     if settings.images or settings.pictures:
         require_plots()
     images: tuple[str, ...] = ()
-    folder = path != "-" and os.path.isdir(os.fsencode(path))
+    folder = path != "-" and is_folder(path)
     if folder and not settings.images:
         raise UsageError("is a folder", "use --images if it holds images", path)
     if folder:

@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..files.containers import survey
 from ..files.libsndfile import Chain, Decoder
 from ..files.view import USED, length_warning
-from ..system import read_at
+from ..system import exists, read_at
 from .audio import Audio
 
 
@@ -55,7 +55,7 @@ def open_input(path: str) -> BinaryIO:
 
 def is_url(path: str) -> bool:
     """Whether a path is one of a remote file system; a local file of that name comes first."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not os.path.lexists(os.fsencode(path))
+    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not exists(path, follow=False)
 
 
 def _fetch(url: str) -> BinaryIO:
@@ -141,6 +141,8 @@ class Source:
     def _enter(self, opened: contextlib.ExitStack) -> None:
         try:
             self._file = opened.enter_context(open_input(self.path))
+        except OSError:  # some are ValueErrors, too
+            raise
         except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
             raise InputError("has a name that no file can have") from error
         self._opened = os.fstat(self._file.fileno())

@@ -14,6 +14,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files.publish import Output, folder_is_writable, publish_one
+from ...system import exists, is_folder
 
 OURS = "nmfsep"
 INK, FAINT = "#222222", "#888888"
@@ -47,11 +48,11 @@ def require_drawable(target: Path, source: str, force: bool = False) -> None:
     What is in its place must be a picture of nmfsep or be replaced by `force`; the source is never replaced.
     """
     require_plots()
-    if os.path.isdir(target):
+    if is_folder(target):
         raise UsageError("is a folder where a picture should go", "name a PNG file", target)
-    if source != "-" and os.path.exists(target) and os.path.exists(source) and os.path.samefile(target, source):
+    if source != "-" and exists(target) and exists(source) and os.path.samefile(target, source):
         raise UsageError("is the input and would be overwritten", "choose another name", target)
-    if os.path.lexists(target) and not force and not is_ours(target):
+    if exists(target, follow=False) and not force and not is_ours(target):
         raise UsageError("exists and was not drawn by nmfsep", "use --force to replace it", target)
     if not folder_is_writable(target.parent):
         raise UsageError("cannot be written to", "choose another folder", target.parent)
