@@ -159,6 +159,7 @@ def test_a_disk_that_does_not_answer_is_not_taken_for_one_where_nothing_is(ask, 
     def fail(path, **options):
         raise OSError(errno.EIO, "Input/output error", path)
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output"):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "stat", fail)
-        ask(tmp_path)
+        with pytest.raises(OSError, match="Input/output"):
+            ask(tmp_path)
