@@ -174,7 +174,7 @@ GROUPINGS = Registry(
     ),
 )
 
-# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.choices.
+# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.fields.
 PRESETS = Registry(
     "preset",
     (
