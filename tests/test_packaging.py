@@ -39,7 +39,11 @@ def test_what_is_imported_is_declared():
     asked = [*PROJECT["dependencies"], *(text for name in ("cluster", "midi", "plot") for text in EXTRAS[name])]
     declared = {re.split("[>;[]", text)[0] for text in asked}
     packages = metadata.packages_distributions()
-    borrowed = {name for name in imported - sys.stdlib_module_names if not declared & set(packages.get(name, [name]))}
+    borrowed = {
+        name
+        for name in imported - sys.stdlib_module_names
+        if not declared & set(map(str.lower, packages.get(name, [name])))
+    }
     assert borrowed == set()
 
 
