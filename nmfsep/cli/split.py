@@ -57,13 +57,13 @@ COMMON = (
     Settings,
     components={"default": None, "show_default": False, "type": Count(1, 1_000_000)},
     consistency={"hidden": True},
-    restarts={"show_default": "1; 4 grouped; 10 for kmeans and orthogonal"},
+    restarts={"show_default": "8; 12 with --best; 4 grouped; 1 with --fast; 10 for kmeans and orthogonal"},
     **conditional_defaults(Settings),
 )
 @cues
 @options(OutputSettings, format={"default": None, "show_default": "wav"})
 @formats
-@option("--fast", section="Model", is_flag=True, help="One template for each stem: --atoms 1.")
+@option("--fast", section="Model", is_flag=True, help="One plain fit: --atoms 1.")
 @dry_run
 @in_parts
 @without_bar
@@ -128,6 +128,8 @@ def _settle_count(values: dict[str, Any]) -> bool:
         if values["atoms"] not in (None, 1):
             raise UsageError(f"--fast and --atoms {values['atoms']} contradict each other", "leave out one")
         values["atoms"] = 1
+        if values["best"]:
+            raise UsageError("--fast and --best contradict each other", "leave out one")
     if values["components"] != AUTO:
         return False
     if values["preset"] is not None or values["levels"] is not None or values["model"] != "nmf":

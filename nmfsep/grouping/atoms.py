@@ -99,12 +99,12 @@ def most_atoms(settings: Settings) -> int:
     """Return how many templates there may be in all, where stems may be groups of them; else 0."""
     if settings.preset:
         return max(2 * ATOMS, settings.templates)
-    if not may_group(settings) or _too_many(settings):
+    if not may_group(settings) or too_many(settings):
         return 0
     return (settings.restarts or JOINED) * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
 
 
-def _too_many(settings: Settings) -> bool:
+def too_many(settings: Settings) -> bool:
     """Whether there are so many stems that atoms are grouped only where that is asked for."""
     return settings.components > MOST and settings.atoms is None and settings.grouping == "auto"
 
@@ -118,7 +118,7 @@ def method_note(settings: Settings) -> str | None:
         return None
     if (option := one_component_option(settings)) is not None:
         return f"{option}: one component a stem, not groups of atoms"
-    if _too_many(settings):
+    if too_many(settings):
         return f"-k {settings.components}: with more than {MOST} stems, one component a stem, not groups of atoms"
     return None
 
@@ -144,7 +144,7 @@ def find(
     explicit = settings.atoms is not None or settings.grouping != "auto"
     frames = X.shape[1]
     step = stft.hop_length / sample_rate
-    if not may_group(settings) or _too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
+    if not may_group(settings) or too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
         return plain, None
     scene = scene_of(X, stft, sample_rate, settings)
     if not scene.Y.any():

@@ -42,18 +42,34 @@ class Choice:
         can explain J of them leave. None if it was not asked.
     novelty : float or None
         The share of the magnitudes that RULER templates for each stem leave.
+    start : str or None
+        Of several starts of one component a stem, that which was taken, by `grouping.entropy`.
+    entropy : float or None
+        Of its masks.
+    rounds : int
+        Times that templates were learned anew from the stems, by `separation.bootstrap`.
     """
 
     atoms: int
     grouping: str | None
     simplicity: float | None = None
     novelty: float | None = None
+    start: str | None = None
+    entropy: float | None = None
+    rounds: int = 0
+
+    @property
+    def simple(self) -> bool:
+        """Whether one component a stem was found to be enough."""
+        return self.grouping is None and self.simplicity is not None
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
-        figures = {"r": self.simplicity, "novelty": self.novelty}
+        figures = {"r": self.simplicity, "novelty": self.novelty, "entropy": self.entropy}
         rounded = {name: None if value is None else round(value, 4) for name, value in figures.items()}
-        return {"atoms": self.atoms, "grouping": self.grouping, **rounded}
+        return {
+            "atoms": self.atoms, "grouping": self.grouping, **rounded, "start": self.start, "rounds": self.rounds,
+        }  # fmt: skip
 
 
 def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..grouping.atoms import most_atoms
+from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
+from ..separation.bootstrap import templates_learned
+from ..separation.excerpt import WHOLE
 from ..separation.pipeline import obstacle, rendering_obstacle
 from ..separation.render import BLOCK, block_frames
-from ..separation.sample import FEWEST, frames_drawn
+from ..separation.sample import FEWEST, excerpt_samples, frames_drawn
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source
@@ -97,10 +100,15 @@ def _streamed(source: Source, options: RunOptions, frames: int) -> int:
     compiled = thin and entries >= ONCE
     sizes = _stfts(source, options)
     need = estimate_streamed(settings, source.channels, threads, sizes, stems, frames, compiled)
+    if views := _again(source, options):
+        drawn = [min(frames, frames_drawn(settings, source.channels, each)) for each, _, _ in views]
+        for some, count in [*(([view], count) for view, count in zip(views, drawn, strict=True)), (views, 0)]:
+            need = max(need, estimate_streamed(settings, source.channels, threads, some, stems, count, False))
+        need = max(need, _looking_again(source, options, views, frames))
     if not options.is_guided and (atoms := most_atoms(settings)):
-        grouped = [(n_fft, hop, atoms)]
-        drawn = min(frames, SAMPLED)
-        need = max(need, estimate_streamed(settings, source.channels, threads, grouped, stems, drawn, compiled))
+        grouped = [(n_fft, hop, atoms), *_further(source, options)]
+        sampled = min(frames, SAMPLED)
+        need = max(need, estimate_streamed(settings, source.channels, threads, grouped, stems, sampled, compiled))
     if options.saved is not None:
         return need + options.saved.size
     return need + (model_size(source, options) if options.output.keeps else 0)
@@ -124,17 +132,68 @@ def memory_needed(source: Source, options: RunOptions) -> int:
         return beyond + estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
     finest = settings.levels[0] if settings.levels else settings.components
     thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    return beyond + estimate(
+    plain = estimate(
         settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings),
         source.sample_rate,
     )  # fmt: skip
+    if again := _again(source, options):
+        solved = estimate_guided(settings, source.channels, length, threads, again, stems, True)
+        plain = max(plain, solved, _floats(source.channels, length) + _looking_again(source, options, again))
+    return beyond + plain + _further_lengths(source, options, length)
 
 
 def model_size(source: Source, options: RunOptions) -> int:
     """Return about how many bytes the file of the model of an input takes."""
     settings, length = options.settings, length_of(source, options.output) or 0
     atoms, views = 0 if options.is_guided else most_atoms(settings), _views(source, options)
-    return saved_size(settings, source.channels, length, views, atoms, source.sample_rate)
+    size = saved_size(settings, source.channels, length, views, atoms, source.sample_rate)
+    if further := _further(source, options):
+        mid = replace(settings, channels="mid")  # whose activations are one for all channels, as those of atoms are
+        size += saved_size(mid, source.channels, length, further)
+    again = _again(source, options)
+    return max(size, saved_size(settings, source.channels, length, again)) if again else size
+
+
+def _further(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and atoms of each further length of frames at which atoms may be grouped."""
+    return [] if options.is_guided else further_sizes(options.settings, source.sample_rate)
+
+
+def _again(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and templates of each length of frames at which templates may be learned again."""
+    return [] if options.is_guided else templates_learned(options.settings, source.sample_rate)
+
+
+def _further_lengths(source: Source, options: RunOptions, length: int) -> int:
+    """Return about how many bytes the atoms of further lengths take, and rendering at these, besides the first."""
+    stems, views = len(options.stem_names), _further(source, options)
+    found = 0
+    for n_fft, hop, atoms in views:
+        frames, rows = length // hop + 2, (n_fft // 2 + 1) * source.channels
+        rendering = _rendering(stems, source.channels, frames, n_fft, hop, _threads(options))
+        found += _floats(atoms, frames + 2 * rows) + rendering
+    return found
+
+
+def _looking_again(
+    source: Source, options: RunOptions, views: Sequence[tuple[int, int, int]], drawn: int | None = None
+) -> int:
+    """Return about how many bytes learning templates again takes, `drawn` frames of a mixture on disk being fitted."""
+    settings, threads, channels = options.settings, _threads(options), source.channels
+    length, stems = round(WHOLE * source.sample_rate), settings.components
+    length = min(length_of(source, options.output) or 0, length)
+    stacked, (n_fft, hop) = channels if settings.channels == "joint" else 1, settings.frames(source.sample_rate)
+    if drawn is not None:
+        length = min(length, excerpt_samples(drawn, hop))
+    frames, rows = length // hop + 2, (n_fft // 2 + 1) * stacked
+    loops = LOOPS if frames * rows >= ONCE else 0
+    plain = {"X": _floats(frames, rows), "masks": _floats(3, stems, min(64, frames), rows)}
+    sounds = {"excerpt": _floats(channels, length), "stems": _floats(2, stems, channels, length)}
+    fitted = plain | {"factors": loops + _floats(8, stems, frames + rows)}
+    stages = [fitted, {"stems": _rendering(stems, channels, frames, n_fft, hop, threads)}]
+    if settings.rounds > 1:
+        stages.append({"solved": estimate_guided(settings, channels, length, threads, views, stems, True) - BASE})
+    return _peak(sounds, *stages)
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:

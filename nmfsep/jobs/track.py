@@ -291,7 +291,8 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        output, settings = self.options.output, replace(self.options.settings, group=self.model.settings.group)
+        found, output = self.model.settings, self.options.output
+        settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         first, to_end = self.source.stretch(output.offset)[0], output.duration is None
         identity = identity_of(self.job.path, self.mixture, first, to_end)
         model_file.write(file, self.model, settings, identity, self._guidance(), versions())

@@ -127,9 +127,7 @@ def runs_of_frames(
 
     It takes a pass over the stream, whose length must be known; `passed` is called with the samples that have passed.
     """
-    frames = stft.n_frames(stream.length)
-    starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
-    wanted = np.unique(np.minimum((starts[:, None] + np.arange(run)).ravel(), frames - 1))
+    wanted = evenly_spaced(stft.n_frames(stream.length), runs, run)
     found: list[list[Matrix]] = []
     for start, segment in segments(stream.pieces(), stft):
         count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
@@ -141,6 +139,12 @@ def runs_of_frames(
                 rows.append(_transformer(part, stft, count)(chosen))
         passed((start + count) * stft.hop_length)
     return [np.concatenate(rows) for rows in found]
+
+
+def evenly_spaced(frames: int, runs: int, run: int) -> NDArray[np.intp]:
+    """Return the numbers of the frames in so many evenly spaced runs of so many; of all frames, if they are few."""
+    starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
+    return np.unique(np.minimum((starts[:, None] + np.arange(run)).ravel(), frames - 1))
 
 
 def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:

@@ -58,6 +58,10 @@ def require_groupable(settings: Settings) -> None:
         Several atoms, or a grouping, are asked for together with an option that they leave no room for.
     """
     other = one_component_option(settings)
+    if settings.best and (settings.preset is not None or not may_group(settings)):
+        preset = settings.preset and f"--preset {settings.preset}"
+        reason = preset or other or ("--atoms 1" if settings.atoms == 1 else "-k 1")
+        raise UsageError(f"{reason} leaves --best nothing to try", "leave out one")
     if settings.preset is not None:
         taken = ("sparsity", "smoothness", "restarts") if settings.convolutive else ()
         decided = [f"--{name.replace('_', '-')}" for name in settings.asked(("atoms", "grouping", *taken))]

@@ -10,21 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..errors import UsageError
-from ..grouping.atoms import find
+from ..grouping.atoms import Grouped, find
 from ..grouping.choice import Choice, may_group
+from ..grouping.entropy import least_entropy
+from ..grouping.lengths import AGREEING, cells, fewer_runs, further_lengths, matched
 from ..guidance.cue import Costs
 from ..guidance.guide import Guide
 from ..guidance.templates import Templates
 from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
-from ..progress import OnProgress
+from ..progress import OnProgress, Stages, part_of, rising
 from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from . import bootstrap as again
 from .components import Components
+from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
 from .masks import mask_of
 from .mixture import Mixture
@@ -111,6 +117,7 @@ def frame_sample(
     on_progress: OnProgress | None,
 ) -> FrameSample:
     """Return the frames to learn from: all of a mixture in memory, a sample of those of one on disk."""
+    on_progress = rising(on_progress)
     if not isinstance(mixture, Stream):
         return AllFrames(mixture, settings, on_progress)
     if (reason := obstacle(settings, guide)) is not None:
@@ -136,8 +143,11 @@ class Proposal:
         What the user should know.
     choice : Choice, optional
         Whether stems are groups of atoms, where that was a question.
-    grouped : tuple of Resolution and Fit, optional
-        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit.
+    grouped : sequence of tuple of Resolution and Fit
+        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit: at one
+        length of frames or several.
+    settings : Settings, optional
+        Those of the fit, where they are not those of the separation.
     """
 
     starts: Sequence[Templates | STFT]
@@ -146,7 +156,8 @@ class Proposal:
     moves: bool = False
     notes: Sequence[str] = ()
     choice: Choice | None = None
-    grouped: tuple[Resolution, AnyFit] | None = None
+    grouped: Sequence[tuple[Resolution, AnyFit]] = ()
+    settings: Settings | None = None
 
 
 def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
@@ -156,15 +167,77 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
         return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
     stft, choice = STFT(*settings.frames(mixture.sample_rate), settings.window), None
     if settings.preset or may_group(settings):
+        stfts = [stft] if settings.preset else [stft, *further_lengths(stft, settings, mixture.sample_rate)]
         frames, on_progress = sample.consecutive(stft)
         if settings.preset:
             grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
-            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, settings, on_progress)
+            told = part_of(on_progress, 0, len(stfts), settings.max_iter)
+            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, settings, told)
         if grouped is not None:
-            resolution = Resolution(stft, sample.of_atoms(grouped, frames, stft))
-            return Proposal([stft], [{}], choice=choice, grouped=(resolution, grouped.fit))
+            first = Resolution(stft, sample.of_atoms(grouped, frames, stft)), grouped.fit
+            others: list[tuple[Resolution, AnyFit]] = []
+            if choice is not None and choice.grouping == AGREEING:
+                others = _at_lengths(mixture, settings, choice, grouped, stfts, sample)
+            return Proposal(stfts[: 1 + len(others)], [{}], choice=choice, grouped=[first, *others])
+        if choice is not None and choice.simple and not settings.smoothness:
+            return _bootstrapped(mixture, settings, stft, choice, sample)
     return Proposal([stft], [{}], choice=choice)
+
+
+def _at_lengths(
+    mixture: Mixture, settings: Settings, choice: Choice, first: Grouped, stfts: Sequence[STFT], sample: FrameSample
+) -> list[tuple[Resolution, AnyFit]]:
+    """Return the same stems at all lengths of frames but the first, found there anew and matched."""
+    rate, found = mixture.sample_rate, list[tuple[Resolution, AnyFit]]()
+    wanted = replace(settings, grouping=AGREEING, atoms=choice.atoms, restarts=fewer_runs(settings))
+    where = cells(first, stfts[0], rate, sample.numbers(stfts[0]))
+    for number, stft in enumerate(stfts[1:], 1):
+        frames, on_progress = sample.consecutive(stft)
+        told = part_of(on_progress, number, len(stfts), settings.max_iter)
+        _, again = find(frames.Xt.T, stft, rate, wanted, told)
+        if again is not None:
+            again = matched(where, again, cells(again, stft, rate, sample.numbers(stft)))
+            found.append((Resolution(stft, sample.of_atoms(again, frames, stft)), again.fit))
+    return found
+
+
+def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choice, sample: FrameSample) -> Proposal:
+    """Return templates of each stem, learned where one of the stems of the best plain fit is alone.
+
+    All is done on an excerpt of a long mixture.
+    """
+    part, tries, rounds = excerpt(mixture, sample.excerpt_samples(stft)), settings.starts, settings.rounds
+    fitting = again.settings_for(settings, 1 + rounds)
+    plain, sharp = again.ungrouped(settings), again.ungrouped(fitting)
+    stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
+    limit = None if settings.time_limit is None else settings.time_limit / (1 + rounds) / tries
+    options = settings.asked(("max_iter", "tol", "sparsity")) | {"time_limit": limit}
+    view = AllFrames(part, plain, None)
+    frames, _ = view.consecutive(stft)
+    found = least_entropy(
+        frames.Xt, settings.components, part.channels if settings.channels == "joint" else 1, tries, settings.seed,
+        settings.threads, options, lambda done: stages.at(0, done / tries),
+    )  # fmt: skip
+    fitted = Fitted(
+        found.fit, frames, found.fit.factors.W, found.fit.factors.Z, found.fit.parts()[1], frames.Xt.shape[1]
+    )
+    first = Model(plain, (Resolution(stft, view.components([fitted], stft, False)),))
+
+    def separate_again(templates: list[Templates]) -> Samples:
+        proposal = Proposal(templates, [{}] * len(templates), moves=True, settings=sharp)
+        return whole(fit(part, sharp, proposal, AllFrames(part, sharp, None)), part)
+
+    stfts = again.stfts_for(settings, mixture.sample_rate)
+    templates = again.bootstrap(whole(first, part), stfts, fitting, rounds, separate_again)
+    sample.refit(fitting, lambda share, loss: stages.at(rounds, share, loss))
+    choice = replace(choice, atoms=again.TEMPLATES, start=found.name, entropy=found.entropy, rounds=rounds)
+    return Proposal(templates, [{}] * len(templates), moves=True, choice=choice, settings=fitting)
+
+
+def whole(model: Model, mixture: Mixture) -> Samples:
+    """Return the stems of a mixture, (stems, channels, samples)."""
+    return np.concatenate(list(render(model, mixture)), axis=-1)
 
 
 def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameSample) -> Model:
@@ -173,17 +246,18 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     Channels share the templates of a guide; each has activations of its own, since a guide does not know where between
     the channels its sounds will be. Without a guide they share activations, and each has a part of the templates.
     """
+    settings = proposal.settings or settings
     resolutions: list[Resolution] = []
     fits: list[AnyFit] = []
     notes = list(proposal.notes)
-    if proposal.grouped is not None:
-        resolutions, fits = [proposal.grouped[0]], [proposal.grouped[1]]
+    if proposal.grouped:
+        resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
     else:
         runs = sample.begin(proposal.starts, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
         for start, costs in zip(proposal.starts, proposal.costs, strict=True):
             if isinstance(start, Templates):
-                stft, count = start.stft, len(proposal.labels)
+                stft, count = start.stft, settings.components
                 way = GuidedFit(start, costs, replace(settings, time_limit=limit), proposal.moves)
                 found = [way.fit(frames, count, rows, step) for frames, rows, step in sample.parts(start)]
             else:

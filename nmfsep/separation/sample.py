@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..grouping.atoms import RUN, RUNS, Grouped, most_atoms
 from ..grouping.bands import bands_of
@@ -32,11 +33,12 @@ from ..signal.stft import STFT
 from ..signal.stream import Stream
 from .components import BlockSolver, Components, HeldTemplates
 from .fit import Fitted, OnStep, guided_passes
-from .mixture import Frames, all_frames, draw, runs_of_frames, some_frames, views
+from .mixture import Frames, all_frames, draw, evenly_spaced, runs_of_frames, some_frames, views
 from .time_left import cost_of_drawing, cost_of_finishing, costs_of_fit, costs_of_grouping
 
 FRAMES = 1 << 14  # drawn at the most
 FEWEST = 1 << 11  # and at the least, where memory is short: with fewer the loss may be 1 % above
+EXCERPT = 8  # the frames drawn span so many times an excerpt
 ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
 
 
@@ -46,15 +48,33 @@ def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
     return max(FEWEST, min(FRAMES, ENTRIES // width))
 
 
+def excerpt_samples(frames: int, hop_length: int) -> int:
+    """Return of how many samples an excerpt may be where so many frames are drawn: of 24 s where memory is plenty."""
+    return frames * hop_length // EXCERPT
+
+
 class FrameSample(ABC):
     """Frames to learn from, and what becomes of what was learned."""
 
     learned_from: tuple[int, int] | None = None
     on_rendered: Callable[[int], object] | None = None
+    on_progress: OnProgress | None = None
+
+    @abstractmethod
+    def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
+        """Go on with other settings; `at` is told the share of that fit in memory that is done, and its loss."""
 
     @abstractmethod
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
+
+    @abstractmethod
+    def excerpt_samples(self, stft: STFT) -> int | None:
+        """Return of how many samples an excerpt may be at the most; None if that does not matter."""
+
+    @abstractmethod
+    def numbers(self, stft: STFT) -> NDArray[np.intp]:
+        """Return which frames of the mixture `consecutive` gives."""
 
     @abstractmethod
     def begin(self, proposals: Sequence[Templates | STFT], moves: bool) -> int:
@@ -78,15 +98,30 @@ class AllFrames(FrameSample):
 
     def __init__(self, audio: Audio, settings: Settings, callback: OnProgress | None) -> None:
         self._audio, self._settings, self._callback = audio, settings, callback
+        self.on_progress = callback
         self._parts = views(audio.samples, settings.channels)
         self._ready: Frames | None = None
         self._done, self._runs, self._moves = 0, 1, False
+
+    def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
+        """Take other settings, and other frames."""
+        self._settings, self._ready = settings, None
+        most = max(1, settings.max_iter)
+        self._callback = None if self.on_progress is None else lambda step, loss: at(step / most, loss)
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return all frames."""
         (samples,) = self._parts
         self._ready = all_frames(samples, stft, self._settings.threads)
         return self._ready, self._callback
+
+    def excerpt_samples(self, stft: STFT) -> int | None:
+        """Return None: all is in memory."""
+        return None
+
+    def numbers(self, stft: STFT) -> NDArray[np.intp]:
+        """Return the numbers of all frames."""
+        return np.arange(stft.n_frames(self._audio.length))
 
     def begin(self, proposals: Sequence[Templates | STFT], moves: bool) -> int:
         """Count the fits."""
@@ -152,8 +187,14 @@ class DrawnFrames(FrameSample):
     ) -> None:
         self._stream, self._settings, self._most, self._keep = stream, settings, frames, keep
         self._callback, self._began = callback, time.monotonic()
+        self.on_progress, self._steps = callback, settings.max_iter
+        self._refitted = False
         self._stages = Stages([1.0], None, settings.max_iter)
         self._stage = 0
+
+    def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
+        """Take other settings; how far the work is, is told by the time that its passes over the file take."""
+        self._settings, self._refitted = settings, True
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return evenly spaced runs of frames."""
@@ -163,7 +204,8 @@ class DrawnFrames(FrameSample):
             most_atoms(settings), settings.components, Workers(settings.threads).threads,
         )  # fmt: skip
         finish = cost_of_finishing(stream.length, stream.channels, settings.components)
-        stages = self._stages = Stages([*costs, finish], self._callback, settings.max_iter)
+        lead = time.monotonic() - self._began
+        stages = self._stages = Stages([*costs, finish], self._callback, self._steps, lead)
         while True:
             before = stream.length
             (rows,) = runs_of_frames(stream, stft, settings.channels, RUNS, RUN, stages.share(0, before))
@@ -174,6 +216,14 @@ class DrawnFrames(FrameSample):
         found = some_frames(rows, rows.shape[1], 1.0)
         return found, lambda step, loss: stages.at(1, step / max(1, settings.max_iter), loss)
 
+    def excerpt_samples(self, stft: STFT) -> int | None:
+        """Return a share of what the frames that are drawn span, so that both fall as memory does."""
+        return excerpt_samples(self._drawn(stft), stft.hop_length)
+
+    def numbers(self, stft: STFT) -> NDArray[np.intp]:
+        """Return the numbers of the frames of the runs."""
+        return evenly_spaced(stft.n_frames(self._stream.length), RUNS, RUN)
+
     def begin(self, proposals: Sequence[Templates | STFT], moves: bool) -> int:
         """Reckon what each stage takes: two for each length of frames, the rendering, and what follows."""
         stream, settings = self._stream, self._settings
@@ -181,7 +231,7 @@ class DrawnFrames(FrameSample):
         for proposal in proposals:
             stft = _stft(proposal)
             k = proposal.W.shape[1] + settings.free if isinstance(proposal, Templates) else settings.components
-            most = self._most or frames_drawn(settings, stream.channels, stft.n_fft)
+            most = self._drawn(stft)
             draw, fit, render = costs_of_fit(
                 stream.length, self._rows(stft), stft.bins, stft.hop_length, stream.channels, k, steps_for(k),
                 settings.components, most, Workers(settings.threads).threads,
@@ -193,7 +243,7 @@ class DrawnFrames(FrameSample):
             rendering += render
         finish = cost_of_finishing(stream.length, stream.channels, settings.components)
         lead = time.monotonic() - self._began
-        self._stages = Stages([*costs, rendering, finish], self._callback, settings.max_iter, lead)
+        self._stages = Stages([*costs, rendering, finish], self._callback, self._steps, lead)
         self._stage, self.learned_from = 0, None
         apart = stream.channels if settings.channels == "independent" else 1
         return apart * len(proposals) * (1 + moves)
@@ -202,7 +252,7 @@ class DrawnFrames(FrameSample):
         """Draw frames in one pass, and yield those of all channels, their mean, or each."""
         stream, settings, stages, stage = self._stream, self._settings, self._stages, self._stage
         stft, beta = _stft(proposal), as_divergence(settings.divergence).beta
-        most = self._most or frames_drawn(settings, stream.channels, stft.n_fft)
+        most = self._drawn(stft)
         cost = partial(
             cost_of_drawing, rows=self._rows(stft), hop=stft.hop_length, channels=stream.channels, drawn=most
         )
@@ -248,6 +298,13 @@ class DrawnFrames(FrameSample):
         kept = [np.empty((count, apart, k), np.float32) for _ in held] if self._keep else []
         problem = Problem(measure, sparsity=settings.sparsity)
         return BlockSolver(held, stream.channels, settings.channels, guided, problem, kernels, kept)
+
+    def _drawn(self, stft: STFT) -> int:
+        """Return how many frames are drawn at the most."""
+        usual = frames_drawn(self._settings, self._stream.channels, stft.n_fft)
+        if self._most and self._refitted:  # it was reckoned for other frames
+            return min(self._most, usual)
+        return self._most or usual
 
     def _rows(self, stft: STFT) -> int:
         """Return the magnitudes of a frame."""

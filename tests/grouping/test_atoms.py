@@ -223,4 +223,6 @@ def test_atoms_of_each_channel_share_their_activations(duet):
     assert first.Z is second.Z
     assert not np.allclose(first.W, second.W)
     assert sorted(atom for group in separation.components.groups for atom in group) == list(range(first.components))
-    assert separation.choice.document() == {"atoms": 6, "grouping": "timbre", "r": None, "novelty": None}
+    assert separation.choice.document() == {
+        "atoms": 6, "grouping": "timbre", "r": None, "novelty": None, "entropy": None, "start": None, "rounds": 0,
+    }  # fmt: skip
