@@ -204,7 +204,7 @@ EXPORTS = Registry(
 GROUPINGS = Registry(
     "grouping",
     {
-        "timbre": ("grouping.timbre:timbre", "atoms that sound alike: instruments"),
+        "timbre": ("grouping.cut:timbre", "atoms that sound alike: instruments"),
         "foreground": (
             "grouping.foreground:foreground",
             "one stem for what moves fast, as a voice, the others for what stays",

@@ -66,6 +66,8 @@ def expand_to_bins(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArra
     return expanded
 
 
+Covariances = Callable[[NDArray[np.intp], Callable[[Matrix], Matrix]], Matrix | None]
+
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # excerpts of a long sound that are learned from, and the frames of each
 JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
@@ -124,7 +126,12 @@ def method_note(settings: Settings) -> str | None:
 
 
 def find(
-    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
+    X: Matrix,
+    stft: STFT,
+    sample_rate: int,
+    settings: Settings,
+    callback: Callable[[Any, float], object] | None = None,
+    covariances: Covariances | None = None,
 ) -> tuple[Choice, Grouped | None]:
     """Choose how to separate a mixture, and find the atoms where they are grouped.
 
@@ -139,6 +146,9 @@ def find(
     callback : callable, optional
         Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
         does not matter.
+    covariances : callable, optional
+        Returns the covariances of two channels at some frames of X, as Scene has them; called with these and with what
+        merges bins into bands.
     """
     plain, stems = Choice(1, None), settings.components
     explicit = settings.atoms is not None or settings.grouping != "auto"
@@ -146,7 +156,7 @@ def find(
     step = stft.hop_length / sample_rate
     if not may_group(settings) or too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
         return plain, None
-    scene = scene_of(X, stft, sample_rate, settings)
+    scene = scene_of(X, stft, sample_rate, settings, covariances)
     if not scene.Y.any():
         return plain, None
     count = ATOMS if settings.atoms is None else settings.atoms
@@ -178,13 +188,16 @@ def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, floa
     return choosing, joining, 6 * joined * len(X) * sample
 
 
-def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
-    """Return a mixture as groupings see it."""
+def scene_of(
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, covariances: Covariances | None = None
+) -> Scene:
+    """Return a mixture as groupings see it; parameters are those of `find`."""
     bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
     frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
     return Scene(
         merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads,
         settings.restarts or JOINED, settings.restarts or 1, atoms_options(settings),
+        covariances=None if covariances is None else lambda: covariances(sample, bands.merge),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Consensus of several runs: their stems are matched, and their models added up.
+"""Consensus of several runs: their atoms are grouped together, and their models added up.
 
 Every run errs elsewhere. The masks of the sum are about the mean of the masks, which errs less than most.
 """
@@ -18,11 +18,11 @@ from .semantic import semantic
 STARTS = ("semantic", "random")  # by turns, since they err in different ways
 LOUD = 0.5  # power of an atom's level by which it counts
 
-Group = Callable[[Factors, Scene, int, int], NDArray[np.intp]]
+Group = Callable[[Sequence[Factors], Scene, int], Sequence[NDArray[np.intp]]]
 
 
 def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
-    """Learn atoms several times, group those of each run, and put together what the runs make of each stem.
+    """Learn atoms several times, group those of all runs, and put together what the runs make of each stem.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
     atoms : int
         For each stem, of each run.
     group : callable
-        Called as group(factors, scene, stems, run); returns the stem of each atom.
+        Called as group(learned, scene, stems) with the factors of each run; returns the stem of each atom of each.
     """
     scene = scene.within(2 * scene.runs)
     fits, learned, Z = [], [], []
@@ -41,7 +41,7 @@ def consensus(scene: Scene, stems: int, atoms: int, group: Group) -> Atoms:
         scene.report((run + 0.7) / scene.runs)
         Z.append(scene.follow(scene.Y, learned[-1].W) / scene.runs)
         scene.report((run + 1) / scene.runs)
-    owners = match_runs(learned, [group(factors, scene, stems, run) for run, factors in enumerate(learned)], stems)
+    owners = group(learned, scene, stems)
     W = np.concatenate([factors.W for factors in learned], axis=1)
     n_iter, converged = max(fit.n_iter for fit in fits), all(fit.converged for fit in fits)
     return Atoms(W, np.concatenate(Z), np.concatenate(owners), scene.runs, n_iter, converged)
@@ -61,24 +61,3 @@ def weights_of(factors: Factors) -> NDArray[np.float64]:
     levels = factors.W.sum(axis=0, dtype=np.float64) * factors.Z.sum(axis=1, dtype=np.float64)
     weights: NDArray[np.float64] = np.maximum(levels, 1e-9 * levels.max(initial=1e-30)) ** LOUD
     return weights
-
-
-def match_runs(learned: Sequence[Factors], owners: Sequence[NDArray[np.intp]], stems: int) -> list[NDArray[np.intp]]:
-    """Return the owners of each run's atoms with the stems numbered as in the first: by how alike their models are."""
-
-    def products(a: int, b: int) -> NDArray[np.float64]:
-        each = (learned[a].W.T @ learned[b].W) * (learned[a].Z @ learned[b].Z.T)
-        left, right = (owners[run][:, None] == np.arange(stems) for run in (a, b))
-        return np.asarray(left.T @ each @ right, np.float64)
-
-    lengths = [np.sqrt(np.maximum(np.diag(products(run, run)), 1e-30)) for run in range(len(learned))]
-    matched = [owners[0]]
-    for run in range(1, len(learned)):
-        alike = products(0, run) / np.outer(lengths[0], lengths[run])
-        number = np.empty(stems, np.intp)
-        for _ in range(stems):  # the most alike first
-            first, mine = np.unravel_index(int(alike.argmax()), alike.shape)
-            number[mine] = first
-            alike[first], alike[:, mine] = -1, -1
-        matched.append(number[owners[run]])
-    return matched

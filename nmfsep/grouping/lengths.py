@@ -13,40 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.factors import Matrix
-from ..settings.separation import Settings
+from ..settings.separation import Settings, nearest_size
 from ..signal.stft import STFT
-from .atoms import JOINED, Grouped, most_atoms
+from .atoms import Grouped, most_atoms
 
 AGREEING = "timbre"  # the grouping whose stems gain from several lengths
-SHORTEST = 0.02  # seconds of the shortest frames
+FACTORS = (2.0, 1.5)  # of the usual length; shorter frames lose more than they add
 SECONDS = 0.1  # of a cell
 LOWEST, OCTAVE = 50.0, 3  # hertz up to which all is one cell, and cells of an octave
 
 Cells = NDArray[np.float64]
 
 
-def further_lengths(stft: STFT, settings: Settings, sample_rate: int) -> list[STFT]:
+def further_lengths(stft: STFT, settings: Settings) -> list[STFT]:
     """Return the lengths of frames beside the usual one at which atoms are grouped: none where one was given."""
-    if settings.asked(("n_fft", "hop_length")):
+    if not settings.best or settings.asked(("n_fft", "hop_length")):
         return []
-    factors = (2.0, 0.5) if settings.best else ()
-    sizes = [round(stft.n_fft * factor) for factor in factors]
-    return [STFT(size, 0, stft.window) for size in sizes if size % 4 == 0 and size >= SHORTEST * sample_rate]
-
-
-def fewer_runs(settings: Settings) -> int:
-    """Return how many runs agree at each further length: with --best as many as at the first, else half of them."""
-    runs = settings.restarts or JOINED
-    return runs if settings.best else max(1, runs // 2)
+    return [STFT(nearest_size(factor * stft.n_fft), 0, stft.window) for factor in FACTORS]
 
 
 def further_sizes(settings: Settings, sample_rate: int) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and atoms at each further length, if atoms may be grouped, before any sound is known."""
     if settings.preset or not (atoms := most_atoms(settings)):
         return []
-    count = atoms // (settings.restarts or JOINED) * fewer_runs(settings)
     stft = STFT(*settings.frames(sample_rate), settings.window)
-    return [(each.n_fft, each.hop_length, count) for each in further_lengths(stft, settings, sample_rate)]
+    return [(each.n_fft, each.hop_length, atoms) for each in further_lengths(stft, settings)]
 
 
 def cells(found: Grouped, stft: STFT, sample_rate: int, frames: NDArray[np.intp]) -> Cells:

@@ -1,6 +1,6 @@
-"""Timbre grouping: atoms that sound alike are a stem, by the consensus of several runs.
+"""Timbre of atoms, and k-means on it: which of them sound alike.
 
-Features of atoms after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
+Features after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
 2009, with how noisy, how abrupt and how high an atom is.
 """
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..kernels.factors import Factors
 from ..nmf.starts import plus_plus
-from .consensus import consensus, weights_of
-from .scene import Atoms, Scene
+from .consensus import weights_of
+from .scene import Scene
 
 MELS, CEPSTRUM = 40, 13
 TOP = 11025.0  # hertz, up to which timbre is heard
@@ -21,19 +21,6 @@ ABOUT = 0.3  # weight of what is not cepstrum
 TRIES, TURNS = 20, 50  # of k-means
 
 Features = NDArray[np.float64]
-
-
-def timbre(scene: Scene, stems: int, atoms: int) -> Atoms:
-    """Group atoms by timbre.
-
-    Parameters
-    ----------
-    scene : Scene
-    stems : int
-    atoms : int
-        For each stem.
-    """
-    return consensus(scene, stems, atoms, group)
 
 
 def group(factors: Factors, scene: Scene, stems: int, run: int = 0) -> NDArray[np.intp]:

@@ -53,8 +53,7 @@ def settings_for(settings: Settings, parts: int) -> Settings:
     own = {"adapt": GUIDED["adapt"], "sparsity": SPARSITY}
     if settings.mask == "ratio":
         own["mask_power"] = GUIDED["mask_power"]
-    limit = None if settings.time_limit is None else settings.time_limit / parts
-    return replace(settings, **{**own, **asked}, max_iter=settings.at_most(ITERATIONS), time_limit=limit)
+    return replace(settings.shared_out(parts), **{**own, **asked}, max_iter=settings.at_most(ITERATIONS))
 
 
 def ungrouped(settings: Settings) -> Settings:

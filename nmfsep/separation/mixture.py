@@ -120,12 +120,31 @@ def draw(
             return [sample.rows() for sample in samples]
 
 
+def magnitudes_of(S: Bins) -> Matrix:
+    """Return the magnitudes of transforms (channels, frames, bins) as rows, (frames, channels * bins)."""
+    return np.abs(S).swapaxes(0, 1).reshape(S.shape[1], -1)
+
+
+def covariances_of(S: Bins, merge: Callable[[Matrix], Matrix]) -> Matrix:
+    """Return P11, P22, Re P12 and Im P12 of transforms (2, frames, bins), merged into bands: (frames, 4 * bands)."""
+    cross = S[0] * S[1].conj()
+    entries = [np.square(S[0].real) + np.square(S[0].imag), np.square(S[1].real) + np.square(S[1].imag)]
+    return np.concatenate([merge(entry) for entry in (*entries, cross.real, cross.imag)], axis=1)
+
+
 def runs_of_frames(
-    stream: Stream, stft: STFT, mode: str, runs: int, run: int, passed: Callable[[int], object]
+    stream: Stream,
+    stft: STFT,
+    mode: str,
+    runs: int,
+    run: int,
+    passed: Callable[[int], object],
+    rows_of: Callable[[Bins], Matrix] = magnitudes_of,
 ) -> list[Matrix]:
     """Return magnitudes of so many evenly spaced runs of frames, (frames, rows), of each part; of all, if they are few.
 
     It takes a pass over the stream, whose length must be known; `passed` is called with the samples that have passed.
+    What `rows_of` makes of transforms (channels, frames, bins) takes the place of magnitudes.
     """
     wanted = evenly_spaced(stft.n_frames(stream.length), runs, run)
     found: list[list[Matrix]] = []
@@ -136,7 +155,7 @@ def runs_of_frames(
         found = found or [[] for _ in parts]
         if len(chosen):
             for rows, part in zip(found, parts, strict=True):
-                rows.append(_transformer(part, stft, count)(chosen))
+                rows.append(_transformer(part, stft, count, rows_of)(chosen))
         passed((start + count) * stft.hop_length)
     return [np.concatenate(rows) for rows in found]
 
@@ -171,15 +190,17 @@ def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Sampl
         start += count
 
 
-def _transformer(samples: Samples, stft: STFT, count: int) -> Callable[[NDArray[np.intp]], Matrix]:
+def _transformer(
+    samples: Samples, stft: STFT, count: int, rows_of: Callable[[Bins], Matrix] = magnitudes_of
+) -> Callable[[NDArray[np.intp]], Matrix]:
     """Return what gives the magnitudes of chosen frames of a segment, (frames, channels * bins)."""
 
-    def magnitudes(chosen: NDArray[np.intp]) -> Matrix:
+    def rows(chosen: NDArray[np.intp]) -> Matrix:
         if SPARSE * len(chosen) > count:
             S = stft.transform(samples)[:, chosen]
         else:
             starts = [int(frame) * stft.hop_length for frame in chosen]
             S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
-        return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
+        return rows_of(S)
 
-    return magnitudes
+    return rows

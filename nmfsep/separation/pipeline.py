@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..grouping.atoms import Grouped, find
 from ..grouping.choice import Choice, may_group
 from ..grouping.entropy import least_entropy
-from ..grouping.lengths import AGREEING, cells, fewer_runs, further_lengths, matched
+from ..grouping.lengths import AGREEING, cells, further_lengths, matched
 from ..guidance.cue import Costs
 from ..guidance.guide import Guide
 from ..guidance.templates import Templates
@@ -167,18 +167,18 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
         return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
     stft, choice = STFT(*settings.frames(mixture.sample_rate), settings.window), None
     if settings.preset or may_group(settings):
-        stfts = [stft] if settings.preset else [stft, *further_lengths(stft, settings, mixture.sample_rate)]
+        stfts = [stft] if settings.preset else [stft, *further_lengths(stft, settings)]
         frames, on_progress = sample.consecutive(stft)
         if settings.preset:
             grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
-            told = part_of(on_progress, 0, len(stfts), settings.max_iter)
-            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, settings, told)
+            told, each = part_of(on_progress, 0, len(stfts), settings.max_iter), settings.shared_out(len(stfts))
+            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
         if grouped is not None:
             first = Resolution(stft, sample.of_atoms(grouped, frames, stft)), grouped.fit
             others: list[tuple[Resolution, AnyFit]] = []
             if choice is not None and choice.grouping == AGREEING:
-                others = _at_lengths(mixture, settings, choice, grouped, stfts, sample)
+                others = _at_lengths(mixture, each, choice, grouped, stfts, sample)
             return Proposal(stfts[: 1 + len(others)], [{}], choice=choice, grouped=[first, *others])
         if choice is not None and choice.simple and not settings.smoothness:
             return _bootstrapped(mixture, settings, stft, choice, sample)
@@ -190,12 +190,12 @@ def _at_lengths(
 ) -> list[tuple[Resolution, AnyFit]]:
     """Return the same stems at all lengths of frames but the first, found there anew and matched."""
     rate, found = mixture.sample_rate, list[tuple[Resolution, AnyFit]]()
-    wanted = replace(settings, grouping=AGREEING, atoms=choice.atoms, restarts=fewer_runs(settings))
+    wanted = replace(settings, grouping=AGREEING, atoms=choice.atoms)
     where = cells(first, stfts[0], rate, sample.numbers(stfts[0]))
     for number, stft in enumerate(stfts[1:], 1):
         frames, on_progress = sample.consecutive(stft)
         told = part_of(on_progress, number, len(stfts), settings.max_iter)
-        _, again = find(frames.Xt.T, stft, rate, wanted, told)
+        _, again = find(frames.Xt.T, stft, rate, wanted, told, sample.covariances(stft))
         if again is not None:
             again = matched(where, again, cells(again, stft, rate, sample.numbers(stft)))
             found.append((Resolution(stft, sample.of_atoms(again, frames, stft)), again.fit))
@@ -211,8 +211,8 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     fitting = again.settings_for(settings, 1 + rounds)
     plain, sharp = again.ungrouped(settings), again.ungrouped(fitting)
     stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
-    limit = None if settings.time_limit is None else settings.time_limit / (1 + rounds) / tries
-    options = settings.asked(("max_iter", "tol", "sparsity")) | {"time_limit": limit}
+    each = settings.shared_out((1 + rounds) * tries)
+    options = each.asked(("max_iter", "tol", "sparsity", "time_limit"))
     view = AllFrames(part, plain, None)
     frames, _ = view.consecutive(stft)
     found = least_entropy(

@@ -16,12 +16,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grouping.atoms import RUN, RUNS, Grouped, most_atoms
+from ..grouping.atoms import RUN, RUNS, Covariances, Grouped, most_atoms
 from ..grouping.bands import bands_of
 from ..guidance.templates import Templates
 from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Factors
+from ..kernels.factors import Factors, Matrix
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
 from ..nmf.activations import steps_for
@@ -29,11 +29,11 @@ from ..nmf.problem import Problem
 from ..progress import ITERATIONS, OnProgress, Stages
 from ..settings.separation import Settings
 from ..signal.audio import Audio
-from ..signal.stft import STFT
+from ..signal.stft import BLOCK, STFT
 from ..signal.stream import Stream
 from .components import BlockSolver, Components, HeldTemplates
 from .fit import Fitted, OnStep, guided_passes
-from .mixture import Frames, all_frames, draw, evenly_spaced, runs_of_frames, some_frames, views
+from .mixture import Frames, all_frames, covariances_of, draw, evenly_spaced, runs_of_frames, some_frames, views
 from .time_left import cost_of_drawing, cost_of_finishing, costs_of_fit, costs_of_grouping
 
 FRAMES = 1 << 14  # drawn at the most
@@ -67,6 +67,10 @@ class FrameSample(ABC):
     @abstractmethod
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
+
+    @abstractmethod
+    def covariances(self, stft: STFT) -> Covariances:
+        """Return what gives the covariances of two channels at some of the frames of `consecutive`."""
 
     @abstractmethod
     def excerpt_samples(self, stft: STFT) -> int | None:
@@ -114,6 +118,23 @@ class AllFrames(FrameSample):
         (samples,) = self._parts
         self._ready = all_frames(samples, stft, self._settings.threads)
         return self._ready, self._callback
+
+    def covariances(self, stft: STFT) -> Covariances:
+        """Return what transforms the frames once more."""
+        (samples,) = self._parts
+
+        def covariances(chosen: NDArray[np.intp], merge: Callable[[Matrix], Matrix]) -> Matrix | None:
+            if len(samples) != 2:
+                return None
+            found = []
+            for start in range(0, stft.n_frames(samples.shape[1]), BLOCK):
+                here = chosen[(chosen >= start) & (chosen < start + BLOCK)]
+                if len(here):
+                    S = stft.forward_block(samples, start, int(here[-1]) + 1)
+                    found.append(covariances_of(S[:, here - start], merge))
+            return _by_entry(np.concatenate(found))
+
+        return covariances
 
     def excerpt_samples(self, stft: STFT) -> int | None:
         """Return None: all is in memory."""
@@ -216,6 +237,19 @@ class DrawnFrames(FrameSample):
         found = some_frames(rows, rows.shape[1], 1.0)
         return found, lambda step, loss: stages.at(1, step / max(1, settings.max_iter), loss)
 
+    def covariances(self, stft: STFT) -> Covariances:
+        """Return what takes another pass over the file."""
+        stream, mode = self._stream, self._settings.channels
+
+        def covariances(chosen: NDArray[np.intp], merge: Callable[[Matrix], Matrix]) -> Matrix | None:
+            if stream.channels != 2 or mode != "joint":
+                return None
+            rows = partial(covariances_of, merge=merge)
+            (found,) = runs_of_frames(stream, stft, mode, RUNS, RUN, lambda position: None, rows)
+            return _by_entry(found[chosen])
+
+        return covariances
+
     def excerpt_samples(self, stft: STFT) -> int | None:
         """Return a share of what the frames that are drawn span, so that both fall as memory does."""
         return excerpt_samples(self._drawn(stft), stft.hop_length)
@@ -309,6 +343,11 @@ class DrawnFrames(FrameSample):
     def _rows(self, stft: STFT) -> int:
         """Return the magnitudes of a frame."""
         return stft.bins * (1 if self._settings.channels == "mid" else self._stream.channels)
+
+
+def _by_entry(rows: Matrix) -> Matrix:
+    """Return covariances (frames, 4 * bands) entry by entry, (4, frames, bands)."""
+    return np.ascontiguousarray(rows.reshape(len(rows), 4, -1).swapaxes(0, 1))
 
 
 def _stft(proposal: Templates | STFT) -> STFT:

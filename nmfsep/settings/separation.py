@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import UsageError
@@ -235,6 +235,11 @@ class Settings(Options):
     def rounds(self) -> int:
         """Times that templates are learned from stems of one component each."""
         return 2 if self.best else 1
+
+    def shared_out(self, parts: int) -> Settings:
+        """Return the settings of one of so many parts of a fit that share the time limit, if there is one."""
+        limit = self.time_limit
+        return self if limit is None or parts == 1 else replace(self, time_limit=limit / parts)
 
     def at_most(self, iterations: int) -> int:
         """Return so many iterations for a fit that goes before that of the mixture, or fewer where fewer are given."""

@@ -11,7 +11,6 @@ from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import expand_to_bins, find, merged, most_atoms, sampled
 from nmfsep.grouping.bands import bands_of
 from nmfsep.grouping.choice import SIMPLE, loudest
-from nmfsep.grouping.consensus import match_runs
 from nmfsep.grouping.foreground import background
 from nmfsep.grouping.scene import Scene
 from nmfsep.grouping.timbre import group, weighted_kmeans
@@ -123,14 +122,6 @@ def test_made_up_timbres_are_told_apart_whatever_their_pitch():
     found = group(Factors(np.array(W).T, Z), scene, 2)
     agreement = np.mean(found == np.array(true))
     assert max(agreement, 1 - agreement) == 1
-
-
-def test_stems_of_several_runs_are_numbered_alike():
-    rng = np.random.default_rng(0)
-    factors = Factors(rng.random((20, 6)), rng.random((6, 30)))
-    owners = np.array([0, 0, 1, 1, 2, 2])
-    first, second = match_runs([factors, factors], [owners, np.array([2, 2, 0, 0, 1, 1])], 3)
-    assert first.tolist() == second.tolist() == owners.tolist()
 
 
 def test_the_background_is_what_stays():

@@ -61,12 +61,12 @@ def test_cells_hold_all_of_a_model_wherever_its_frames_are():
     assert not late[..., :100].any()
 
 
-def test_lengths_are_the_usual_one_its_double_and_its_half_with_best_only():
+def test_lengths_beside_the_usual_one_are_longer_and_for_best_only():
     best = Settings(components=3, best=True)
-    assert [each.n_fft for each in further_lengths(STFT(2048), best, 44100)] == [4096, 1024]
-    assert [each.n_fft for each in further_lengths(STFT(1536), best, 48000)] == [3072]
-    assert further_lengths(STFT(2048), Settings(components=3), 44100) == []
-    assert further_lengths(STFT(2048), Settings(components=3, best=True, n_fft=2048), 44100) == []
+    assert [each.n_fft for each in further_lengths(STFT(2048), best)] == [4096, 3072]
+    assert [each.n_fft for each in further_lengths(STFT(1536), best)] == [3072, 2048]
+    assert further_lengths(STFT(2048), Settings(components=3)) == []
+    assert further_lengths(STFT(2048), Settings(components=3, best=True, n_fft=2048)) == []
 
 
 def test_a_model_has_the_stems_at_all_lengths_and_its_sum_is_the_mixture():
@@ -75,7 +75,7 @@ def test_a_model_has_the_stems_at_all_lengths_and_its_sum_is_the_mixture():
     told = []
     model, pieces = pipeline.separate(audio, settings, on_progress=lambda step, loss: told.append(step))
     stems = np.concatenate(list(pieces), axis=-1)
-    assert [each.stft.n_fft for each in model.resolutions] == [1536, 3072, 768]
+    assert [each.stft.n_fft for each in model.resolutions] == [1536, 3072, 2048]
     assert len(model.fits) == 3
     np.testing.assert_allclose(stems.sum(axis=0), audio.samples, atol=1e-6)
     assert told == sorted(told)
