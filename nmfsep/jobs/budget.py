@@ -15,6 +15,7 @@ from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
+from ..separation import pauses
 from ..separation.bootstrap import templates_learned
 from ..separation.excerpt import WHOLE
 from ..separation.pipeline import obstacle, rendering_obstacle
@@ -26,6 +27,7 @@ from ..signal.read import Source
 from ..system import cpu_count
 from .run_options import RunOptions
 
+Views = Sequence[tuple[int, int, int]]  # n_fft, hop_length and templates of each length of frames
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
 PICTURES = 45 << 20  # matplotlib
@@ -161,30 +163,28 @@ def _further(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
 
 def _again(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
     """Return n_fft, hop_length and templates of each length of frames at which templates may be learned again."""
-    return [] if options.is_guided else templates_learned(options.settings, source.sample_rate)
+    settings, rate = options.settings, source.sample_rate
+    return [] if options.is_guided else templates_learned(settings, rate) + pauses.templates_learned(settings, rate)
 
 
 def _further_lengths(source: Source, options: RunOptions, length: int) -> int:
     """Return about how many bytes the atoms of further lengths take, and rendering at these, besides the first."""
     stems, views = len(options.stem_names), _further(source, options)
-    found = 0
+    found, channels = 0, source.channels
     for n_fft, hop, atoms in views:
-        frames, rows = length // hop + 2, (n_fft // 2 + 1) * source.channels
-        rendering = _rendering(stems, source.channels, frames, n_fft, hop, _threads(options))
-        found += _floats(atoms, frames + 2 * rows) + rendering
+        frames = length // hop + 2
+        found += _rendering(stems, channels, frames, n_fft, hop, _threads(options))
+        found += _floats(atoms, frames + (n_fft + 2) * channels)
     return found
 
 
-def _looking_again(
-    source: Source, options: RunOptions, views: Sequence[tuple[int, int, int]], drawn: int | None = None
-) -> int:
+def _looking_again(source: Source, options: RunOptions, views: Views, drawn: int | None = None) -> int:
     """Return about how many bytes learning templates again takes, `drawn` frames of a mixture on disk being fitted."""
     settings, threads, channels = options.settings, _threads(options), source.channels
-    length, stems = round(WHOLE * source.sample_rate), settings.components
-    length = min(length_of(source, options.output) or 0, length)
-    stacked, (n_fft, hop) = channels if settings.channels == "joint" else 1, settings.frames(source.sample_rate)
-    if drawn is not None:
-        length = min(length, excerpt_samples(drawn, hop))
+    stems, (n_fft, hop) = settings.components, settings.frames(source.sample_rate)
+    stacked, most = channels if settings.channels == "joint" else 1, round(WHOLE * source.sample_rate)
+    most = most if drawn is None else min(most, excerpt_samples(drawn, hop))
+    length = min(length_of(source, options.output) or 0, most)
     frames, rows = length // hop + 2, (n_fft // 2 + 1) * stacked
     loops = LOOPS if frames * rows >= ONCE else 0
     plain = {"X": _floats(frames, rows), "masks": _floats(3, stems, min(64, frames), rows)}

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from ..grouping.atoms import too_many
 from ..grouping.choice import may_group
 from ..guidance.dictionary import unit
+from ..guidance.learn import SECONDS
 from ..guidance.learn import SPARSITY as LEARNED
-from ..guidance.learn import frames_for
 from ..guidance.templates import Templates
 from ..kernels.factors import Matrix
 from ..nmf.factorize import factorize
-from ..settings.commands import LearnSettings
 from ..settings.separation import GUIDED, Settings
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -64,9 +63,15 @@ def ungrouped(settings: Settings) -> Settings:
 
 def stfts_for(settings: Settings, sample_rate: int) -> list[STFT]:
     """Return the lengths of frames: those of a dictionary, or what was given."""
+    return lengths_of(SECONDS, settings, sample_rate)
+
+
+def lengths_of(seconds: Sequence[float], settings: Settings, sample_rate: int) -> list[STFT]:
+    """Return transforms with frames of about so many seconds, powers of two, or the one that was given."""
     if settings.asked(("n_fft", "hop_length")):
         return [STFT(*settings.frames(sample_rate), settings.window)]
-    return frames_for(sample_rate, LearnSettings(window=settings.window))
+    sizes = sorted({int(np.clip(2 ** round(np.log2(each * sample_rate)), 64, 1 << 20)) for each in seconds})
+    return [STFT(size, 0, settings.window) for size in sizes]
 
 
 def templates_learned(settings: Settings, sample_rate: int) -> list[tuple[int, int, int]]:
@@ -108,7 +113,7 @@ def bootstrap(
 
 def learned(stems: Samples, stft: STFT, settings: Settings) -> Templates:
     """Return TEMPLATES templates of each stem, (stems, channels, samples), from the frames in which it is loudest."""
-    energies = np.stack([_energies(stem, stft) for stem in stems])
+    energies = np.stack([energies_of(stem, stft) for stem in stems])
     shares = energies / np.maximum(energies.sum(axis=0), 1e-30)
     columns = [
         _templates(stem, stft, _weights(share, energy), settings)
@@ -149,7 +154,7 @@ def _templates(stem: Samples, stft: STFT, weights: NDArray[np.float64], settings
     return unit(fit.factors.W)
 
 
-def _energies(samples: Samples, stft: STFT) -> NDArray[np.float64]:
+def energies_of(samples: Samples, stft: STFT) -> NDArray[np.float64]:
     """Return the energy of each frame of samples (channels, samples), over all channels."""
     frames = stft.n_frames(samples.shape[1])
     energies = np.empty(frames)

@@ -29,6 +29,7 @@ from ..signal.audio import Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
 from . import bootstrap as again
+from . import pauses
 from .components import Components
 from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
@@ -172,14 +173,17 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
         if settings.preset:
             grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
-            told, each = part_of(on_progress, 0, len(stfts), settings.max_iter), settings.shared_out(len(stfts))
+            parts = max(len(stfts), 1 + pauses.may_follow(settings))
+            told, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
             choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
         if grouped is not None:
             first = Resolution(stft, sample.of_atoms(grouped, frames, stft)), grouped.fit
             others: list[tuple[Resolution, AnyFit]] = []
             if choice is not None and choice.grouping == AGREEING:
                 others = _at_lengths(mixture, each, choice, grouped, stfts, sample)
-            return Proposal(stfts[: 1 + len(others)], [{}], choice=choice, grouped=[first, *others])
+            if choice is not None and choice.grouping == pauses.GROUPING and pauses.may_follow(settings):
+                return _from_pauses(mixture, settings, choice, grouped, first, sample)
+            return Proposal((), (), choice=choice, grouped=[first, *others])
         if choice is not None and choice.simple and not settings.smoothness:
             return _bootstrapped(mixture, settings, stft, choice, sample)
     return Proposal([stft], [{}], choice=choice)
@@ -235,6 +239,54 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     return Proposal(templates, [{}] * len(templates), moves=True, choice=choice, settings=fitting)
 
 
+def _from_pauses(
+    mixture: Mixture,
+    settings: Settings,
+    choice: Choice,
+    grouped: Grouped,
+    first: tuple[Resolution, AnyFit],
+    sample: FrameSample,
+) -> Proposal:
+    """Return templates of a foreground and a background beside their atoms; of a long mixture, from an excerpt."""
+    stft, rounds = first[0].stft, settings.rounds
+    part = excerpt(mixture, sample.excerpt_samples(stft))
+    fitting = pauses.settings_for(settings, 1 + rounds)
+    plain, soft = again.ungrouped(settings), again.ungrouped(fitting)
+    here, its = grouped, first
+    if isinstance(mixture, Stream) or part.length < mixture.length:
+        view = AllFrames(part, plain, None)
+        frames, _ = view.consecutive(stft)
+        wanted = replace(plain, grouping=pauses.GROUPING, atoms=choice.atoms)
+        _, found = find(frames.Xt.T, stft, mixture.sample_rate, wanted)
+        if found is None:
+            return Proposal((), (), choice=choice, grouped=[first])
+        here, its = found, (Resolution(stft, view.of_atoms(found, frames, stft)), found.fit)
+    foreground = _foreground(grouped)
+    swapped = _foreground(here) != foreground
+
+    def separated(proposal: Proposal) -> Samples:
+        stems = whole(fit(part, soft, proposal, AllFrames(part, soft, None)), part)
+        return stems[::-1] if swapped else stems
+
+    stfts, templates = pauses.stfts_for(settings, mixture.sample_rate), list[Templates]()
+    for _ in range(rounds):
+        mine = [each.renumbered([1, 0]) if swapped else each for each in templates]
+        stems = separated(Proposal(mine, [{}] * len(mine), moves=True, grouped=[its], settings=soft))
+        templates = [pauses.learned(part, stems, foreground, each, fitting) for each in stfts]
+    told = part_of(sample.on_progress, 1, 2, settings.max_iter)
+    sample.refit(fitting, lambda share, loss: told and told(share * settings.max_iter, loss))
+    return Proposal(
+        templates, [{}] * len(templates), moves=True, choice=replace(choice, rounds=rounds), grouped=[first],
+        settings=fitting,
+    )  # fmt: skip
+
+
+def _foreground(grouped: Grouped) -> int:
+    """Return which stem has the last atoms, those of the foreground."""
+    last = grouped.fit.factors.components - 1
+    return next(stem for stem, atoms in enumerate(grouped.groups) if last in atoms)
+
+
 def whole(model: Model, mixture: Mixture) -> Samples:
     """Return the stems of a mixture, (stems, channels, samples)."""
     return np.concatenate(list(render(model, mixture)), axis=-1)
@@ -252,7 +304,7 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     notes = list(proposal.notes)
     if proposal.grouped:
         resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
-    else:
+    if proposal.starts:
         runs = sample.begin(proposal.starts, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
         for start, costs in zip(proposal.starts, proposal.costs, strict=True):
