@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.separation import Settings, nearest_size
 from ..signal.stft import STFT
 from .atoms import Grouped, most_atoms

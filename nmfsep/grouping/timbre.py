@@ -1,6 +1,6 @@
 """Timbre of atoms, and k-means on it: which of them sound alike.
 
-Features after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
+Features of atoms after Spiertz & Gnann, "Source-filter based clustering for monaural blind source separation", DAFx
 2009, with how noisy, how abrupt and how high an atom is.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..nmf.starts import plus_plus
-from .consensus import weights_of
 from .scene import Scene
 
+LOUD = 0.5  # power of an atom's level by which it counts
 MELS, CEPSTRUM = 40, 13
 TOP = 11025.0  # hertz, up to which timbre is heard
 QUIET = 1e-4  # of a template's loudest band, -80 dB
@@ -24,9 +24,10 @@ Features = NDArray[np.float64]
 
 
 def group(factors: Factors, scene: Scene, stems: int, run: int = 0) -> NDArray[np.intp]:
-    """Return the group of each atom, by k-means on how they sound."""
-    rng = np.random.default_rng([scene.seed, run])
-    return weighted_kmeans(features(factors, scene), stems, weights_of(factors), rng)
+    """Return the group of each atom, by k-means on how they sound; a quiet instrument counts, too."""
+    levels = factors.W.sum(axis=0, dtype=np.float64) * factors.Z.sum(axis=1, dtype=np.float64)
+    weights = np.maximum(levels, 1e-9 * levels.max(initial=1e-30)) ** LOUD
+    return weighted_kmeans(features(factors, scene), stems, weights, np.random.default_rng([scene.seed, run]))
 
 
 def features(factors: Factors, scene: Scene) -> Features:

@@ -8,8 +8,9 @@ clearly better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ..signal.audio import Samples
 from ..signal.pitch import to_hertz
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
-from .midi import Note
+from .notes import Note
 
 RATE = 50.0  # frames a second
 COARSE = 4  # frames in one when all offsets are tried
@@ -28,17 +29,12 @@ HARMONICS = 4
 WINDOW, STEP, REACH = 3.0, 1.0, 0.6  # seconds that are compared, between them, and how far the line may bend
 STIFFNESS = 0.008  # of the match that a bend of one frame costs
 Curve = NDArray[np.floating]
+Spectra = NDArray[np.complexfloating]
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A map from seconds of a score to seconds of a recording.
-
-    Parameters
-    ----------
-    score, sound : ndarray, shape (points,)
-        Rising; straight lines between them, and on beyond.
-    """
+    """A map from seconds of a score to seconds of a recording: straight lines between points that rise, and beyond."""
 
     score: Curve
     sound: Curve
@@ -64,50 +60,48 @@ def align(notes: Sequence[Note], samples: Samples, sample_rate: int) -> Alignmen
     sample_rate : int
         Hertz.
     """
-    written, sound = _written(notes), _heard(samples, sample_rate)
+    written, sound = _score_features(notes), _sound_features(samples, sample_rate)
     offset, tempo = _line(written, sound)
     return _bent(_stretched(written, tempo), sound, offset, tempo)
 
 
 def _line(written: Curve, sound: Curve) -> tuple[float, float]:
     """Return offset in seconds and tempo with which score and sound match best."""
-    coarse, thin, found = _Correlation(_thinned(sound)), _thinned(written), []
+    thin, thin_sound = _thinned(written), _thinned(sound)
+
+    @cache
+    def spectra(size: int) -> tuple[Spectra, Spectra]:
+        return np.fft.rfft(thin_sound, size, axis=0), np.fft.rfft(np.ones(len(thin_sound)), size)
+
+    found = []
     for tempo in TEMPOS:
-        match, offset = coarse.best(_stretched(thin, tempo))
-        found.append((match * (1 - 0.05 * abs(np.log(tempo))), offset, tempo))
+        matches = _correlation(_stretched(thin, tempo), len(thin_sound), spectra)
+        best = int(matches.argmax())
+        offset = best if best < len(thin_sound) else best - len(matches)
+        found.append((matches[best] * (1 - 0.05 * abs(np.log(tempo))), offset, tempo))
     _, near, about = max(found)
     step = np.log(TEMPOS[1] / TEMPOS[0])
     # finer, and the score's own tempo where that is near
     tempos = [*(about * np.exp(np.linspace(-step, step, 11))), *([1.0] if abs(np.log(about)) < step else [])]
     lags = near * COARSE + np.arange(-3 * COARSE, 3 * COARSE + 1)
-    best = (-np.inf, 0.0, 1.0)
+    finest = (-np.inf, 0.0, 1.0)
     for tempo in tempos:
-        matches = _matches(_stretched(written, tempo), sound, lags).sum(axis=0)
-        best = max(best, (float(matches.max()), float(lags[matches.argmax()]), float(tempo)))
-    return best[1] / RATE, best[2]
+        sums = _matches(_stretched(written, tempo), sound, lags).sum(axis=0)
+        finest = max(finest, (float(sums.max()), float(lags[sums.argmax()]), float(tempo)))
+    return finest[1] / RATE, finest[2]
 
 
-class _Correlation:
-    """How well scores match a sound at every offset."""
-
-    def __init__(self, sound: Curve) -> None:
-        self.sound, self.size = sound, 0
-        self.level = max(float(np.linalg.norm(sound)), 1e-12)
-
-    def best(self, written: Curve) -> tuple[float, int]:
-        """Return the match, at most 1, and the offset of the score in frames at which it is largest."""
-        size = 1 << int(np.ceil(np.log2(len(written) + len(self.sound))))
-        if size != self.size:
-            self.size = size
-            self.spectra = np.fft.rfft(self.sound, size, axis=0)
-            self.ones = np.fft.rfft(np.ones(len(self.sound)), size)
-        products = np.einsum("fb,fb->f", self.spectra, np.conj(np.fft.rfft(written, size, axis=0)))
-        energies = self.ones * np.conj(np.fft.rfft(np.square(written).sum(axis=1), size))
-        match, energy = np.fft.irfft(products, size), np.maximum(np.fft.irfft(energies, size), 0)
-        # little of the score in the recording matches easily
-        match /= np.sqrt(np.maximum(energy, 0.1 * energy.max(initial=0)) + 1e-12) * self.level
-        best = int(match.argmax())
-        return float(match[best]), best if best < len(self.sound) else best - size
+def _correlation(written: Curve, length: int, spectra: Callable[[int], tuple[Spectra, Spectra]]) -> Curve:
+    """Return how well a score matches a sound of some length at every offset, the negative ones last."""
+    size = 1 << int(np.ceil(np.log2(len(written) + length)))
+    sound, ones = spectra(size)
+    products = np.einsum("fb,fb->f", sound, np.conj(np.fft.rfft(written, size, axis=0)))
+    energies = ones * np.conj(np.fft.rfft(np.square(written).sum(axis=1), size))
+    match: Curve = np.fft.irfft(products, size)
+    energy = np.maximum(np.fft.irfft(energies, size), 0)
+    # little of the score in the recording matches easily
+    match /= np.sqrt(np.maximum(energy, 0.1 * energy.max(initial=0)) + 1e-12)
+    return match
 
 
 def _matches(written: Curve, sound: Curve, lags: NDArray[np.int_]) -> Curve:
@@ -142,7 +136,7 @@ def _bent(written: Curve, sound: Curve, offset: float, tempo: float) -> Alignmen
     return Alignment((at - bends[path[::-1]] / RATE - offset) / tempo, at)
 
 
-def _heard(samples: Samples, sample_rate: int) -> Curve:
+def _sound_features(samples: Samples, sample_rate: int) -> Curve:
     """Return levels and onsets of a recording in semitone bands, (frames, 2 * bands)."""
     n_fft = min(max(16, 2 ** round(np.log2(FRAME * sample_rate))), 2**20)
     stft = STFT(n_fft, max(1, min(n_fft // 2, round(sample_rate / RATE))), "hann")
@@ -155,10 +149,8 @@ def _heard(samples: Samples, sample_rate: int) -> Curve:
         if not bands[:, k].any() and hertz < frequencies[-1]:  # narrower than a bin
             bands[round(hertz / frequencies[1]), k] = 1
     frames = stft.n_frames(samples.shape[1])
-    levels = np.empty((frames, bands.shape[1]), np.float32)
-    for start in range(0, frames, BLOCK):
-        X = mean_magnitudes(samples, stft, start, min(frames, start + BLOCK))
-        levels[start : start + len(X)] = X @ bands
+    blocks = (mean_magnitudes(samples, stft, at, min(frames, at + BLOCK)) for at in range(0, frames, BLOCK))
+    levels = np.concatenate([X @ bands for X in blocks])
     levels = np.log1p(1000 * levels / max(float(levels.max(initial=0)), 1e-12))
     step = stft.hop_length / sample_rate * RATE
     if abs(step - 1) > 1e-9:  # rates that no whole hop divides
@@ -167,7 +159,7 @@ def _heard(samples: Samples, sample_rate: int) -> Curve:
     return _levels_and_onsets(levels)
 
 
-def _written(notes: Sequence[Note]) -> Curve:
+def _score_features(notes: Sequence[Note]) -> Curve:
     """Return the same of a score."""
     length = max(note.end for note in notes) + 1
     levels = np.zeros((int(np.ceil(length * RATE)) + 1, HIGHEST - LOWEST + 1), np.float32)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..errors import UsageError
+from ..kernels.product import Matrix
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -19,19 +21,12 @@ from ..signal.stream import Stream
 from .templates import Templates
 
 Costs = dict[str, Matrix]
+Proposed = tuple[list[Templates], list[str]]  # templates at each length of frames, and what the user should know
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The stretch of a sound that is separated.
-
-    Parameters
-    ----------
-    audio : Audio or Stream
-    begin : float
-        Seconds of the file before it.
-    settings : Settings
-    """
+    """The stretch of a sound that is separated; it begins at `begin` seconds of its file."""
 
     audio: Audio | Stream
     begin: float
@@ -60,54 +55,73 @@ class Context:
         return found
 
 
-def some(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+def evenly(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     """Return at most so many of some indices, evenly spread."""
     return indices[:: -(-len(indices) // most)] if len(indices) else indices
 
 
+def read_bytes(path: str, largest: int, kind: str, wanted: str) -> bytes:
+    """Return what is in a file; raise UsageError where it cannot be read, or has more bytes than any of its kind."""
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            data = file.read(largest + 1)
+    except OSError as error:
+        hint = "check the name" if error.errno == 2 else None
+        raise UsageError((error.strerror or str(error)).lower(), hint, path) from error
+    if len(data) > largest:
+        raise UsageError(f"is larger than {largest >> 20} MB, which no {kind} is", f"give a {wanted}", path)
+    return data
+
+
+def sha256(path: str) -> str:
+    """Return the hash of a file."""
+    with open(os.fsencode(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class Cue(ABC):
-    """One kind of guidance. What most kinds say nothing about has an answer here.
+    """One kind of guidance. What most kinds say nothing about has an answer here."""
 
-    Attributes
-    ----------
-    defaults : mapping
-        Settings that are better with it where the user gave none.
-    alone : bool
-        Whether one label of it can do with the rest as free templates, without being asked to.
-    moves : bool
-        Whether templates of it move even without --adapt.
-    matrices : int
-        How many matrices as large as the activations it takes beside them.
-    """
+    kind: ClassVar[str]  # its name in the registry, which is that of its option
+    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}  # settings that are better with it if none were given
+    alone: ClassVar[bool] = True  # whether free templates learn the rest, without being asked, if it names one stem
+    moves: ClassVar[bool] = False  # whether templates of it move even without --adapt
+    shared: ClassVar[bool] = False  # whether it may add to what other cues know about a label
+    matrices: ClassVar[int] = 0  # how many more matrices as large as the activations it takes
+    templates: ClassVar[int]  # of each of its labels, at the most
+    paths: tuple[str, ...] = ()  # the files that it was read from
+    hashes: tuple[str, ...] = ()  # SHA-256 of each
 
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    alone: ClassVar[bool] = True
-    moves: ClassVar[bool] = False
-    matrices: ClassVar[int] = 0
+    @property
+    def lasting(self) -> bool:
+        """Whether its templates last several frames."""
+        return False
 
     @classmethod
     @abstractmethod
     def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Cue:
         """Return the cue that the values of its option stand for; `given` are the settings that the user gave."""
 
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Cue:
+        """Return the cue that an argument of Python's `separate` stands for: a path, several, or one for each name."""
+        if isinstance(value, Mapping):
+            return cls.read([f"{name}={os.fspath(path)}" for name, path in value.items()], given)
+        paths = [value] if isinstance(value, (str, os.PathLike)) else value
+        return cls.read([os.fspath(path) for path in paths], given)
+
     @property
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
-        """The stems that it is about."""
+        """The stems that it is about, each once."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The files that it was read from."""
-        return ()
+    def labels_of_files(self) -> Sequence[Sequence[str]]:
+        """Return the labels in each of its files."""
+        return [self.labels] * len(self.paths)
 
-    @property
-    def shared(self) -> bool:
-        """Whether its labels may be those of other cues, too, about which it then adds knowledge."""
-        return False
-
-    @abstractmethod
     def origin(self, label: str) -> str:
         """Return what a label came from, for messages."""
+        return f"--{self.kind} {label}"
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return settings that it was made with; raise UsageError where one that the user gave contradicts it."""
@@ -120,24 +134,16 @@ class Cue(ABC):
     def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
         """Return what the user should know, before any sound is read; raise UsageError where it does not fit.
 
-        Parameters
-        ----------
-        sample_rate : int
-            Hertz.
-        stfts : sequence of STFT
-        begin, end : float
-            Seconds of the file that are separated; None if the end is not known.
+        What is separated goes from `begin` to `end` in seconds of the file; `end` is None if it is not known.
         """
         return ()
 
-    @abstractmethod
     def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
         """Return how many templates these labels of it have at the most, at each length of frames."""
+        return [self.templates * len(labels)] * len(stfts)
 
     @abstractmethod
-    def propose(
-        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
-    ) -> tuple[list[Templates], list[str]]:
+    def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
         """Return the templates for these labels of it at each length of frames, and what the user should know.
 
         Raises
@@ -150,20 +156,9 @@ class Cue(ABC):
         """Return what entries of W and Z cost by it, shapes as of those; what is missing costs nothing."""
         return {}
 
-    @abstractmethod
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return what it was, as JSON with its kind, and the lengths of frames it was used with."""
-
-
-def combined(parts: Sequence[Sequence[Templates]]) -> list[Templates]:
-    """Return the templates of several cues at each length of frames."""
-    return [reduce(Templates.joined, of_frames) for of_frames in zip(*parts, strict=True)]
-
-
-def added(parts: Iterable[Costs]) -> Costs:
-    """Return the sum of costs."""
-    total: Costs = {}
-    for costs in parts:
-        for name, cost in costs.items():
-            total[name] = total[name] + cost if name in total else cost
-    return total
+        """Return its files as JSON, each with the lengths of frames it was used with."""
+        return [
+            {"kind": self.kind, "path": path, "sha256": digest, "labels": list(labels), "n_fft": list(frames)}
+            for path, digest, labels in zip(self.paths, self.hashes, self.labels_of_files(), strict=True)
+        ]

@@ -1,13 +1,17 @@
-"""Dictionaries: templates that were learned from isolated sounds, by label."""
+"""Dictionaries: templates learned from isolated sounds, by label; their files; and the cue that they are.
+
+For a mixture of another sample rate, or other frames, templates are resampled along the frequency axis.
+"""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +20,11 @@ from ..errors import UsageError
 from ..files import npz as archive
 from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
-from .templates import Templates
+from .cue import Context, Cue, Proposed, sha256
+from .templates import Templates, unit
 
 SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
 LABELS = 10_000
@@ -41,6 +45,7 @@ DESCRIPTION = {
         }
     ],
 }
+FARTHEST = 4.0  # times longer or shorter that frames may become
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +108,15 @@ class Dictionary:
         clash = [label for label in other.labels if label in self.labels]
         if clash:
             raise UsageError(f"label {clash[0]!r} is in both dictionaries", "learn it anew under another name")
+        places = range(len(self.labels), len(self.labels) + len(other.labels))
         views = []
         for mine, theirs in zip(self.views, other.views, strict=True):
             if mine.delays != theirs.delays:
                 message = f"templates of {mine.delays} and of {theirs.delays} frames do not go together"
                 raise UsageError(message, "learn them with the same --template-frames")
-            W = np.concatenate([mine.W, theirs.W], axis=1)
-            owners = np.concatenate([mine.owners, theirs.owners + len(self.labels)])
-            views.append(Templates(mine.stft, W, owners, min(mine.known_bins, theirs.known_bins), mine.delays))
+            views.append(mine.joined(theirs.renumbered(places)))
         labels, provenance = self.labels + other.labels, self.provenance + other.provenance
-        return Dictionary(tuple(views), labels, self.sample_rate, self.divergence, self.channels, provenance)
+        return replace(self, views=tuple(views), labels=labels, provenance=provenance)
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -133,16 +137,6 @@ def check_label(label: str) -> None:
     """Raise UsageError unless a label can be the name of a stem."""
     if not label or "/" in label or "\0" in label or label in (".", "..") or len(label) > 200:
         raise UsageError(f"{label[:40]!r} cannot be the name of a stem", "use letters and digits")
-
-
-def unit(W: Matrix, delays: int = 1) -> Matrix:
-    """Return templates of unit norm, floored at -120 dB of their mean, since a multiplicative update keeps zeros."""
-    exact = W.astype(np.float64).reshape(len(W), -1, delays)
-    exact /= np.maximum(exact.mean(axis=(0, 2), keepdims=True), np.finfo(np.float64).tiny)
-    exact += 1e-6
-    exact /= np.sqrt(np.einsum("fkd,fkd->k", exact, exact))[:, None]
-    scaled: Matrix = exact.reshape(W.shape).astype(np.float32)
-    return scaled
 
 
 def write(dictionary: Dictionary, path: Path) -> None:
@@ -202,17 +196,17 @@ def _read(file: archive.Archive) -> Dictionary:
         raise UsageError("has a description that makes no sense for a dictionary")
     labels, rate, channels, divergence = (about[name] for name in ("labels", "sample_rate", "channels", "divergence"))
     as_divergence(divergence)
-    read_views = []
+    views = []
     for index, view in enumerate(about["views"]):
         stft = STFT(view["n_fft"], view["hop_length"], view["window"])
         owners = file.array(f"owners{index}", 1)
         if owners.max() >= len(labels) or (owners != np.floor(owners)).any():
             raise UsageError(f"owners{index} are not indices of labels")
-        read_views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
-    return Dictionary(tuple(read_views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]))
+        views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
+    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]))
 
 
-def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int = 1) -> Templates:
+def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int) -> Templates:
     W = file.array(name, 2)
     if W.shape[0] != stft.bins:
         raise UsageError(f"{name} has {W.shape[0]} bins, n_fft {stft.n_fft} makes {stft.bins}")
@@ -228,45 +222,28 @@ def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp]
     return Templates(stft, W if done else unit(W, delays), owners, delays=delays)
 
 
-FARTHEST = 4.0  # times longer or shorter that frames may become
-
-
 def convert(dictionary: Dictionary, sample_rate: int, stfts: Sequence[STFT]) -> Dictionary:
-    """Return a dictionary for other frames, its templates resampled along the frequency axis.
+    """Return a dictionary for mixtures of another rate in hertz, and for other frames, with a view for each of these.
 
-    Parameters
-    ----------
-    dictionary : Dictionary
-    sample_rate : int
-        Hertz of the mixture.
-    stfts : sequence of STFT
-        Of the mixture, one for each view of the result, made from the view whose frames last most nearly as long.
+    Each view is made from the one whose frames last most nearly as long.
 
     Raises
     ------
     UsageError
         The frames differ too much in length.
     """
+    lengths = [view.stft.n_fft / dictionary.sample_rate for view in dictionary.views]
     views = []
     for stft in stfts:
         seconds = stft.n_fft / sample_rate
-        lengths = [view.stft.n_fft / dictionary.sample_rate for view in dictionary.views]
         nearest = int(np.argmin(np.abs(np.log(np.array(lengths) / seconds))))
-        ratio = max(lengths[nearest] / seconds, seconds / lengths[nearest])
-        if ratio > FARTHEST:
+        if max(lengths[nearest] / seconds, seconds / lengths[nearest]) > FARTHEST:
             raise UsageError(
                 f"its frames last {lengths[nearest]:.3g} s, those asked for {seconds:.3g} s, too different to convert",
                 "leave out --n-fft, or learn the dictionary with the same",
             )
-        views.append(_convert_view(dictionary.views[nearest], dictionary.sample_rate, sample_rate, stft))
-    return Dictionary(
-        tuple(views),
-        dictionary.labels,
-        sample_rate,
-        dictionary.divergence,
-        dictionary.channels,
-        dictionary.provenance,
-    )
+        views.append(dictionary.views[nearest].converted(dictionary.sample_rate, sample_rate, stft))
+    return replace(dictionary, views=tuple(views), sample_rate=sample_rate)
 
 
 def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
@@ -282,42 +259,115 @@ def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
     return list(stfts.values())
 
 
-def _convert_view(view: Templates, rate: int, sample_rate: int, stft: STFT) -> Templates:
-    seconds = stft.hop_length / sample_rate, view.stft.hop_length / rate
-    if view.delays > 1 and not 0.8 < seconds[0] / seconds[1] < 1.25:
-        raise UsageError(
-            f"its templates last {view.delays} frames of {seconds[1]:.3g} s, not of {seconds[0]:.3g} s",
-            "leave out --n-fft and --hop-length",
-        )
-    if rate == sample_rate and stft.n_fft == view.stft.n_fft:
-        return Templates(stft, view.W, view.owners, view.known_bins, view.delays)
-    # where the new bins lie among the old, in bins
-    step = (sample_rate / stft.n_fft) / (rate / view.stft.n_fft)
-    positions = np.arange(stft.bins) * step
-    known = int(np.searchsorted(positions, view.known_bins - 1, side="right"))
-    if known < 2:
-        raise UsageError("its templates tell of no frequency that the mixture has")
-    W = _resampled(view.W, positions[:known], step)
-    if known < stft.bins:
-        # what is not known gets the level of the highest that is
-        high = W[-max(1, known // 8) :].mean(axis=0)
-        W = np.concatenate([W, np.repeat(high[None], stft.bins - known, axis=0)])
-    return Templates(stft, unit(W, view.delays), view.owners, known, view.delays)
+@dataclass(frozen=True, slots=True)
+class Dictionaries(Cue):
+    """The dictionaries of a run, at least one; raise UsageError where two have a label."""
 
+    kind: ClassVar[str] = "dictionary"
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    alone: ClassVar[bool] = False
+    dictionaries: tuple[Dictionary, ...]
+    paths: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    _fitted: dict[Any, tuple[Dictionary, tuple[str, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-def _resampled(W: Matrix, positions: NDArray[np.floating[Any]], step: float) -> Matrix:
-    """Return the mean of each column around each position, over a bin's width or the new bin's, whichever is wider."""
-    bins, half = len(W), 0.5 * max(step, 1.0)
-    below = np.concatenate([np.zeros((1, W.shape[1])), np.cumsum(W, axis=0, dtype=np.float64)])
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Dictionaries:
+        """Return the cue of dictionaries in memory, of their files, or of both."""
+        kits = [value] if isinstance(value, (Dictionary, str, os.PathLike)) else list(value)
+        paths = [os.fspath(kit) for kit in kits if not isinstance(kit, Dictionary)]
+        if len(paths) == len(kits):
+            return cls.read(paths, given)
+        return cls(tuple(kit if isinstance(kit, Dictionary) else read(kit) for kit in kits))
 
-    def up_to(edges: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Integral of the columns, each bin reaching half a bin to either side, from 0 to an edge."""
-        edges = np.clip(edges + 0.5, 0, bins)
-        whole = np.minimum(edges.astype(np.intp), bins - 1)
-        part: NDArray[np.float64] = below[whole] + (edges - whole)[:, None] * W[whole]
-        return part
+    def __post_init__(self) -> None:
+        owner: dict[str, int] = {}
+        for index, dictionary in enumerate(self.dictionaries):
+            for label in dictionary.labels:
+                if label in owner:
+                    message = f"has label {label!r}, as {self._name(owner[label])} has"
+                    hint = "give one of them, or learn it anew under another name"
+                    raise UsageError(message, hint, self._name(index))
+                owner[label] = index
 
-    low, high = np.clip(positions - half, -0.5, bins - 0.5), np.clip(positions + half, -0.5, bins - 0.5)
-    mean = (up_to(high) - up_to(low)) / (high - low)[:, None]
-    clean: Matrix = np.maximum(mean, 0).astype(np.float32)
-    return clean
+    @classmethod
+    def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Dictionaries:
+        """Read dictionaries from files."""
+        return cls(tuple(map(read, texts)), tuple(texts), tuple(map(sha256, texts)))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in order."""
+        return tuple(label for dictionary in self.dictionaries for label in dictionary.labels)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether templates last several frames."""
+        return any(view.delays > 1 for dictionary in self.dictionaries for view in dictionary.views)
+
+    def labels_of_files(self) -> Sequence[Sequence[str]]:
+        """Return the labels of each dictionary."""
+        return [dictionary.labels for dictionary in self.dictionaries]
+
+    def origin(self, label: str) -> str:
+        """Return the dictionary of a label."""
+        return next(self._name(i) for i, dictionary in enumerate(self.dictionaries) if label in dictionary.labels)
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the first was learned with."""
+        first = self.dictionaries[0]
+        stft = first.views[0].stft
+        if given.get("window", stft.window) != stft.window:
+            message = f"its templates were measured with window {stft.window!r}"
+            raise UsageError(message, "leave out --window", self._name(0))
+        frames = {"n_fft": stft.n_fft, "hop_length": stft.hop_length} if given.get("n_fft") is None else {}
+        found = {"divergence": first.divergence, "window": stft.window, **frames}
+        if first.views[0].delays > 1:  # there is no such penalty on activations that several frames share
+            if given.get("sparsity"):
+                hint = "leave out --sparsity"
+                raise UsageError("templates of several frames know no sparsity", hint, self._name(0))
+            found["sparsity"] = 0.0
+        return found
+
+    def stfts(self, sample_rate: int) -> list[STFT] | None:
+        """Return frames that last about as long as those of the first."""
+        return suitable(self.dictionaries[0], sample_rate)
+
+    def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
+        """Return what has to be converted; raise UsageError where it cannot be."""
+        return self._converted(sample_rate, stfts)[1]
+
+    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
+        """Return the number of templates."""
+        return [view.W.shape[1] for view in self._converted(sample_rate, stfts)[0].views]
+
+    def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
+        """Return the templates, converted to the mixture's rate and frames."""
+        return list(self._converted(context.audio.sample_rate, stfts)[0].views), []
+
+    def _converted(self, sample_rate: int, stfts: Sequence[STFT]) -> tuple[Dictionary, tuple[str, ...]]:
+        """Return one dictionary of all labels for mixtures of a rate, and what had to be converted."""
+        key = (sample_rate, *stfts)
+        if key in self._fitted:
+            return self._fitted[key]
+        notes, fitted = [], []
+        for index, dictionary in enumerate(self.dictionaries):
+            try:
+                fitted.append(convert(dictionary, sample_rate, stfts))
+            except UsageError as error:
+                raise UsageError(error.message, error.hint, self._name(index)) from error
+            note = f"templates of {self._name(index)!r} converted"
+            if dictionary.sample_rate != sample_rate:
+                note += f" from {dictionary.sample_rate} to {sample_rate} Hz"
+                if any(view.known_bins < view.stft.bins for view in fitted[-1].views):
+                    note += f"; they tell nothing of what is above {dictionary.sample_rate // 2} Hz"
+                notes.append(note)
+            elif {view.stft.n_fft for view in dictionary.views} != {stft.n_fft for stft in stfts}:
+                notes.append(f"{note} to n_fft {' and '.join(str(stft.n_fft) for stft in stfts)}")
+        self._fitted[key] = reduce(Dictionary.append, fitted), tuple(notes)
+        return self._fitted[key]
+
+    def _name(self, index: int) -> str:
+        return self.paths[index] if index < len(self.paths) else f"dictionary {index + 1}"

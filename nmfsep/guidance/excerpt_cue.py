@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import InputError, UsageError
 from ..settings.commands import LearnSettings
-from ..signal.audio import Audio, at_rate
 from ..signal.stft import STFT
-from .cue import Context, Cue
+from .cue import Context, Cue, Proposed
 from .dictionary import check_label
 from .learn import Sound, learn
-from .templates import Templates
 
 TIME = r"(?:[0-9]{1,9}:){0,2}(?:[0-9]{1,15}\.?[0-9]{0,15}|\.[0-9]{1,15})"
 TEMPLATES = 100  # of a label at the most
@@ -24,12 +24,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Excerpts(Cue):
-    """Where sounds are alone.
-
-    Parameters
-    ----------
-    spans : mapping of str to sequence of (float, float)
-        For each label the excerpts, begin and end in seconds of the file.
+    """Where sounds are alone: for each label the excerpts, begin and end in seconds of the file.
 
     Raises
     ------
@@ -37,7 +32,8 @@ class Excerpts(Cue):
         A name cannot be that of a stem, or an excerpt ends before it begins.
     """
 
-    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
+    kind: ClassVar[str] = "learn"
+    templates: ClassVar[int] = TEMPLATES
     spans: Mapping[str, Sequence[Span]]
 
     def __post_init__(self) -> None:
@@ -64,57 +60,48 @@ class Excerpts(Cue):
             spans[label] = [_span(label, excerpt) for excerpt in times.split(",")]
         return cls(spans)
 
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Excerpts:
+        """Return the cue of excerpts in seconds, for each label."""
+        return cls(value)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Those that are learned."""
         return tuple(self.spans)
-
-    def origin(self, label: str) -> str:
-        """Return the option."""
-        return f"--learn {label}"
 
     def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
         """Refuse excerpts that are not in the sound that is separated."""
         for label, spans in self.spans.items():
             for first, last in spans:
                 if first < begin or (end is not None and last > end + 1 / sample_rate):
-                    what = f"what is separated goes from {begin:g} s to {_shown(end)}"
+                    what = f"what is separated goes from {begin:g} s to " + ("its end" if end is None else f"{end:g} s")
                     raise UsageError(f"--learn {label}: there is no {first:g} s to {last:g} s; {what}")
         return ()
 
-    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
-        """Return the most that are learned."""
-        return [TEMPLATES * len(labels)] * len(stfts)
-
-    def propose(
-        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
-    ) -> tuple[list[Templates], list[str]]:
+    def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
         """Learn the templates."""
-        settings, audio = context.settings, context.audio
-        rate = audio.sample_rate
-        self.check(rate, stfts, context.begin, context.end)
+        settings, rate = context.settings, context.audio.sample_rate
         sounds = {}
         for label in labels:
-            cuts = []
+            sounds[label] = list[Sound]()
             for first, last in self.spans[label]:
                 start, stop = (round((time - context.begin) * rate) for time in (first, last))
-                samples = context.samples[:, start:stop]
-                if not samples.any():
+                excerpt = context.samples[:, start:stop]
+                if not excerpt.any():
                     message = f"--learn {label}: {first:g} s to {last:g} s is silent, so nothing can be learned there"
                     raise InputError(message, "name a stretch in which it sounds")
-                cuts.append(Audio(samples, rate))
-            sounds[label] = [Sound(f"{n:06}", partial(at_rate, cut, rate)) for n, cut in enumerate(cuts)]
+                sounds[label].append(Sound(f"{len(sounds[label]):06}", partial(np.asarray, excerpt)))
         learning = LearnSettings(
             components=str(TEMPLATES), divergence=settings.divergence, seed=settings.seed, threads=settings.threads,
             max_iter=settings.at_most(LearnSettings().max_iter),
         )  # fmt: skip
-        dictionary = learn(sounds, rate, learning, stfts=stfts)
-        return list(dictionary.views), []
+        return list(learn(sounds, rate, learning, stfts=stfts).views), []
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
         """Return the excerpts in seconds."""
         return [
-            {"kind": "learn", "labels": [label], "stretches": [list(span) for span in spans], "n_fft": list(frames)}
+            {"kind": self.kind, "labels": [label], "stretches": [list(span) for span in spans], "n_fft": list(frames)}
             for label, spans in self.spans.items()
         ]
 
@@ -135,7 +122,3 @@ def _seconds(label: str, text: str) -> float:
     for power, part in enumerate(reversed(large), 1):
         seconds += int(part) * 60.0**power
     return seconds
-
-
-def _shown(end: float | None) -> str:
-    return "its end" if end is None else f"{end:g} s"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from ..errors import UsageError
@@ -14,9 +15,8 @@ from ..settings.separation import ALONE, DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
 from ..signal.stream import Stream
-from .cue import Context, Costs, Cue, added, combined
-from .dictionary import Dictionary, check_labels
-from .dictionary_cue import Dictionaries
+from .cue import Context, Costs, Cue
+from .dictionary import check_labels
 from .learn import frames_for
 from .templates import Templates
 
@@ -68,34 +68,24 @@ class Guide:
     @property
     def names(self) -> tuple[str, ...]:
         """The files that the cues were read from."""
-        return tuple(name for cue in self.cues for name in cue.names)
+        return tuple(path for cue in self.cues for path in cue.paths)
 
     def settings(self) -> Settings:
-        """Return the settings of a separation with these cues.
-
-        Raises
-        ------
-        UsageError
-            One that the user gave makes no sense with a cue.
-        """
+        """Return the settings of a separation; raise UsageError where one that was given makes no sense with a cue."""
         given = dict(self.given)
         self._refuse(given)
         own: dict[str, Any] = {}
         for cue in reversed(self.cues):  # what the first says holds
             own |= {**cue.defaults, **cue.settings(given)}
-        free, alone = given.get("free"), len(self.labels) == 1
-        if alone and free is None and given.get("residual") is None and all(cue.alone for cue in self.cues):
-            free = given["free"] = FREE
-        if alone and not free and given.get("residual") is None:
-            hint = "use --background 20 to learn the rest from the mixture, or --residual"
-            raise UsageError(f"with {self.labels[0]!r} alone, its stem would be the whole mixture", hint)
-        chosen: dict[str, Any] = {
-            "max_iter": ITERATIONS,
-            "mask_power": MASK_POWER,
-            "sparsity": SPARSITY,
-            "adapt": ADAPT,
-        }
-        chosen |= {"divergence": Settings().divergence} | own | given | {"components": len(self.labels)}
+        free = given.get("free")
+        if len(self.labels) == 1 and given.get("residual") is None:
+            if free is None and all(cue.alone for cue in self.cues):
+                free = given["free"] = FREE
+            if not free:
+                hint = "use --background 20 to learn the rest from the mixture, or --residual"
+                raise UsageError(f"with {self.labels[0]!r} alone, its stem would be the whole mixture", hint)
+        chosen = {**GUIDED, "sparsity": SPARSITY, "divergence": Settings().divergence}
+        chosen |= own | given | {"components": len(self.labels)}
         if chosen.get("mask", "ratio") != "ratio" and "mask_power" not in given:
             del chosen["mask_power"]
         if as_divergence(chosen["divergence"]).beta != 1:
@@ -107,7 +97,7 @@ class Guide:
 
     def _refuse(self, given: Mapping[str, Any]) -> None:
         """Refuse settings that mean nothing where the stems are named beforehand."""
-        what = "a dictionary" if not all(cue.alone for cue in self.cues) else "labels"
+        what = "labels" if all(cue.alone for cue in self.cues) else "a dictionary"
         if given.get("components") not in (None, len(self.labels)):
             says = "the dictionary says" if what == "a dictionary" else "labels say"
             raise UsageError(f"{says} what stems there are, so -k is not heeded", "leave out -k")
@@ -120,7 +110,7 @@ class Guide:
             raise UsageError(f"with {what} one fit is all there is, so --best means nothing", "leave it out")
         if set(given) & {"preset", "atoms", "grouping"}:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
-        if "midi_by" in given and not any(isinstance(cue, CUES.load("midi")) for cue in self.cues):
+        if "midi_by" in given and not any(cue.kind == "midi" for cue in self.cues):
             raise UsageError("--midi-by means something with --midi only")
         if given.get("solver", "auto") != "auto" and self.lasting:
             raise UsageError("templates of several frames have one solver only", "leave out --solver")
@@ -139,20 +129,9 @@ class Guide:
         return frames_for(sample_rate, LearnSettings(window=settings.window))
 
     def check(self, sample_rate: int, settings: Settings, begin: float = 0.0, end: float | None = None) -> list[str]:
-        """Return what the user should know, before any sound is read.
+        """Return what the user should know, before any sound is read; raise UsageError where a cue does not fit.
 
-        Parameters
-        ----------
-        sample_rate : int
-            Hertz.
-        settings : Settings
-        begin, end : float
-            Seconds of the file that are separated; None if the end is not known.
-
-        Raises
-        ------
-        UsageError
-            A cue does not fit.
+        What is separated goes from `begin` to `end` in seconds of the file; `end` is None if it is not known.
         """
         stfts = self.stfts(sample_rate, settings)
         return [note for cue in self.cues for note in cue.check(sample_rate, stfts, begin, end)]
@@ -166,44 +145,40 @@ class Guide:
     @property
     def timeless(self) -> bool:
         """Whether all cues are dictionaries, which say nothing of times."""
-        return all(isinstance(cue, Dictionaries) for cue in self.cues)
+        return all(cue.kind == "dictionary" for cue in self.cues)
 
     @property
     def lasting(self) -> bool:
         """Whether templates last several frames."""
-        kits = [kit for cue in self.cues if isinstance(cue, Dictionaries) for kit in cue.dictionaries]
-        return any(view.delays > 1 for kit in kits for view in kit.views)
-
-    def dictionary(self, sample_rate: int, settings: Settings) -> tuple[Dictionary, tuple[str, ...]]:
-        """Return the one dictionary that all are, for mixtures of a rate, and what had to be converted."""
-        (cue,) = (cue for cue in self.cues if isinstance(cue, Dictionaries))
-        return cue.fitted(sample_rate, self.stfts(sample_rate, settings))
+        return any(cue.lasting for cue in self.cues)
 
     def propose(
         self, audio: Audio | Stream, begin: float, settings: Settings
     ) -> tuple[list[Templates], list[Costs], list[str]]:
         """Return templates and costs at each length of frames, and what the user should know.
 
-        Parameters
-        ----------
-        audio : Audio or Stream
-            On disk with dictionaries only, which do not look at it.
-        begin : float
-            Seconds of the file before it.
-        settings : Settings
+        The sound begins at `begin` seconds of its file, and is on disk with dictionaries only, which do not look at it.
         """
         stfts = self.stfts(audio.sample_rate, settings)
         context, labels = Context(audio, begin, settings), self.labels
         parts: list[list[Templates]] = []
         notes: list[str] = []
         for cue, own in self._own():
+            notes += cue.check(audio.sample_rate, stfts, begin, context.end)
             templates, more = cue.propose(context, stfts, own)
             places = [labels.index(label) for label in own]
             parts.append([part.renumbered(places) for part in templates])
             notes += more
-        whole = combined(parts)
-        costs = [added(cue.costs(context, templates, labels) for cue in self.cues) for templates in whole]
-        return whole, costs, notes
+        whole = [reduce(Templates.joined, of_frames) for of_frames in zip(*parts, strict=True)]
+        return whole, [self._costs(context, templates) for templates in whole], notes
+
+    def _costs(self, context: Context, templates: Templates) -> Costs:
+        """Return what entries of W and Z cost by all cues together."""
+        total: Costs = {}
+        for cue in self.cues:
+            for name, cost in cue.costs(context, templates, self.labels).items():
+                total[name] = total[name] + cost if name in total else cost
+        return total
 
     def moves(self, settings: Settings) -> bool:
         """Whether any template can move."""
@@ -213,13 +188,11 @@ class Guide:
         """Return what the cues are, as JSON, and the lengths of frames it was used with."""
         return [entry for cue in self.cues for entry in cue.about(frames)]
 
-    def _own(self) -> list[tuple[Cue, tuple[str, ...]]]:
-        """Return the cues that have labels that none before them has, with these."""
+    def _own(self) -> Iterator[tuple[Cue, tuple[str, ...]]]:
+        """Yield the cues that have labels that none before them has, with these."""
         taken: set[str] = set()
-        found = []
         for cue in self.cues:
             own = tuple(label for label in cue.labels if label not in taken)
-            taken |= set(own)
+            taken.update(own)
             if own:
-                found.append((cue, own))
-        return found
+                yield cue, own

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution
+from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .cue import Context, Costs, Cue, some
-from .dictionary import check_label, unit
-from .templates import Templates
+from .cue import Context, Costs, Cue, Proposed, evenly, read_bytes
+from .dictionary import check_label
+from .templates import Templates, unit
 
 LARGEST = 1 << 22  # bytes of a file
 TEMPLATES = 12  # of each label
@@ -35,16 +35,7 @@ OUTSIDE_TIME, OUTSIDE_RANGE = 100.0, 10.0  # costs
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A label.
-
-    Attributes
-    ----------
-    name : str
-    begin, end : float
-        Seconds of the file.
-    low, high : float
-        Hertz.
-    """
+    """A label: its name, begin and end in seconds of the file, and the range of its frequencies in hertz."""
 
     name: str
     begin: float
@@ -55,19 +46,13 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Labels(Cue):
-    """The labels of a run.
+    """The labels of a run, at least one."""
 
-    Parameters
-    ----------
-    regions : tuple of Region
-        At least one.
-    paths, hashes : tuple of str
-        The files they were read from, and SHA-256 of each.
-    """
-
-    defaults: ClassVar[Mapping[str, Any]] = {"sparsity": 0.0}
+    kind: ClassVar[str] = "labels"
+    templates: ClassVar[int] = TEMPLATES
     moves: ClassVar[bool] = True
     matrices: ClassVar[int] = 4
+    shared: ClassVar[bool] = True  # one may say when a sound is heard that another cue has templates for
     regions: tuple[Region, ...]
     paths: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
@@ -77,7 +62,7 @@ class Labels(Cue):
         """Read label tracks."""
         regions, hashes = [], []
         for path in texts:
-            data = _bytes(path)
+            data = read_bytes(path, LARGEST, "label track", "label track")
             regions += parse(data, path)
             hashes.append(hashlib.sha256(data).hexdigest())
         return cls(tuple(regions), tuple(texts), tuple(hashes))
@@ -87,24 +72,10 @@ class Labels(Cue):
         """The names, in the order of the files."""
         return tuple(dict.fromkeys(region.name for region in self.regions))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The files."""
-        return self.paths
-
-    @property
-    def shared(self) -> bool:
-        """A label may say when a sound is heard that another cue has templates for."""
-        return True
-
-    def origin(self, label: str) -> str:
-        """Return the option."""
-        return f"--labels {label}"
-
     def check(self, sample_rate: int, stfts: Sequence[STFT], begin: float, end: float | None) -> tuple[str, ...]:
         """Refuse labels of which nothing is in the sound that is separated, and ranges above its frequencies."""
         for name in self.labels:
-            mine = [region for region in self.regions if region.name == name]
+            mine = self._of(name)
             if end is not None and not any(region.end > begin and region.begin < end for region in mine):
                 what = f"what is separated goes from {begin:g} s to {end:g} s"
                 message = f"--labels: {name!r} is heard from {mine[0].begin:g} s to {mine[0].end:g} s only; {what}"
@@ -114,82 +85,64 @@ class Labels(Cue):
                 raise UsageError(message, "correct its frequencies")
         return ()
 
-    def sizes(self, sample_rate: int, stfts: Sequence[STFT], labels: Sequence[str]) -> list[int]:
-        """Return the same for each label."""
-        return [TEMPLATES * len(labels)] * len(stfts)
-
-    def propose(
-        self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]
-    ) -> tuple[list[Templates], list[str]]:
-        """Return templates begun from where each label is heard, alone if it is, else beside those that are."""
-        audio = context.audio
-        self.check(audio.sample_rate, stfts, context.begin, context.end)
+    def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
+        """Return templates begun from where each label is heard: alone if it is, else together with those that are."""
         templates, notes = [], []
         for stft in stfts:
-            frames, rate = stft.n_frames(audio.length), audio.sample_rate / stft.hop_length
-            active = {name: self._active(context, stft, frames, name) for name in self.labels}
+            rate = context.audio.sample_rate / stft.hop_length
+            active = {name: self._active(context, stft, name) for name in self.labels}
             crowd = np.sum(list(active.values()), axis=0)
             alone = {name: active[name] & (crowd == 1) for name in labels}
             alone = {name: where for name, where in alone.items() if where.sum() >= ALONE * rate}
             begun: dict[str, Matrix] = {}
             for name in sorted(labels, key=lambda name: name not in alone):
                 inside = self._inside(context, stft, name)
-                X = context.frames(stft, some(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
-                known = [] if name in alone else [begun[other] for other in alone]
-                begun[name] = _begun((X * inside).T, [W * inside[:, None] for W in known], context)
+                X = context.frames(stft, evenly(np.flatnonzero(alone.get(name, active[name])), LEARNED_FROM))
+                known = [] if name in alone else [begun[other] * inside[:, None] for other in alone]
+                begun[name] = _begun((X * inside).T, known, context.settings)
             owners = np.repeat(np.arange(len(labels)), TEMPLATES)
             W = np.concatenate([begun[name] for name in labels], axis=1)
             templates.append(Templates(stft, W, owners, mobility=np.ones(len(owners))))
-            if len(lost := [repr(name) for name in labels if name not in alone and not self._bounded(name)]) > 1:
+            unbounded = [name for name in labels if all(r.low <= 0 and r.high == math.inf for r in self._of(name))]
+            if len(lost := [repr(name) for name in unbounded if name not in alone]) > 1:
                 notes.append(f"--labels: {' and '.join(lost)} are never heard alone, so little tells them apart")
         return templates, list(dict.fromkeys(notes))
 
     def costs(self, context: Context, templates: Templates, labels: Sequence[str]) -> Costs:
         """Return what it costs to be heard outside a label's time, or above or below its frequencies."""
-        stft = templates.stft
-        frames = stft.n_frames(context.audio.length)
-        W, Z = (np.zeros((size, len(templates.owners)), np.float32) for size in (stft.bins, frames))
+        stft, k = templates.stft, len(templates.owners)
+        W = np.zeros((stft.bins, k), np.float32)
+        Z = np.zeros((k, stft.n_frames(context.audio.length)), np.float32)
         for name in self.labels:
             columns = templates.columns(labels.index(name))
             W[:, columns] = OUTSIDE_RANGE * (1 - self._inside(context, stft, name)[:, None])
-            Z[:, columns] = OUTSIDE_TIME * ~self._active(context, stft, frames, name)[:, None]
-        return {"Z": np.ascontiguousarray(Z.T)} | ({"W": W} if W.any() else {})
+            Z[columns] = OUTSIDE_TIME * ~self._active(context, stft, name)
+        return {"Z": Z} | ({"W": W} if W.any() else {})
 
-    def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the path and hash of each file."""
-        return [
-            {"kind": "labels", "path": path, "sha256": digest, "labels": list(self.labels), "n_fft": list(frames)}
-            for path, digest in zip(self.paths, self.hashes, strict=True)
-        ]
+    def _of(self, name: str) -> list[Region]:
+        return [region for region in self.regions if region.name == name]
 
-    def _active(self, context: Context, stft: STFT, frames: int, name: str) -> NDArray[np.bool_]:
+    def _active(self, context: Context, stft: STFT, name: str) -> NDArray[np.bool_]:
         """Return in which frames, that reach half their length to both sides, a label is heard."""
         rate = context.audio.sample_rate
         reach = stft.n_fft / 4 / rate  # where the window has half its height
-        at = context.begin + np.arange(frames) * stft.hop_length / rate
-        active = np.zeros(frames, bool)
-        for region in self.regions:
-            if region.name == name:
-                active |= (at >= region.begin - reach) & (at <= region.end + reach)
+        at = context.begin + np.arange(stft.n_frames(context.audio.length)) * stft.hop_length / rate
+        active = np.zeros(len(at), bool)
+        for region in self._of(name):
+            active |= (at >= region.begin - reach) & (at <= region.end + reach)
         return active
-
-    def _bounded(self, name: str) -> bool:
-        """Return whether a label has bounds of frequency."""
-        return any(region.low > 0 or region.high < math.inf for region in self.regions if region.name == name)
 
     def _inside(self, context: Context, stft: STFT, name: str) -> Matrix:
         """Return 1 for the bins within any range of a label, else 0."""
         frequencies = stft.frequencies(context.audio.sample_rate)
         inside: Matrix = np.zeros(stft.bins, np.float32)
-        for region in self.regions:
-            if region.name == name:
-                inside[(frequencies >= region.low - frequencies[1]) & (frequencies <= region.high + frequencies[1])] = 1
+        for region in self._of(name):
+            inside[(frequencies >= region.low - frequencies[1]) & (frequencies <= region.high + frequencies[1])] = 1
         return inside
 
 
-def _begun(X: Matrix, known: Sequence[Matrix], context: Context) -> Matrix:
-    """Return templates of what some frames hold beside known templates."""
-    settings = context.settings
+def _begun(X: Matrix, known: Sequence[Matrix], settings: Settings) -> Matrix:
+    """Return templates of what some frames hold that known templates, which are held, do not explain."""
     if not X.shape[1] or not X.any():
         return unit(np.ones((len(X), TEMPLATES), np.float32))
     options: dict[str, Any] = {"seed": settings.seed, "execution": Execution(settings.threads, ONCE)}
@@ -206,62 +159,46 @@ def _begun(X: Matrix, known: Sequence[Matrix], context: Context) -> Matrix:
 
 
 def parse(data: bytes, path: str) -> list[Region]:
-    """Return the labels of a label track.
-
-    Raises
-    ------
-    UsageError
-        It is none; the message says in which line.
-    """
-
-    def refusal(line: int, message: str, hint: str) -> UsageError:
-        return UsageError(f"line {line}: {message}", hint, path)
-
+    """Return the labels of a label track; raise UsageError if it is none, with the line."""
     regions: list[Region] = []
     for number, line in enumerate(_text(data, path).splitlines(), 1):
-        fields = line.split("\t")
-        if not line.strip():
-            continue
-        if fields[0].strip() == "\\":
-            low, high = (_number(field) for field in (*fields[1:3], "", "")[:2])
-            if not regions or regions[-1].high < math.inf or low is None or high is None:
-                raise refusal(number, "is not the two frequencies of a label", "it must follow one: \\, low, high")
-            low, high = max(low, 0.0), high if high > 0 else math.inf
-            if low > high:
-                raise refusal(number, f"the range goes from {low:g} Hz down to {high:g} Hz", "put the lower first")
-            last = regions.pop()
-            regions.append(Region(last.name, last.begin, last.end, low, high))
-            continue
-        if len(fields) < 3:
-            hint = "each line is begin, end and name, with tabs between, as Audacity exports labels"
-            raise refusal(number, f"{line[:40]!r} is no label", hint)
-        begin, end, name = _number(fields[0]), _number(fields[1]), fields[2].strip()
-        if begin is None or end is None or begin < 0:
-            raise refusal(number, f"{fields[0][:20]!r} to {fields[1][:20]!r} is no time", "give seconds, such as 1.25")
-        if end < begin:
-            raise refusal(number, f"ends at {end:g} s, before it begins at {begin:g} s", "put the earlier time first")
-        if not name:
-            raise refusal(number, "the label has no name", "name it, since stems are called after their labels")
         try:
-            check_label(name)
+            if line.split("\t")[0].strip() == "\\":
+                regions[-1:] = [_with_range(line, regions)]
+            elif line.strip():
+                regions.append(_region(line))
         except UsageError as error:
-            raise refusal(number, error.message, error.hint or "") from error
-        regions.append(Region(name, begin, end))
+            raise UsageError(f"line {number}: {error.message}", error.hint, path) from error
     if not regions:
         raise UsageError("has no labels", "export them from Audacity as a label track", path)
     return regions
 
 
-def _bytes(path: str) -> bytes:
-    try:
-        with open(os.fsencode(path), "rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        hint = "check the name" if error.errno == 2 else None
-        raise UsageError((error.strerror or str(error)).lower(), hint, path) from error
-    if len(data) > LARGEST:
-        raise UsageError(f"is larger than {LARGEST >> 20} MB, which no label track is", "give a label track", path)
-    return data
+def _region(line: str) -> Region:
+    fields = line.split("\t")
+    if len(fields) < 3:
+        hint = "each line is begin, end and name, with tabs between, as Audacity exports labels"
+        raise UsageError(f"{line[:40]!r} is no label", hint)
+    begin, end, name = _number(fields[0]), _number(fields[1]), fields[2].strip()
+    if begin is None or end is None or begin < 0:
+        raise UsageError(f"{fields[0][:20]!r} to {fields[1][:20]!r} is no time", "give seconds, such as 1.25")
+    if end < begin:
+        raise UsageError(f"ends at {end:g} s, before it begins at {begin:g} s", "put the earlier time first")
+    if not name:
+        raise UsageError("the label has no name", "name it, since stems are called after their labels")
+    check_label(name)
+    return Region(name, begin, end)
+
+
+def _with_range(line: str, regions: Sequence[Region]) -> Region:
+    """Return the last label with the range of frequencies that the line after it gives."""
+    low, high = (_number(field) for field in [*line.split("\t")[1:3], "", ""][:2])
+    if not regions or regions[-1].high < math.inf or low is None or high is None:
+        raise UsageError("is not the two frequencies of a label", "it must follow one: \\, low, high")
+    low, high = max(low, 0.0), high if high > 0 else math.inf
+    if low > high:
+        raise UsageError(f"the range goes from {low:g} Hz down to {high:g} Hz", "put the lower first")
+    return replace(regions[-1], low=low, high=high)
 
 
 def _text(data: bytes, path: str) -> str:

@@ -1,28 +1,35 @@
-"""Learning of dictionaries from isolated sounds: any number of files a label, in the same memory."""
+"""Learning of dictionaries from isolated sounds: any number of files a label, in the same memory.
+
+`learn` does all of it; `statistics` and `update` are the map and the step for whatever else runs jobs.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.threads import Workers
 from ..models.convolutive import convolutive_nmf
+from ..nmf import blockwise as sums
+from ..nmf.blockwise import Sample, Statistics
 from ..nmf.factorize import factorize
 from ..nmf.problem import Problem
-from ..nmf.sampling import Sample, richness
-from ..nmf.statistics import Statistics, statistics, total, update
+from ..nmf.starts import richness
 from ..settings.commands import LearnSettings
-from ..signal.audio import Samples
+from ..signal.audio import Samples, at_rate
+from ..signal.read import read
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
-from .dictionary import Dictionary, check_labels, unit
-from .templates import Templates
+from .dictionary import Dictionary, check_labels
+from .templates import Templates, unit
 
 QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
 
@@ -31,14 +38,9 @@ QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shap
 class Sound:
     """One isolated sound, read when it is needed.
 
-    Parameters
-    ----------
-    key : str
-        Hash of its contents: decides its place, so that names and order of files do not.
-    load : callable
-        Returns its samples at the common rate, shape (channels, samples) or (samples,), float32.
-    seconds : float, optional
-        About how long it is, if that is known.
+    `key`, a hash of its contents, decides its place, so that names and order of files do not. `load` returns its
+    samples at the common rate, (channels, samples) or (samples,), float32. `seconds` is about how long it is, 0 if that
+    is not known.
     """
 
     key: str
@@ -50,12 +52,8 @@ class Sound:
 class Loudness:
     """How loud a sound is, at one length of frames.
 
-    Attributes
-    ----------
-    quiet : float32
-        Mean magnitude up to which a frame is silent.
-    scale : float32
-        Brings the mean magnitude of the others to 1; 0 where there are none.
+    `quiet` is the mean magnitude up to which a frame is silent; `scale` brings that of the others to 1, and is 0 where
+    there are none.
     """
 
     quiet: np.float32
@@ -66,22 +64,8 @@ class ActiveFrames:
     """The magnitudes of the frames that sound, scaled to unit mean, block by block.
 
     They are the means over channels. A sound's level says nothing of what it is, so that quiet files count as much as
-    loud ones.
-
-    Parameters
-    ----------
-    samples : ndarray, shape (channels, samples) or (samples,)
-    stft : STFT
-    workers : Workers
-        An entered context.
-    loudness : Loudness, optional
-        If it is known from an earlier time, which saves going over the sound.
-
-    Attributes
-    ----------
-    loudness : Loudness
-    starts : range
-        The first frame of each block.
+    loud ones. `workers` are entered; a loudness that is known from an earlier time saves going over the sound. `starts`
+    are the first frames of the blocks.
     """
 
     def __init__(self, samples: Samples, stft: STFT, workers: Workers, loudness: Loudness | None = None) -> None:
@@ -94,15 +78,9 @@ class ActiveFrames:
     def block(self, start: int) -> Matrix:
         """Return the frames of a block that sound, (frames, bins); with none, where none do."""
         X = self._magnitudes(start) if self._single is None else self._single
-        loud = X.mean(axis=1) > self.loudness.quiet
-        if not (loud.any() and self.loudness.scale):
-            return X[:0]
-        if not loud.all():
-            X = X[loud]
-        elif X is self._single:
-            return X * self.loudness.scale
-        X *= self.loudness.scale
-        return X
+        sounding: Matrix = X[X.mean(axis=1) > self.loudness.quiet]
+        sounding *= self.loudness.scale
+        return sounding
 
     def __iter__(self) -> Iterator[tuple[int, Matrix]]:
         """Yield the blocks that sound, each with its first frame."""
@@ -130,21 +108,15 @@ R = TypeVar("R")
 
 
 class Executor(Protocol):
-    """What calls a function of every item and of what all items have in common.
+    """What calls a function of every item and of what all items have in common."""
 
-    Attributes
-    ----------
-    threads : int or None
-        Threads that each call should use, where that is decided here.
-    """
-
-    threads: int | None
+    threads: int | None  # that each call should use, where that is decided here
 
     def map(self, function: Callable[[T, C], R], items: Sequence[T], common: C) -> Iterator[R]:
         """Yield function(item, common) for each item, in order."""
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items, added as `nmf.statistics.total` adds."""
+        """Return the sum of function(item, common) over the items, added as `nmf.blockwise.total` adds."""
 
 
 class Here:
@@ -157,8 +129,8 @@ class Here:
         return (function(item, common) for item in items)
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items, of which few are held at a time."""
-        return total(self.map(function, items, common))
+        """Return the sum of function(item, common) over the items."""
+        return sums.total(self.map(function, items, common))
 
 
 SECONDS = (0.08, 0.2)  # lengths of the frames, rounded to powers of two samples: one follows, the other resolves
@@ -214,17 +186,16 @@ def learn(
     for label in counts:
         if label is not None and label not in sounds:
             raise UsageError(f"-k names {label!r}, which is not learned", "choose from " + ", ".join(labels))
-    stfts = frames_for(sample_rate, settings) if stfts is None else stfts
-    parts = []
-    with Workers(settings.threads) as workers:
+    learner = _Learner(frames_for(sample_rate, settings) if stfts is None else stfts, settings, executor or Here())
+    parts, done = [], 0
+    with Workers(settings.threads):  # so that BLAS rounds as with one thread
         for index, (label, files) in enumerate(sounds.items()):
-            wanted = counts.get(label, counts.get(None))
             views = []
-            ordered = sorted(files, key=lambda sound: sound.key)
-            for view in _views(label, ordered, stfts, wanted, settings, workers, executor or Here()):
+            for view in learner.views(label, files, counts.get(label, counts.get(None))):
                 views.append(view)
+                done += 1
                 if progress is not None:
-                    progress(index * len(stfts) + len(views))
+                    progress(done)
             about = tuple(provenance[index : index + 1])
             parts.append(Dictionary(tuple(views), (label,), sample_rate, settings.divergence, provenance=about))
     return reduce(Dictionary.append, parts)
@@ -239,71 +210,72 @@ def frames_for(sample_rate: int, settings: LearnSettings) -> list[STFT]:
     return [STFT(n_fft, 0, settings.window) for n_fft in lengths]
 
 
-def _views(
-    label: str,
-    files: Sequence[Sound],
-    stfts: Sequence[STFT],
-    wanted: int | None,
-    settings: LearnSettings,
-    workers: Workers,
-    executor: Executor,
-) -> Iterator[Templates]:
-    if settings.template_frames > 1:
-        yield from _lasting(label, files, stfts, wanted, settings, executor)
-        return
-    samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in stfts]
-    shares, threads = _shares(files), executor.threads or settings.threads
-    known: list[list[tuple[Sound, Loudness]]] = [[] for _ in stfts]
-    drawn = executor.map(_draw, list(zip(files, shares, strict=True)), (stfts, KEPT, threads))
-    for file, parts in zip(files, drawn, strict=True):
-        for heard, sample, (loudness, part) in zip(known, samples, parts, strict=True):
-            heard.append((file, loudness))
-            sample.merge(part)
-    for stft, sample, heard in zip(stfts, samples, known, strict=True):
-        X = sample.frames()
-        if not len(X):
-            raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
-        if settings.exemplars:
-            W = sample.first(wanted or AUTO_EXEMPLARS)
-        else:
-            count = wanted or richness(X, AUTO)
-            W = _fit(X, min(count, len(X)), settings, workers)
-            if sample.left_out:
-                del X
-                W = _refine(W, heard, stft, settings, executor)
-        W = W[W.any(axis=1)]
-        yield Templates(stft, unit(W.T), np.zeros(len(W), np.intp))
+class _Learner:
+    """Learns templates of one label after the other, by what all have in common."""
 
+    def __init__(self, stfts: Sequence[STFT], settings: LearnSettings, executor: Executor) -> None:
+        self._stfts, self._settings, self._executor = stfts, settings, executor
+        self._threads = executor.threads or settings.threads
+        divergence, sparsity = as_divergence(settings.divergence), settings.sparsity
+        if sparsity is None:
+            sparsity = SPARSITY if divergence.beta == 1 else 0.0
+        self._problem = Problem(divergence, sparsity=sparsity)
+        options = "divergence", "max_iter", "tol", "seed", "threads"
+        self._options: dict[str, Any] = {name: getattr(settings, name) for name in options}
 
-def _lasting(
-    label: str,
-    files: Sequence[Sound],
-    stfts: Sequence[STFT],
-    wanted: int | None,
-    settings: LearnSettings,
-    executor: Executor,
-) -> Iterator[Templates]:
-    """Yield templates of several frames, from what comes first of each sound, as much of each as all may have."""
-    delays = settings.template_frames
-    for stft in stfts:
-        room = max(delays, KEPT // stft.bins // len(files))
-        common = stft, room, delays, executor.threads or settings.threads
-        parts = [part for part in executor.map(_beginning, files, common) if len(part)]
-        if not parts:
-            raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
-        fit = convolutive_nmf(
-            np.concatenate(parts).T,
-            wanted or STROKES,
-            template_frames=delays,
-            divergence=settings.divergence,
-            max_iter=settings.max_iter,
-            tol=settings.tol,
-            seed=settings.seed,
-            threads=settings.threads,
-        )
-        W = fit.templates[:, fit.templates.any(axis=(0, 2))]
-        columns = unit(W.reshape(stft.bins, -1), delays)
-        yield Templates(stft, columns, np.zeros(columns.shape[1], np.intp), delays=delays)
+    def views(self, label: str, files: Sequence[Sound], wanted: int | None) -> Iterator[Templates]:
+        """Yield a label's templates at each length of frames, as many as are wanted, or as their variety asks for."""
+        files, delays = sorted(files, key=lambda sound: sound.key), self._settings.template_frames
+        found = self._spectra(files, wanted) if delays == 1 else self._strokes(files, wanted)
+        for stft, W in zip(self._stfts, found, strict=True):
+            if not W.size:
+                raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
+            yield Templates(stft, unit(W, delays), np.zeros(W.shape[1], np.intp), delays=delays)
+
+    def _spectra(self, files: Sequence[Sound], wanted: int | None) -> Iterator[Matrix]:
+        """Yield templates of a frame, (bins, k), from a sample of all frames, then by passes over all."""
+        samples = [Sample(stft.bins, max(1, KEPT // stft.bins)) for stft in self._stfts]
+        known: list[list[tuple[Sound, Loudness]]] = [[] for _ in samples]
+        # the largest share of all frames that each sound may have: its share of the time, if that is known
+        seconds = sum(file.seconds for file in files)
+        shares = [file.seconds / seconds if all(other.seconds for other in files) else 1.0 for file in files]
+        items, common = list(zip(files, shares, strict=True)), (self._stfts, KEPT, self._threads)
+        for file, parts in zip(files, self._executor.map(_draw, items, common), strict=True):
+            for measured, sample, (loudness, part) in zip(known, samples, parts, strict=True):
+                measured.append((file, loudness))
+                sample.merge(part)
+        for stft, sample, measured in zip(self._stfts, samples, known, strict=True):
+            X = sample.frames()
+            if self._settings.exemplars or not len(X):
+                W = X[: wanted or AUTO_EXEMPLARS]
+            else:
+                count, sparsity = min(wanted or richness(X, AUTO), len(X)), self._problem.sparsity
+                W = factorize(X.T, count, start="random", sparsity=sparsity, **self._options).factors.W.T
+                if sample.left_out:
+                    del X
+                    W = self._refined(W, measured, stft)
+            yield W[W.any(axis=1)].T
+
+    def _refined(self, W: Matrix, files: Sequence[tuple[Sound, Loudness]], stft: STFT) -> Matrix:
+        """Return templates after passes over all frames, of which only sums are kept."""
+        Wt = np.ascontiguousarray(W)
+        for _ in range(PASSES):
+            total = self._executor.total(sums_of, files, (Wt, stft, self._problem, self._threads, False))
+            Wt = sums.update(Wt, total, self._problem)
+        return Wt
+
+    def _strokes(self, files: Sequence[Sound], wanted: int | None) -> Iterator[Matrix]:
+        """Yield templates of several frames, (bins, k * frames), from the beginnings of all sounds, equally long."""
+        delays = self._settings.template_frames
+        for stft in self._stfts:
+            room = max(delays, KEPT // stft.bins // len(files))
+            parts = list(self._executor.map(_beginning, files, (stft, room, delays, self._threads)))
+            X = np.concatenate(parts)
+            if not len(X):
+                yield X.T
+                continue
+            W = convolutive_nmf(X.T, wanted or STROKES, template_frames=delays, **self._options).templates
+            yield W[:, W.any(axis=(0, 2))].reshape(stft.bins, -1)
 
 
 def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix:
@@ -317,12 +289,6 @@ def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix
                 break
     whole = np.concatenate(found)
     return np.concatenate([whole, np.zeros((delays, stft.bins), np.float32)]) if len(whole) else whole
-
-
-def _shares(files: Sequence[Sound]) -> list[float]:
-    """Return the largest share of all frames that each sound may have: its share of the time, if that is known."""
-    seconds = sum(file.seconds for file in files)
-    return [file.seconds / seconds if all(other.seconds for other in files) else 1.0 for file in files]
 
 
 def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | None]) -> list[tuple[Loudness, Sample]]:
@@ -346,34 +312,6 @@ def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | No
     return found
 
 
-def _fit(X: Matrix, count: int, settings: LearnSettings, workers: Workers) -> Matrix:
-    """Return templates of frames that lie in memory, (components, bins)."""
-    fit = factorize(
-        X.T,
-        count,
-        divergence=settings.divergence,
-        start="random",
-        sparsity=_sparsity(settings),
-        max_iter=settings.max_iter,
-        tol=settings.tol,
-        seed=settings.seed,
-        threads=workers.threads,
-    )
-    return fit.factors.W.T
-
-
-def _refine(
-    W: Matrix, files: Sequence[tuple[Sound, Loudness]], stft: STFT, settings: LearnSettings, executor: Executor
-) -> Matrix:
-    """Return templates after passes over all frames, of which only sums are kept."""
-    problem, threads = Problem(as_divergence(settings.divergence), sparsity=_sparsity(settings)), settings.threads
-    Wt = np.ascontiguousarray(W)
-    for _ in range(PASSES):
-        sums = executor.total(sums_of, files, (Wt, stft, problem, executor.threads or threads, False))
-        Wt = update(Wt, sums, problem)
-    return Wt
-
-
 def sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Problem, int | None, bool]) -> Statistics:
     """Return the statistics of a sound, whose loudness is measured first if it is not known."""
     (file, loudness), (Wt, stft, problem, threads, with_loss) = item, common
@@ -381,16 +319,88 @@ def sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Pro
 
     def part(start: int) -> Statistics:
         block = sounding.block(start)
-        return (
-            statistics(block, Wt, problem, STEPS, alone, with_loss) if len(block) else Statistics.nothing(Wt, problem)
-        )
+        if not len(block):
+            return Statistics.nothing(Wt, problem)
+        return sums.statistics(block, Wt, problem, STEPS, alone, with_loss)
 
     with Workers(threads) as workers:
         sounding = ActiveFrames(file.load(), stft, workers, loudness)
-        return total(workers.ahead(part, sounding.starts))
+        return sums.total(workers.ahead(part, sounding.starts))
 
 
-def _sparsity(settings: LearnSettings) -> float:
-    if settings.sparsity is not None:
-        return settings.sparsity
-    return SPARSITY if as_divergence(settings.divergence).beta == 1 else 0.0
+def statistics(
+    path: str | os.PathLike[str],
+    W: ArrayLike,
+    *,
+    sample_rate: int,
+    hop_length: int | None = None,
+    window: str = "hann",
+    divergence: str | float = "kl",
+    sparsity: float = 0.0,
+    threads: int | None = 1,
+) -> Statistics:
+    """Return what a step of the templates needs to know of a file: the map.
+
+    Parameters
+    ----------
+    path : path-like
+        Of any rate, which is converted, and number of channels, whose mean magnitudes count.
+    W : array_like, shape (bins, components)
+        Non-negative templates; frames have n_fft = 2 (bins - 1) samples.
+    sample_rate : int
+        Hertz that W is meant for.
+    hop_length : int, optional
+        Samples between frames; a quarter of n_fft if not given.
+    window : str, default "hann"
+    divergence, sparsity
+        As for `factorize`.
+    threads : int, optional
+        Never changes the result.
+
+    Returns
+    -------
+    Statistics
+        Of a size that does not depend on the file; add them up with +. A silent file gives zeros.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    UsageError
+        W is no matrix of templates.
+    """
+    Wt = _templates(W)
+    stft = STFT(2 * (Wt.shape[1] - 1), hop_length or 0, window)
+    problem = Problem(as_divergence(divergence), sparsity=sparsity)
+    sound = Sound(os.fspath(path), lambda: at_rate(read(path), sample_rate))
+    return sums_of((sound, None), (Wt, stft, problem, threads, True))
+
+
+def update(W: ArrayLike, total: Statistics, *, divergence: str | float = "kl", sparsity: float = 0.0) -> Matrix:
+    """Return the templates after one step: W and the sum of the statistics of all files to the next W.
+
+    Parameters
+    ----------
+    W : array_like, shape (bins, components)
+        The templates that the statistics were taken at.
+    total : Statistics
+    divergence, sparsity
+        As for `statistics`.
+
+    Returns
+    -------
+    ndarray, shape (bins, components), float32
+    """
+    Wt = _templates(W)
+    if total.negative.shape != Wt.shape:
+        raise UsageError(f"the statistics are of templates of shape {total.negative.shape[::-1]}, not {Wt.shape[::-1]}")
+    return sums.update(Wt, total, Problem(as_divergence(divergence), sparsity=sparsity)).T
+
+
+def _templates(W: ArrayLike) -> Matrix:
+    """Return W as (components, bins), float32; raise UsageError where it is no matrix of templates."""
+    array: Any = np.asarray(W)
+    if array.ndim != 2 or len(array) < 3 or array.shape[1] < 1 or not np.isfinite(array).all() or array.min() < 0:
+        raise UsageError("W is no matrix (bins, components) of finite, non-negative numbers")
+    # what comes from another machine may lie at an odd address, where other loops would round it differently
+    return np.require(array.T, np.float32, ["C", "A"])

@@ -15,19 +15,17 @@ from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
-from ..separation import pauses
-from ..separation.bootstrap import templates_learned
+from ..separation import bootstrap, pauses
 from ..separation.excerpt import WHOLE
-from ..separation.pipeline import obstacle, rendering_obstacle
+from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
+from ..separation.obstacles import obstacle, rendering_obstacle
 from ..separation.render import BLOCK, block_frames
-from ..separation.sample import FEWEST, excerpt_samples, frames_drawn
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source
 from ..system import cpu_count
 from .run_options import RunOptions
 
-Views = Sequence[tuple[int, int, int]]  # n_fft, hop_length and templates of each length of frames
 BASE = 45 << 20  # the interpreter with its libraries
 LOOPS = 110 << 20  # compiled loops with their compiler
 PICTURES = 45 << 20  # matplotlib
@@ -37,28 +35,18 @@ SAMPLED = 2048  # frames that atoms are learned from
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 PIECE = 1 << 16  # samples read from a file at a time
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
+Arrays = dict[str, int]  # bytes, by what they hold
+Resolutions = Sequence[tuple[int, int, int]]  # n_fft, hop_length and templates of each
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How a separation is done within the memory that it may take.
+    """How a separation is done within the memory that it may take."""
 
-    Attributes
-    ----------
-    need : int
-        About how many bytes it takes.
-    streamed : bool
-        Whether the mixture stays on disk, so that no length takes more.
-    frames : int
-        Frames that templates are learned from, if it stays there.
-    obstacle : str or None
-        Why it cannot stay there, in words.
-    """
-
-    need: int
-    streamed: bool = False
-    frames: int = 0
-    obstacle: str | None = None
+    need: int  # about how many bytes it takes
+    streamed: bool = False  # the mixture stays on disk, so that no length takes more
+    frames: int = 0  # that templates are learned from, if it stays there
+    obstacle: str | None = None  # why it cannot stay there, in words
 
 
 def budget(source: Source, options: RunOptions) -> Budget:
@@ -77,123 +65,16 @@ def budget(source: Source, options: RunOptions) -> Budget:
     if reason is not None:
         return Budget(need, obstacle=reason)
     frames = 0 if saved else _frames(source, options)
-    while most is not None and frames > FEWEST and _streamed(source, one_thread, frames) > most:
+    while most is not None and frames > FEWEST and _memory_streamed(source, one_thread, frames) > most:
         frames = max(FEWEST, frames // 2)
-    return Budget(_streamed(source, options, frames), True, frames)
+    return Budget(_memory_streamed(source, options, frames), True, frames)
 
 
 def _frames(source: Source, options: RunOptions) -> int:
     """Return how many frames templates are learned from at the most."""
     length = length_of(source, options.output) or 0
-    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _stfts(source, options)]
+    sizes = [(n_fft, length // hop + 2) for n_fft, hop, _ in _resolutions(source, options)]
     return max(min(there, frames_drawn(options.settings, source.channels, n_fft)) for n_fft, there in sizes)
-
-
-def _threads(options: RunOptions) -> int:
-    return options.settings.threads or options.threads or cpu_count()
-
-
-def _streamed(source: Source, options: RunOptions, frames: int) -> int:
-    """Return about how many bytes separating a mixture on disk takes, its templates learned from so many frames."""
-    settings, threads, stems = options.settings, _threads(options), len(options.stem_names)
-    n_fft, hop = settings.frames(source.sample_rate)
-    entries = (length_of(source, options.output) or 0) // hop * source.channels * (n_fft // 2 + 1)
-    thin = settings.templates < THIN and settings.divergence in ("kl", "is", 1, 0) and not options.is_guided
-    compiled = thin and entries >= ONCE
-    sizes = _stfts(source, options)
-    need = estimate_streamed(settings, source.channels, threads, sizes, stems, frames, compiled)
-    if views := _again(source, options):
-        drawn = [min(frames, frames_drawn(settings, source.channels, each)) for each, _, _ in views]
-        for some, count in [*(([view], count) for view, count in zip(views, drawn, strict=True)), (views, 0)]:
-            need = max(need, estimate_streamed(settings, source.channels, threads, some, stems, count, False))
-        need = max(need, _looking_again(source, options, views, frames))
-    if not options.is_guided and (atoms := most_atoms(settings)):
-        grouped = [(n_fft, hop, atoms), *_further(source, options)]
-        sampled = min(frames, SAMPLED)
-        need = max(need, estimate_streamed(settings, source.channels, threads, grouped, stems, sampled, compiled))
-    if options.saved is not None:
-        return need + options.saved.size
-    return need + (model_size(source, options) if options.output.keeps else 0)
-
-
-def _stfts(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
-    """Return n_fft, hop_length and templates of each length of frames."""
-    settings = options.settings
-    return _views(source, options) or [(*settings.frames(source.sample_rate), settings.templates)]
-
-
-def memory_needed(source: Source, options: RunOptions) -> int:
-    """Return about how many bytes separating an input will take; for one of unknown length, what it takes at least."""
-    settings, guide, threads = options.settings, options.guide, _threads(options)
-    length, stems = length_of(source, options.output) or 0, len(options.stem_names)
-    views, beyond = _views(source, options), filtering(settings, threads)
-    if options.saved is not None:
-        return beyond + estimate_rendering(source.channels, length, threads, views, stems, options.saved.size)
-    if guide is not None:
-        moved, extra = guide.moves(settings), sum(cue.matrices for cue in guide.cues)
-        return beyond + estimate_guided(settings, source.channels, length, threads, views, stems, moved, extra)
-    finest = settings.levels[0] if settings.levels else settings.components
-    thin = finest < THIN and settings.divergence in ("kl", "is", 1, 0)
-    plain = estimate(
-        settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings),
-        source.sample_rate,
-    )  # fmt: skip
-    if again := _again(source, options):
-        solved = estimate_guided(settings, source.channels, length, threads, again, stems, True)
-        plain = max(plain, solved, _floats(source.channels, length) + _looking_again(source, options, again))
-    return beyond + plain + _further_lengths(source, options, length)
-
-
-def model_size(source: Source, options: RunOptions) -> int:
-    """Return about how many bytes the file of the model of an input takes."""
-    settings, length = options.settings, length_of(source, options.output) or 0
-    atoms, views = 0 if options.is_guided else most_atoms(settings), _views(source, options)
-    size = saved_size(settings, source.channels, length, views, atoms, source.sample_rate)
-    if further := _further(source, options):
-        mid = replace(settings, channels="mid")  # whose activations are one for all channels, as those of atoms are
-        size += saved_size(mid, source.channels, length, further)
-    again = _again(source, options)
-    return max(size, saved_size(settings, source.channels, length, again)) if again else size
-
-
-def _further(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
-    """Return n_fft, hop_length and atoms of each further length of frames at which atoms may be grouped."""
-    return [] if options.is_guided else further_sizes(options.settings, source.sample_rate)
-
-
-def _again(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
-    """Return n_fft, hop_length and templates of each length of frames at which templates may be learned again."""
-    settings, rate = options.settings, source.sample_rate
-    return [] if options.is_guided else templates_learned(settings, rate) + pauses.templates_learned(settings, rate)
-
-
-def _further_lengths(source: Source, options: RunOptions, length: int) -> int:
-    """Return about how many bytes the atoms of further lengths take, and rendering at these, besides the first."""
-    stems, views = len(options.stem_names), _further(source, options)
-    found, channels = 0, source.channels
-    for n_fft, hop, atoms in views:
-        frames = length // hop + 2
-        found += _rendering(stems, channels, frames, n_fft, hop, _threads(options))
-        found += _floats(atoms, frames + (n_fft + 2) * channels)
-    return found
-
-
-def _looking_again(source: Source, options: RunOptions, views: Views, drawn: int | None = None) -> int:
-    """Return about how many bytes learning templates again takes, `drawn` frames of a mixture on disk being fitted."""
-    settings, threads, channels = options.settings, _threads(options), source.channels
-    stems, (n_fft, hop) = settings.components, settings.frames(source.sample_rate)
-    stacked, most = channels if settings.channels == "joint" else 1, round(WHOLE * source.sample_rate)
-    most = most if drawn is None else min(most, excerpt_samples(drawn, hop))
-    length = min(length_of(source, options.output) or 0, most)
-    frames, rows = length // hop + 2, (n_fft // 2 + 1) * stacked
-    loops = LOOPS if frames * rows >= ONCE else 0
-    plain = {"X": _floats(frames, rows), "masks": _floats(3, stems, min(64, frames), rows)}
-    sounds = {"excerpt": _floats(channels, length), "stems": _floats(2, stems, channels, length)}
-    fitted = plain | {"factors": loops + _floats(8, stems, frames + rows)}
-    stages = [fitted, {"stems": _rendering(stems, channels, frames, n_fft, hop, threads)}]
-    if settings.rounds > 1:
-        stages.append({"solved": estimate_guided(settings, channels, length, threads, views, stems, True) - BASE})
-    return _peak(sounds, *stages)
 
 
 def length_of(source: Source, output: OutputSettings) -> int | None:
@@ -211,126 +92,95 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
     return first / source.sample_rate, None if length is None else (first + length) / source.sample_rate
 
 
-def _views(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
-    """Return n_fft, hop_length and templates of each length of frames that a guide or a saved model fixes."""
-    if options.saved is not None:
-        return [
-            (each.stft.n_fft, each.stft.hop_length, each.components.factors[0].components)
-            for each in options.saved.resolutions
-        ]
-    return options.guide.sizes(source.sample_rate, options.settings) if options.guide is not None else []
+def model_size(source: Source, options: RunOptions) -> int:
+    """Return about how many bytes the file of the model of an input takes."""
+    settings, channels, size = options.settings, source.channels, 0
+    length, guided = length_of(source, options.output) or 0, options.is_guided
+    with_activations = {"mid": 1, "independent": channels}.get(settings.channels, channels if guided else 1)
+    for n_fft, hop, templates in _resolutions(source, options):
+        k = templates + settings.free if guided else max(templates, most_atoms(settings))
+        size += _floats(k, (length // hop + 2) * with_activations + (n_fft // 2 + 1) * channels)
+    for more in _looks(source, options):
+        apart = 1 if settings.channels == "mid" else channels
+        size = max(size, sum(_floats(k, length // hop * apart + n_fft * channels) for n_fft, hop, k in more))
+    return size
 
 
-Arrays = dict[str, int]  # bytes, by what they hold
+def memory_needed(source: Source, options: RunOptions) -> int:
+    """Return about how many bytes separating an input in memory takes; without a known length, what it takes at least.
 
-
-def _floats(*shape: int) -> int:
-    return 4 * math.prod(shape)
-
-
-def _peak(held: Arrays, *stages: Arrays) -> int:
-    """Return the bytes at the peak: the interpreter, what is held all along, and the largest of the stages."""
-    return BASE + sum(held.values()) + max(sum(stage.values()) for stage in stages)
-
-
-def _with_floored_copy(settings: Settings) -> int:
-    """Return how many spectrograms there are: two where the divergence needs one without zeros."""
-    divergence = settings.divergence
-    return 2 if divergence == "is" or (isinstance(divergence, (int, float)) and divergence <= 0) else 1
-
-
-def estimate(
-    settings: Settings,
-    channels: int,
-    length: int,
-    threads: int,
-    compiled_from: int | None = None,
-    stems: int | None = None,
-    atoms: int = 0,
-    sample_rate: int = 44100,
-) -> int:
-    """Return about how many bytes separating a mixture in memory takes at its peak.
-
-    Parameters
-    ----------
-    settings : Settings
-    channels, length : int
-        Of the mixture, in samples.
-    threads : int
-    compiled_from : int, optional
-        Entries of the spectrogram from which compiled loops are loaded; never if not given.
-    stems : int, optional
-        Where components are grouped; one a component if not given.
-    atoms : int, default 0
-        Templates in all, where stems are groups of them.
-    sample_rate : int, default 44100
-        Hertz.
+    The peak is the interpreter, what is held all along, and the largest of the stages.
     """
-    n_fft, hop = settings.frames(sample_rate)
+    length = length_of(source, options.output) or 0
+    held = {"samples": _floats(source.channels, length)}
+    if options.settings.mask in SPATIAL_MASKS:
+        held["the mixture shared out"] = _floats(8, _threads(options) + 1, BLOCK)
+    render = _rendering(source, options, length)
+    if options.saved is not None:
+        stages = [{"model": options.saved.size} | render]
+    elif options.guide is not None:
+        stages = _guided(source, options, length, render)
+    else:
+        stages = _blind(source, options, length, render)
+    return BASE + _sum(held) + max(map(_sum, stages))
+
+
+def _blind(source: Source, options: RunOptions, length: int, render: Arrays) -> list[Arrays]:
+    """Return the arrays of each stage without a guide: start and fit, rendering, and atoms if there are any."""
+    settings = options.settings
+    ((n_fft, hop, k),) = _resolutions(source, options)
     frames, bins = length // hop + 2, n_fft // 2 + 1
-    rows, k = bins * (channels if settings.channels == "joint" else 1), settings.templates
-    held = {
-        "samples": _floats(channels, length),
-        "X": _with_floored_copy(settings) * _floats(frames, rows),
-    }
-    factors = {
+    stacked = source.channels if settings.channels == "joint" else 1
+    rows = bins * stacked
+    spectrogram = {"X": _with_floored_copy(settings) * _floats(frames, rows)}
+    factors = spectrogram | {
         "W, Z and their sums": _floats(3, k, frames + rows) + _floats(9, k, rows),
-        "loops": LOOPS if compiled_from is not None and frames * rows >= compiled_from else 0,
+        "loops": _loops(settings, settings.levels[0] if settings.levels else settings.components, frames * rows),
     }
     start = {"start": _floats(4, k + 10, frames + rows)}
     if settings.model != "nmf" or settings.convolutive:
         start = {"model": matrix_estimate(settings.model, rows, frames, 4, k) - BASE}
-    stems = settings.components if stems is None else stems
-    render = {"masks and stems": _rendering(stems, channels, frames, n_fft, hop, threads)}
-    grouped = _grouping(atoms, frames, bins, rows // bins) | render if atoms else {}
-    return _peak(held, factors | start, factors | render, grouped)
+    stages = [factors | start, factors | render]
+    if atoms := most_atoms(settings):  # see grouping.atoms
+        bands = stacked * min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.bands
+        found = {
+            "X in bands": _floats(bands, frames),
+            "Z of all runs, and joined": _floats(2, atoms, frames),
+            "sample": _floats(min(frames, SAMPLED), 3 * bins + 2 * bands + 3 * atoms),
+            "W of the sample": _floats(4, atoms, rows),
+        }
+        stages.append(spectrogram | found | render)
+    for more in _looks(source, options):
+        stages += _solved(source, options, length, more, _rendering(source, options, length, more))
+    if looks := _looks(source, options):
+        stages.append(_excerpt(source, options, looks[-1], length))
+    return stages
 
 
-def _grouping(atoms: int, frames: int, bins: int, stacked: int) -> Arrays:
-    """Return what finding and grouping atoms takes besides the spectrogram: see `grouping.atoms`."""
-    bands = min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.bands
-    sample = min(frames, SAMPLED)
-    return {
-        "X in bands": _floats(bands * stacked, frames),
-        "Z of all runs, and joined": _floats(2, atoms, frames),
-        "sample": _floats(sample, 3 * bins + 2 * bands * stacked + 3 * atoms),
-        "W of the sample": _floats(4, atoms, bins * stacked),
-    }
+def _guided(source: Source, options: RunOptions, length: int, render: Arrays) -> list[Arrays]:
+    """Return the arrays of each stage with a guide: its resolutions are fitted one after the other."""
+    assert options.guide is not None
+    moved, extra = options.guide.moves(options.settings), sum(cue.matrices for cue in options.guide.cues)
+    return _solved(source, options, length, _resolutions(source, options), render, moved, extra)
 
 
-def estimate_guided(
-    settings: Settings,
-    channels: int,
+def _solved(
+    source: Source,
+    options: RunOptions,
     length: int,
-    threads: int,
-    views: Sequence[tuple[int, int, int]],
-    stems: int | None = None,
-    moved: bool | None = None,
+    resolutions: Resolutions,
+    render: Arrays,
+    moved: bool = True,
     extra: int = 0,
-) -> int:
-    """Return about how many bytes separating a mixture in memory with a guide takes at its peak.
-
-    Parameters
-    ----------
-    settings : Settings
-    channels, length : int
-        Of the mixture, in samples.
-    threads : int
-    views : sequence of tuple of int
-        n_fft, hop_length and templates of each resolution, which are fitted one after the other.
-    stems : int, optional
-    moved : bool, optional
-        Whether templates move; as the settings have it if not given.
-    extra : int, default 0
-        Matrices as large as the activations that cues hold.
-    """
-    stacked = channels if settings.channels == "joint" else 1
-    moved = bool(settings.free or settings.adapt) if moved is None else moved
-    stems = settings.components + (settings.residual is not None) if stems is None else stems
-    kept, render, stages = Arrays(), Arrays(), []
-    for index, (n_fft, hop, templates) in enumerate(views):
+) -> list[Arrays]:
+    """Return the arrays of each stage of solving with templates: at one resolution after the other."""
+    settings = options.settings
+    stacked = source.channels if settings.channels == "joint" else 1
+    kept, stages, threads = Arrays(), [], _threads(options)
+    for index, (n_fft, hop, templates) in enumerate(resolutions):
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
         X = _floats(frames, bins * stacked)
+        transform = {"frames and their transforms": _floats(threads, stacked, min(256, frames), n_fft + 2 * bins)}
         fit = {
             "Z and what cues say of it": _floats(6 + extra, k, frames * stacked),
             "W": _floats(16 if moved else 8, k, bins),
@@ -339,85 +189,133 @@ def estimate_guided(
         if settings.free:
             fit["X without the dictionary"] = X
             fit["start of the free templates"] = _floats(8, settings.free + 10, frames * stacked + bins)
-        transform = {"frames and their transforms": _floats(threads, stacked, min(256, frames), n_fft + 2 * bins)}
-        stages += [{**kept, "X": X, **transform}, {**kept, "X": X, **fit}]
-        kept[f"Z {index}"], kept[f"W {index}"] = _floats(k, frames, channels), _floats(2, k, bins)
-        render[f"masks and stems {index}"] = _rendering(stems, channels, frames, n_fft, hop, threads)
-    return _peak({"samples": _floats(channels, length)}, *stages, kept | render)
+        stages += [kept | {"X": X} | transform, kept | {"X": X} | fit]
+        kept |= {f"Z {index}": _floats(k, frames, source.channels), f"W {index}": _floats(2, k, bins)}
+    return [*stages, kept | render]
 
 
-def estimate_rendering(
-    channels: int, length: int, threads: int, views: Sequence[tuple[int, int, int]], stems: int, model: int
-) -> int:
-    """Return about how many bytes rendering from a saved model of so many bytes takes at its peak.
-
-    `views` is as for `estimate_guided`.
-    """
-    render = sum(_rendering(stems, channels, length // hop + 2, n_fft, hop, threads) for n_fft, hop, _ in views)
-    return _peak({"samples": _floats(channels, length), "model": model}, {"masks and stems": render})
-
-
-def estimate_streamed(
-    settings: Settings,
-    channels: int,
-    threads: int,
-    views: Sequence[tuple[int, int, int]],
-    stems: int,
-    frames: int,
-    compiled: bool,
-) -> int:
-    """Return about how many bytes separating a mixture on disk takes at its peak, however long it is.
-
-    `views` is as for `estimate_guided`, `frames` the number that templates are learned from; `compiled` says that
-    compiled loops are loaded.
-    """
-    stacked, render, stages = 1 if settings.channels == "mid" else channels, Arrays(), []
-    for index, (n_fft, hop, templates) in enumerate(views):
-        bins, k = n_fft // 2 + 1, templates + settings.free
-        rows, X = bins * stacked, _floats(frames, bins * stacked)
+def _memory_streamed(source: Source, options: RunOptions, frames: int) -> int:
+    """Return about how many bytes separating a mixture on disk takes, its templates learned from so many frames."""
+    settings, channels = options.settings, source.channels
+    stacked, stages = 1 if settings.channels == "mid" else channels, []
+    resolutions, looks = _resolutions(source, options), _looks(source, options)
+    n_fft, hop = settings.frames(source.sample_rate)
+    entries = (length_of(source, options.output) or 0) // hop * channels * (n_fft // 2 + 1)
+    loops = 0 if options.is_guided else _loops(settings, settings.templates, entries)
+    fits = [(n_fft, templates, frames, loops) for n_fft, _, templates in resolutions]
+    if not options.is_guided and (atoms := most_atoms(settings)):
+        fits.append((resolutions[0][0], atoms, min(frames, SAMPLED), 0))
+    for size, _, templates in [each for more in looks for each in more]:
+        fits.append((size, templates, min(frames, frames_drawn(settings, channels, size)), 0))
+    for size, templates, count, compiled in fits:
+        rows, k = (size // 2 + 1) * stacked, templates + settings.free
+        X = _floats(count, rows)
         fit = {
             "X of the sample": _with_floored_copy(settings) * X,
-            "W and Z": _floats(7 * k + 40, frames * stacked + rows) + _floats(9, k, rows),
+            "W and Z": _floats(7 * k + 40, count * stacked + rows) + _floats(9, k, rows),
             "X without the dictionary": X if settings.free else 0,
-        }
-        size = block_frames(stems, channels, bins)
-        render |= {
-            f"masks and stems {index}": _rendering(stems, channels, 256, n_fft, hop, threads),
-            f"activations of the blocks {index}": _floats(6, threads + 1, size, rows),
-            f"samples of the blocks {index}": _floats(3, channels, (threads + 3) * size * hop + 2 * n_fft + PIECE),
+            "loops": compiled,
         }
         stages.append(fit)
-    return _peak({"loops": LOOPS if compiled else 0}, *stages, render)
+    stages.append(_from_disk(source, options, resolutions) | {"loops": loops})
+    stages += [_from_disk(source, options, more) for more in looks]
+    if looks:
+        stages.append(_excerpt(source, options, looks[-1], excerpt_samples(frames, hop)))
+    held = Arrays()
+    if options.saved is not None:
+        held["model"] = options.saved.size
+    elif options.output.keeps:
+        held["model"] = model_size(source, options)
+    return BASE + _sum(held) + max(map(_sum, stages))
 
 
-def saved_size(
-    settings: Settings,
-    channels: int,
-    length: int,
-    views: Sequence[tuple[int, int, int]] = (),
-    atoms: int = 0,
-    sample_rate: int = 44100,
-) -> int:
-    """Return about how many bytes the file of a model takes; `views` and `atoms` as for the estimates, none without."""
-    size, layers = 0, views or [(*settings.frames(sample_rate), max(atoms, settings.templates))]
-    apart = {"mid": 1, "independent": channels}.get(settings.channels, channels if views else 1)  # activations
-    for n_fft, hop, templates in layers:
-        k, frames, bins = templates + (settings.free if views else 0), length // hop + 2, n_fft // 2 + 1
-        size += 4 * k * (frames * apart + bins * channels)
-    return size
+def _from_disk(source: Source, options: RunOptions, resolutions: Resolutions) -> Arrays:
+    """Return the arrays of rendering a mixture on disk, whose activations are solved block by block."""
+    settings, threads, channels = options.settings, _threads(options), source.channels
+    stacked, render = 1 if settings.channels == "mid" else channels, _rendering(source, options, None, resolutions)
+    for index, (n_fft, hop, _) in enumerate(resolutions):
+        bins = n_fft // 2 + 1
+        size = block_frames(len(options.stem_names), channels, bins)
+        render[f"activations of the blocks {index}"] = _floats(6, threads + 1, size, bins * stacked)
+        samples = (threads + 3) * size * hop + 2 * n_fft + PIECE
+        render[f"samples of the blocks {index}"] = _floats(3, channels, samples)
+    return render
 
 
-def filtering(settings: Settings, threads: int) -> int:
-    """Return what sharing the mixture out takes beyond one mask for each stem."""
-    several = settings.mask in SPATIAL_MASKS
-    return 4 * 8 * (threads + 1) * BLOCK if several else 0
+def _looks(source: Source, options: RunOptions) -> list[list[tuple[int, int, int]]]:
+    """Return the resolutions of a blind separation that looks at the sound again; none where it will not."""
+    settings, rate = options.settings, source.sample_rate
+    if options.is_guided or not (atoms := most_atoms(settings)):
+        return []
+    first = (*settings.frames(rate), atoms)
+    looks = [further_sizes(settings, rate), pauses.templates_learned(settings, rate)]
+    again = bootstrap.templates_learned(settings, rate)
+    return [[first, *more] for more in looks if more] + ([again] if again else [])
 
 
-def _rendering(stems: int, channels: int, frames: int, n_fft: int, hop: int, threads: int) -> int:
-    bins = n_fft // 2 + 1
-    block = min(frames, block_frames(stems, channels, bins))
-    # for each stem its share and its sound, and the mixture's frames once
-    return 4 * (threads + 1) * block * (stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop))
+def _excerpt(source: Source, options: RunOptions, resolutions: Resolutions, most: int) -> Arrays:
+    """Return the arrays of separating an excerpt of so many samples at the most, from which templates are learned."""
+    settings, channels = options.settings, source.channels
+    stems, (n_fft, hop) = settings.components, settings.frames(source.sample_rate)
+    length = min(most, round(WHOLE * source.sample_rate))
+    frames, rows = length // hop + 2, (n_fft // 2 + 1) * (channels if settings.channels == "joint" else 1)
+    loops = LOOPS if frames * rows >= ONCE else 0
+    sounds = {"excerpt": _floats(channels, length), "stems": _floats(2, stems, channels, length)}
+    plain = {"X": _floats(frames, rows), "masks": _floats(3, stems, min(64, frames), rows)}
+    stages = [plain | {"fit": loops + _floats(8, stems, frames + rows)}, _rendering(source, options, length)]
+    if settings.rounds > 1:
+        stages += _solved(source, options, length, resolutions, _rendering(source, options, length, resolutions))
+    return sounds | {"the largest stage": max(map(_sum, stages))}
+
+
+def _rendering(source: Source, options: RunOptions, length: int | None = None, resolutions: Resolutions = ()) -> Arrays:
+    """Return the arrays of rendering, all resolutions at once; a short mixture in memory may have less than a block."""
+    stems, channels, render = len(options.stem_names), source.channels, Arrays()
+    for index, (n_fft, hop, _) in enumerate(resolutions or _resolutions(source, options)):
+        bins = n_fft // 2 + 1
+        block = block_frames(stems, channels, bins)
+        block = block if length is None else min(block, length // hop + 2)
+        # for each stem its share and its sound, and the mixture's frames once
+        each = stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop)
+        render[f"masks and stems {index}"] = _floats(_threads(options) + 1, block, each)
+    return render
+
+
+def _resolutions(source: Source, options: RunOptions) -> list[tuple[int, int, int]]:
+    """Return n_fft, hop_length and templates without free ones, for each length of frames."""
+    settings = options.settings
+    if options.saved is not None:
+        return [
+            (each.stft.n_fft, each.stft.hop_length, each.components.factors[0].components)
+            for each in options.saved.resolutions
+        ]
+    if options.guide is not None:
+        return options.guide.sizes(source.sample_rate, settings)
+    return [(*settings.frames(source.sample_rate), settings.templates)]
+
+
+def _threads(options: RunOptions) -> int:
+    return options.settings.threads or options.threads or cpu_count()
+
+
+def _loops(settings: Settings, components: int, entries: int) -> int:
+    """Return what compiled loops take where a spectrogram of so many entries loads them."""
+    thin = components < THIN and settings.divergence in ("kl", "is", 1, 0)
+    return LOOPS if thin and entries >= ONCE else 0
+
+
+def _with_floored_copy(settings: Settings) -> int:
+    """Return how many spectrograms there are: two where the divergence needs one without zeros."""
+    divergence = settings.divergence
+    return 2 if divergence == "is" or (isinstance(divergence, (int, float)) and divergence <= 0) else 1
+
+
+def _floats(*shape: int) -> int:
+    return 4 * math.prod(shape)
+
+
+def _sum(arrays: Arrays) -> int:
+    return sum(arrays.values())
 
 
 def matrix_estimate(
@@ -438,13 +336,12 @@ def matrix_estimate(
     size = 8 if itemsize >= 8 or model == "deep-semi" else 4
     entries, least = rows * columns, min(rows, columns)
     decomposed = model in DECOMPOSED or pca  # in double precision, whatever goes in
-    return BASE + sum(
-        {
-            "X as it is in the file": entries * itemsize,
-            "X and the copies of the model": entries * COPIES.get(model, 1) * size,
-            "W and Z": 8 * size * (k + 10) * (rows + columns),
-            "decomposition": 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2) if decomposed else 0,
-            "loops": LOOPS if compiled else 0,
-            "pictures": PICTURES if pictures else 0,
-        }.values()
-    )
+    arrays = {
+        "X as it is in the file": entries * itemsize,
+        "X and the copies of the model": entries * COPIES.get(model, 1) * size,
+        "W and Z": 8 * size * (k + 10) * (rows + columns),
+        "decomposition": 8 * (2 * entries + 2 * least * (rows + columns) + 4 * least**2) if decomposed else 0,
+        "loops": LOOPS if compiled else 0,
+        "pictures": PICTURES if pictures else 0,
+    }
+    return BASE + _sum(arrays)

@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 
 from ..grouping.atoms import too_many
 from ..grouping.choice import may_group
-from ..guidance.dictionary import unit
-from ..guidance.learn import SECONDS
-from ..guidance.learn import SPARSITY as LEARNED
-from ..guidance.templates import Templates
-from ..kernels.factors import Matrix
+from ..guidance.learn import SECONDS, SPARSITY as LEARNED
+from ..guidance.templates import Templates, unit
+from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..settings.separation import GUIDED, Settings
 from ..signal.audio import Samples

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
 from ..models.by_name import AnyFit
 from ..settings.separation import Settings
 from ..signal.stft import STFT
+from .arrange import Grouping, arrange
 from .components import Components
-from .stem_groups import Grouping, arrange
+from .describe import Diagnosis, descriptors, hints, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +29,19 @@ class Resolution:
 class Model:
     """What was learned from a mixture: enough to render its stems.
 
-    Attributes
-    ----------
-    settings : Settings
-    resolutions : tuple of Resolution
-        The same components at one length of frames or several. The stems are the means over all: where the models err,
-        they err apart.
-    fits : tuple of Fit, ConvolutiveFit or DeepFit
-        One, or one for each channel or resolution; none for a saved model.
-    labels : tuple of str
-        Names of the components by a guide; they are numbered if not given.
-    notes : tuple of str
-        What the user should know beside the warnings of the fits.
-    learned_from : tuple of int, optional
-        Frames that templates were learned from, and frames that there are, where not all were.
-    choice : Choice or None
-        How many atoms the stems have and how they are grouped, where that was a question.
-    stem_names : tuple of str
-        Names of all stems, in place of those that the settings give them.
-    on_rendered : callable, optional
-        Called with the number of samples that are rendered.
+    The resolutions are the same components at one length of frames or several. The stems are the means over all: where
+    the models err, they err apart.
     """
 
     settings: Settings
     resolutions: tuple[Resolution, ...]
-    fits: tuple[AnyFit, ...] = ()
-    labels: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    learned_from: tuple[int, int] | None = None
-    choice: Choice | None = None
-    stem_names: tuple[str, ...] = ()
-    on_rendered: Callable[[int], object] | None = None
+    fits: tuple[AnyFit, ...] = ()  # one, or one for each channel or resolution; none for a saved model
+    labels: tuple[str, ...] = ()  # names of the components by a guide, else they are numbered
+    notes: tuple[str, ...] = ()  # what the user should know, with the warnings of the fits
+    learned_from: tuple[int, int] | None = None  # frames learned from, and all that there are, if these are more
+    choice: Choice | None = None  # how many atoms the stems have and how they are grouped, where that was a question
+    stem_names: tuple[str, ...] = ()  # of all stems, replacing those that the settings give them
+    on_rendered: Callable[[int], object] | None = None  # called with the number of samples that are rendered
 
     @property
     def stft(self) -> STFT:
@@ -90,12 +75,19 @@ class Model:
         of_fits = [warning for fit in self.fits for warning in fit.warnings]
         return tuple(dict.fromkeys((*self.notes, *of_fits, *slower())))
 
-    def noted(self, *notes: str) -> Model:
-        """Return the same with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
-
     def stems_by_resolution(self) -> Iterator[tuple[STFT, Components]]:
         """Yield at each resolution its STFT and the stems, with the residual if there is one."""
         grouping = self.grouping
         for each in self.resolutions:
             yield each.stft, each.components.merged(grouping.members, grouping.residual)
+
+    def diagnose(self, names: Sequence[str], sample_rate: int) -> Diagnosis:
+        """Return the descriptors of the stems, which have these names; nothing where activations were not kept."""
+        stems = self.stems
+        if stems is None:
+            return Diagnosis([{}] * len(names), [], [])
+        summary = summarize(stems)
+        rows = descriptors(summary, names[: len(summary.Z)], self.stft, sample_rate)
+        rows += [{}] * (len(names) - len(rows))
+        named = self.labels or self.settings.preset or self.settings.group
+        return Diagnosis(rows, np.round(summary.bleed, 3).tolist(), [] if named else hints(summary, names))

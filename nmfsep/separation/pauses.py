@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..guidance.dictionary import unit
-from ..guidance.templates import Templates
-from ..kernels.factors import Matrix
+from ..guidance.templates import Templates, unit
+from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..settings.separation import DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio, Samples

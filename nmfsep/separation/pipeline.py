@@ -23,24 +23,22 @@ from ..guidance.templates import Templates
 from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
 from ..progress import OnProgress, Stages, part_of, rising
-from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
+from ..registry import PRESETS, SPATIAL_MASKS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
-from . import bootstrap as again
-from . import pauses
+from . import bootstrap as again, pauses
+from .arrange import resolve_auto_groups, without_auto
 from .components import Components
 from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
+from .frames import AllFrames, DrawnFrames, FrameSample
 from .masks import mask_of
 from .mixture import Mixture
 from .model import Model, Resolution
-from .options import channel_notes
-from .regroup import regrouped
+from .obstacles import channel_notes, obstacle
 from .render import Filter, Masking, inverse, mean
-from .sample import AllFrames, DrawnFrames, FrameSample
-from .stem_groups import without_auto
 
 
 def separate(
@@ -120,45 +118,27 @@ def frame_sample(
     """Return the frames to learn from: all of a mixture in memory, a sample of those of one on disk."""
     on_progress = rising(on_progress)
     if not isinstance(mixture, Stream):
-        return AllFrames(mixture, settings, on_progress)
+        return AllFrames(mixture, settings, guide is not None, on_progress)
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
-    return DrawnFrames(mixture, settings, frames, keep, on_progress)
+    return DrawnFrames(mixture, settings, guide is not None, on_progress, frames, keep)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is known before the fit.
+    """What is known before the fit: the templates at each length of frames, without columns where the fit finds them.
 
-    Attributes
-    ----------
-    starts : sequence of Templates or STFT
-        At each length of frames the templates, or only its transform where the fit finds them.
-    costs : sequence of dict
-        For each of `starts`, of entries of W and Z.
-    labels : tuple of str
-        Names of the components by a guide.
-    moves : bool
-        Whether templates may move in the fit.
-    notes : sequence of str
-        What the user should know.
-    choice : Choice, optional
-        Whether stems are groups of atoms, where that was a question.
-    grouped : sequence of tuple of Resolution and Fit
-        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit: at one
-        length of frames or several.
-    settings : Settings, optional
-        Those of the fit, where they are not those of the separation.
+    Groups of atoms are found with their activations, so that nothing is left to fit at these lengths of frames.
     """
 
-    starts: Sequence[Templates | STFT]
-    costs: Sequence[Costs]
-    labels: tuple[str, ...] = ()
-    moves: bool = False
-    notes: Sequence[str] = ()
-    choice: Choice | None = None
-    grouped: Sequence[tuple[Resolution, AnyFit]] = ()
-    settings: Settings | None = None
+    templates: Sequence[Templates]
+    costs: Sequence[Costs]  # of entries of W and Z, for each of `templates`
+    labels: tuple[str, ...] = ()  # names of the components by a guide
+    moves: bool = False  # whether templates may move in the fit
+    notes: Sequence[str] = ()  # what the user should know
+    choice: Choice | None = None  # whether stems are groups of atoms, where that was a question
+    grouped: Sequence[tuple[Resolution, AnyFit]] = ()  # the stems if they are, at each length of frames
+    settings: Settings | None = None  # of the fit, where they are not those of the separation
 
 
 def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
@@ -166,27 +146,29 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
     if guide is not None:
         templates, costs, notes = guide.propose(mixture, begin, settings)
         return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
-    stft, choice = STFT(*settings.frames(mixture.sample_rate), settings.window), None
+    stft = STFT(*settings.frames(mixture.sample_rate), settings.window)
+    unknown = Templates(stft, np.empty((stft.bins, 0), np.float32), np.empty(0, np.intp))
+    choice = None
     if settings.preset or may_group(settings):
         stfts = [stft] if settings.preset else [stft, *further_lengths(stft, settings)]
         frames, on_progress = sample.consecutive(stft)
         if settings.preset:
-            grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
+            atoms = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
             parts = max(len(stfts), 1 + pauses.may_follow(settings))
             told, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
-            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
-        if grouped is not None:
-            first = Resolution(stft, sample.of_atoms(grouped, frames, stft)), grouped.fit
+            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
+        if atoms is not None:
+            first = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
             others: list[tuple[Resolution, AnyFit]] = []
             if choice is not None and choice.grouping == AGREEING:
-                others = _at_lengths(mixture, each, choice, grouped, stfts, sample)
+                others = _at_lengths(mixture, each, choice, atoms, stfts, sample)
             if choice is not None and choice.grouping == pauses.GROUPING and pauses.may_follow(settings):
-                return _from_pauses(mixture, settings, choice, grouped, first, sample)
+                return _from_pauses(mixture, settings, choice, atoms, first, sample)
             return Proposal((), (), choice=choice, grouped=[first, *others])
         if choice is not None and choice.simple and not settings.smoothness:
             return _bootstrapped(mixture, settings, stft, choice, sample)
-    return Proposal([stft], [{}], choice=choice)
+    return Proposal([unknown], [{}], choice=choice)
 
 
 def _at_lengths(
@@ -217,7 +199,7 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
     each = settings.shared_out((1 + rounds) * tries)
     options = each.asked(("max_iter", "tol", "sparsity", "time_limit"))
-    view = AllFrames(part, plain, None)
+    view = AllFrames(part, plain, False, None)
     frames, _ = view.consecutive(stft)
     found = least_entropy(
         frames.Xt, settings.components, part.channels if settings.channels == "joint" else 1, tries, settings.seed,
@@ -226,11 +208,11 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     fitted = Fitted(
         found.fit, frames, found.fit.factors.W, found.fit.factors.Z, found.fit.parts()[1], frames.Xt.shape[1]
     )
-    first = Model(plain, (Resolution(stft, view.components([fitted], stft, False)),))
+    first = Model(plain, (Resolution(stft, view.components([fitted], stft)),))
 
     def separate_again(templates: list[Templates]) -> Samples:
         proposal = Proposal(templates, [{}] * len(templates), moves=True, settings=sharp)
-        return whole(fit(part, sharp, proposal, AllFrames(part, sharp, None)), part)
+        return whole(fit(part, sharp, proposal, AllFrames(part, sharp, True, None)), part)
 
     stfts = again.stfts_for(settings, mixture.sample_rate)
     templates = again.bootstrap(whole(first, part), stfts, fitting, rounds, separate_again)
@@ -254,7 +236,7 @@ def _from_pauses(
     plain, soft = again.ungrouped(settings), again.ungrouped(fitting)
     here, its = grouped, first
     if isinstance(mixture, Stream) or part.length < mixture.length:
-        view = AllFrames(part, plain, None)
+        view = AllFrames(part, plain, False, None)
         frames, _ = view.consecutive(stft)
         wanted = replace(plain, grouping=pauses.GROUPING, atoms=choice.atoms)
         _, found = find(frames.Xt.T, stft, mixture.sample_rate, wanted)
@@ -265,7 +247,7 @@ def _from_pauses(
     swapped = _foreground(here) != foreground
 
     def separated(proposal: Proposal) -> Samples:
-        stems = whole(fit(part, soft, proposal, AllFrames(part, soft, None)), part)
+        stems = whole(fit(part, soft, proposal, AllFrames(part, soft, True, None)), part)
         return stems[::-1] if swapped else stems
 
     stfts, templates = pauses.stfts_for(settings, mixture.sample_rate), list[Templates]()
@@ -299,32 +281,31 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     the channels its sounds will be. Without a guide they share activations, and each has a part of the templates.
     """
     settings = proposal.settings or settings
-    resolutions: list[Resolution] = []
-    fits: list[AnyFit] = []
-    notes = list(proposal.notes)
-    if proposal.grouped:
-        resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
-    if proposal.starts:
-        runs = sample.begin(proposal.starts, proposal.moves)
+    resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
+    notes, labels = list(proposal.notes), proposal.labels
+    if proposal.templates:
+        runs = sample.begin(proposal.templates, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
-        for start, costs in zip(proposal.starts, proposal.costs, strict=True):
-            if isinstance(start, Templates):
-                stft, count = start.stft, settings.components
-                way = GuidedFit(start, costs, replace(settings, time_limit=limit), proposal.moves)
-                found = [way.fit(frames, count, rows, step) for frames, rows, step in sample.parts(start)]
+        own = replace(settings, time_limit=limit)
+        for templates, costs in zip(proposal.templates, proposal.costs, strict=True):
+            parts, stft = sample.parts(templates), templates.stft
+            if templates.W.shape[1]:
+                way = GuidedFit(templates, costs, own, proposal.moves)
+                found = [way.fit(frames, settings.components, rows, step) for frames, rows, step in parts]
             else:
-                stft, frequencies = start, start.frequencies(mixture.sample_rate)
-                parts = sample.parts(start)
-                found = [fit_blind(frames, frequencies, settings, runs, step(0)) for frames, _, step in parts]
+                hertz = stft.frequencies(mixture.sample_rate)
+                found = [fit_blind(frames, hertz, own, step(0)) for frames, _, step in parts]
                 notes += _blind_notes(found)
             fits += [each.fit for each in found]
-            resolutions.append(Resolution(stft, sample.components(found, stft, isinstance(start, Templates))))
-    model = Model(
-        settings, tuple(resolutions), tuple(fits), proposal.labels,
-        (*notes, *channel_notes(settings, mixture.channels)), sample.learned_from, proposal.choice,
+            resolutions.append(Resolution(stft, sample.components(found, stft)))
+    notes += channel_notes(settings, mixture.channels)
+    first = resolutions[0]
+    if without_auto(settings.group)[1] and not labels and first.components.solver is None:
+        settings = resolve_auto_groups(settings, first.components, first.stft, mixture.sample_rate)
+    return Model(
+        settings, tuple(resolutions), tuple(fits), labels, tuple(notes), sample.learned_from, proposal.choice,
         on_rendered=sample.on_rendered,
     )  # fmt: skip
-    return model if proposal.labels else regrouped(model, mixture.sample_rate)
 
 
 def _blind_notes(found: Sequence[Fitted]) -> list[str]:
@@ -344,27 +325,3 @@ def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Componen
         filter: Filter = SPATIAL_MASKS.load(name)(mixture.samples, stft, stems, workers)
         return filter
     return Masking(mask_of("ratio" if name in SPATIAL_MASKS else name, settings.mask_power))
-
-
-def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
-    """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
-    if (reason := rendering_obstacle(settings)) is not None:
-        return reason
-    if guide is not None and not guide.timeless:
-        return "timed cues need the whole file in memory"
-    if guide is not None and guide.lasting:
-        return "templates of several frames need frames that follow each other"
-    if without_auto(settings.group)[1]:
-        return "--group auto:N needs all activations before it renders (render can do it, after --save-model)"
-    if settings.model != "nmf":
-        return f"model {settings.model!r} needs all frames at once"
-    if settings.start in SOUND_STARTS:
-        return f"start {settings.start!r} needs frames that follow each other"
-    if settings.smoothness:
-        return "smoothness couples all frames"
-    return None
-
-
-def rendering_obstacle(settings: Settings) -> str | None:
-    """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
-    return f"mask {settings.mask!r} goes over the sound several times" if settings.mask in SPATIAL_MASKS else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import collections
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ class Audio:
         """Forget what is before a sample: here all stays."""
 
     def needs_another_pass(self) -> bool:
-        """Return False: nothing is found out while it is read."""
+        """Return False: nothing new is found while it is read."""
         return False
 
     def pieces(self) -> Iterator[Samples]:
@@ -77,25 +77,26 @@ class Audio:
             yield self.samples[:, start : start + PIECE]
 
 
-def require_finite(samples: NDArray[np.floating], sample_rate: int) -> None:
-    """Raise InputError if a sample of (channels, samples) is NaN or infinite, with count and first time."""
+def wrong_samples(samples: NDArray[np.floating]) -> tuple[int, int]:
+    """Return how many samples of (channels, samples) are NaN or infinite, and the place of the first."""
     # The sum is finite exactly when all samples are, short of overflow; far cheaper than a mask of every sample.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(samples.sum(dtype=np.float64)):
-            return
-        bad = ~np.isfinite(samples)
-    if not bad.any():
-        return
-    first = int(np.flatnonzero(bad.any(axis=0))[0])
-    raise not_finite(int(bad.sum()), first / sample_rate)
+            return 0, 0
+    wrong = ~np.isfinite(samples)
+    return int(wrong.sum()), int(wrong.any(axis=0).argmax())
+
+
+def require_finite(samples: NDArray[np.floating], sample_rate: int) -> None:
+    """Raise InputError if a sample of (channels, samples) is NaN or infinite, with count and first time."""
+    count, first = wrong_samples(samples)
+    if count:
+        raise not_finite(count, first / sample_rate)
 
 
 def not_finite(count: int, seconds: float) -> InputError:
     """Return the error of sound with so many samples that are NaN or infinite, the first of them at that time."""
-    return InputError(
-        f"{count} samples are NaN or infinite, the first at {seconds:.3f} s",
-        "repair the file first",
-    )
+    return InputError(f"{count} samples are NaN or infinite, the first at {seconds:.3f} s", "repair the file first")
 
 
 FINER = 32  # samples made of one at the most: 4 kHz to 128 kHz; a damaged header may say 1 Hz
@@ -103,18 +104,15 @@ FINER = 32  # samples made of one at the most: 4 kHz to 128 kHz; a damaged heade
 
 def common_rate(rates: Iterable[int]) -> int:
     """Return the most frequent of some sample rates; of those as frequent, the highest."""
-    counts = collections.Counter(rates)
+    counts = Counter(rates)
     return max(counts, key=lambda rate: (counts[rate], rate))
 
 
 def at_rate(audio: Audio, sample_rate: int) -> Samples:
-    """Return a sound at a rate in hertz; shape (channels, samples).
+    """Return the samples (channels, samples) of a sound at a rate in hertz.
 
-    Raises
-    ------
-    InputError
-        It is so short that nothing is left of it, its rate so low that what it lacks is nearly all there is, or soxr,
-        which converts it, is not installed.
+    Raise InputError where it is so short that nothing is left of it, its rate so low that what it lacks is nearly all
+    there is, or soxr, which converts it, is not installed.
     """
     if audio.sample_rate == sample_rate:
         return audio.samples

@@ -26,18 +26,10 @@ NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 @dataclass(frozen=True, slots=True)
 class Pitch:
-    """A pitch.
-
-    Attributes
-    ----------
-    midi : float
-        In semitones; 69 is A4, 440 Hz.
-    strength : float
-        How much of the spectrum its harmonics explain, from PITCHED to about 1.
-    """
+    """A pitch in semitones, 69 being A4 of 440 Hz, and how much of the spectrum its harmonics explain."""
 
     midi: float
-    strength: float
+    strength: float  # from PITCHED to about 1
 
     @property
     def note(self) -> int:
@@ -118,7 +110,7 @@ def spectral_peaks(spectrum: NDArray[np.floating], bin_width: float) -> tuple[ND
 
 
 def _refined(midi: float, places: NDArray[np.float64], roots: NDArray[np.float64]) -> float:
-    """Return a pitch moved to where the peaks at its harmonics have it, each as much as it weighs."""
+    """Return a pitch moved to where the peaks near its harmonics lie, each by its weight."""
     harmonics = np.maximum(np.round(places / to_hertz(midi)), 1)
     miss = 12 * np.log2(places / (harmonics * to_hertz(midi)))
     weights = roots * DECAY ** (harmonics - 1) * (np.abs(miss) < 2 * WIDTH)

@@ -11,36 +11,24 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files.chain import Chain
-from ..files.cut import USED, length_warning
-from ..files.layout import survey
-from ..files.libsndfile import Decoder
-from ..system import read_at
+from ..files.containers import survey
+from ..files.libsndfile import Chain, Decoder
+from ..files.view import USED, length_warning
+from ..system import exists, read_at
 from .audio import Audio
 
 
 def open_input(path: str) -> BinaryIO:
     """Open a regular file, or copy a pipe or a remote file to a temporary one, so that one can go back in it.
 
-    Parameters
-    ----------
-    path : str
-        "-" is standard input; what has a scheme, such as s3://, is read through fsspec.
-
-    Raises
-    ------
-    InputError
-        It is a folder, a device or an empty pipe.
-    OSError
-        It cannot be opened.
+    "-" is standard input; what has a scheme, such as s3://, is read through fsspec. Raise InputError where it is a
+    folder, a device or an empty pipe, and OSError where it cannot be opened.
     """
     if path == "-":
         if sys.stdin is None:
@@ -67,7 +55,7 @@ def open_input(path: str) -> BinaryIO:
 
 def is_url(path: str) -> bool:
     """Whether a path is one of a remote file system; a local file of that name comes first."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not os.path.lexists(os.fsencode(path))
+    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not exists(path, follow=False)
 
 
 def _fetch(url: str) -> BinaryIO:
@@ -109,7 +97,7 @@ def read(path: str | os.PathLike[str], offset: float = 0.0, duration: float | No
     Parameters
     ----------
     path : path-like
-        "-" is standard input.
+        A file, a pipe or an address such as s3://; "-" is standard input.
     offset, duration : float, optional
         Seconds; the whole file if not given.
 
@@ -123,78 +111,75 @@ def read(path: str | os.PathLike[str], offset: float = 0.0, duration: float | No
 
 
 class Source:
-    """An audio file open for reading.
-
-    Parameters
-    ----------
-    path : path-like
-        A regular file, a pipe, or "-" for standard input; pipes are first copied to a temporary file.
+    """An audio file open for reading; path and errors as for `read`.
 
     Attributes
     ----------
     sample_rate, channels : int
     subtype : str
         The sample format, in libsndfile's names: "PCM_16", "FLOAT", ...
+    frames : int or None
+        Samples per channel by the header; None where it does not say or cannot be believed.
     warnings : list of str
         What is odd about the file though it can be read.
-
-    Raises
-    ------
-    InputError
-        As for `read`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._open = contextlib.ExitStack()
         try:
-            try:
-                file = self._open.enter_context(open_input(self.path))
-            except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
-                raise InputError("has a name that no file can have") from error
-            self._file, self._opened = file, os.fstat(file.fileno())
-            self.size = self._opened.st_size
-            layout = survey(file, self.size)
-            self.container, self.warnings = layout.container, layout.warnings
-            self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
-            with mute(self.container.kind):
-                openers = [partial(Decoder, view) for view in layout.sounds]
-                self._sound = self._open.enter_context(openers[0]() if len(openers) == 1 else Chain(openers))
+            with contextlib.ExitStack() as opened:
+                self._enter(opened)
+                self._open = opened.pop_all()  # to stay so, since nothing was wrong
         except InputError as error:
-            self._open.close()
             raise InputError(error.message, error.hint, self.path) from error
         except OSError as error:
-            self._open.close()
             raise InputError((error.strerror or str(error)).lower(), path=self.path) from error
         except RuntimeError as error:  # as all of soundfile's errors are
-            self._open.close()
             hint = "it is damaged, or not what its first bytes say"
             raise InputError(f"cannot be decoded as {self.container.kind}", hint, self.path) from error
+
+    def _enter(self, opened: contextlib.ExitStack) -> None:
+        try:
+            self._file = opened.enter_context(open_input(self.path))
+        except OSError:  # some are ValueErrors, too
+            raise
+        except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
+            raise InputError("has a name that no file can have") from error
+        self._opened = os.fstat(self._file.fileno())
+        self.size = self._opened.st_size
+        self.container, sounds, self.warnings = survey(self._file, self.size)
+        self._promise = "there should be" if any(view.altered for view in sounds) else "its header promises"
+        with mute(self.container.kind):
+            self._sound = opened.enter_context(Decoder(*sounds) if len(sounds) == 1 else Chain(sounds))
         self.sample_rate: int = self._sound.samplerate
         if not 1 <= self.sample_rate <= HIGHEST:
-            self._open.close()
-            raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read", path=self.path)
+            raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read")
         self.channels: int = self._sound.channels
         self.subtype: str = self._sound.subtype
-        self._promised: int = self._sound.frames
+        # no codec that passes makes more than some thousand samples of a byte
+        believed = 0 <= self._sound.frames <= max(1, self.size) << 12
+        self.frames: int | None = self._sound.frames if believed else None
 
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with contextlib.suppress(OSError):  # a buffer that libsndfile moved under cannot find back; nothing was written
             self._open.close()
 
-    def sha256(self) -> str:
-        """Return the hash of the bytes that are read, whatever has become of their name.
+    @contextlib.contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Keep the decoder quiet, and raise InputError with the path where what it reads is damaged or refused."""
+        try:
+            with mute(self.container.kind):
+                yield
+        except InputError as error:
+            raise InputError(error.message, error.hint, self.path) from error
+        except (RuntimeError, OSError) as error:
+            raise InputError("cannot be decoded to its end; it is damaged", path=self.path) from error
 
-        Raises
-        ------
-        InputError
-            They have changed since they were opened.
-        """
+    def sha256(self) -> str:
+        """Return the hash of the bytes that are read, whatever has become of their name; refuse what has changed."""
         digest, place, fd = hashlib.sha256(), 0, self._file.fileno()
         try:
             position = os.lseek(fd, 0, os.SEEK_CUR)
@@ -209,20 +194,8 @@ class Source:
             raise InputError("changed while it was read", "run again when it is whole", self.path)
         return digest.hexdigest()
 
-    @property
-    def frames(self) -> int | None:
-        """Samples per channel as the header has them; None where it does not say or cannot be believed."""
-        # no codec that passes makes more than some thousand samples of a byte
-        return self._promised if 0 <= self._promised <= max(1, self.size) << 12 else None
-
     def stretch(self, offset: float = 0.0, duration: float | None = None) -> tuple[int, int | None]:
-        """Return the first sample and the number of samples of a stretch given in seconds.
-
-        Raises
-        ------
-        InputError
-            It begins after the end.
-        """
+        """Return first sample and number of samples of a stretch in seconds; refuse one that begins after the end."""
         first = round(offset * self.sample_rate)
         if self.frames is not None and 0 < self.frames <= first:
             message = f"ends at {self.frames / self.sample_rate:.3f} s, before --offset {offset:g}"
@@ -232,31 +205,27 @@ class Source:
     def read(self, offset: float = 0.0, duration: float | None = None) -> Audio:
         """Read the file, or a stretch of it given in seconds."""
         first, count = self.stretch(offset, duration)
-        try:
-            with mute(self.container.kind):
-                samples, peak = self._samples(first, count, 0)
-                exponent = exponent_for(peak)
-                if exponent:
-                    samples, _ = self._samples(first, count, -exponent)
+        with self.decoding():
+            samples, peak = self._samples(first, count, 0)
+            exponent = exponent_for(peak)
+            if exponent:
+                samples, _ = self._samples(first, count, -exponent)
             if samples.shape[1] == 0:
                 raise InputError("holds no samples")
             return Audio(samples, self.sample_rate, exponent)
-        except InputError as error:
-            raise InputError(error.message, error.hint, self.path) from error
-        except (RuntimeError, OSError) as error:
-            raise InputError("cannot be decoded to its end; it is damaged", path=self.path) from error
 
     def seek(self, frame: int) -> None:
         """Go to a sample."""
         self._sound.seek(frame)
 
-    def block(self, count: int) -> NDArray[np.float64]:
+    def block(self, count: int, dtype: str = "float64") -> NDArray[Any]:
         """Return the next samples, (samples, channels), at most `count`."""
-        return self._next(count, "float64")
+        samples: NDArray[Any] = self._sound.read(count, dtype=dtype, always_2d=True)
+        return samples
 
     def integers(self, count: int) -> NDArray[np.int32]:
         """Return the next samples, (channels, samples), as 32-bit integers, shorter formats left-justified."""
-        return self._next(count, "int32").T
+        return self.block(count, "int32").T
 
     def _samples(self, first: int, count: int | None, power: int) -> tuple[NDArray[np.float32], float]:
         """Return samples (channels, n) times 2**power, and the largest magnitude before scaling."""
@@ -288,13 +257,13 @@ class Source:
         The magnitude is 0 where samples are not floating-point, which need no scaling.
         """
         floating, wanted = self.subtype in ("FLOAT", "DOUBLE"), self.expected(first, count)
-        self._sound.seek(first) if first else self._sound.seek(0)
+        self._sound.seek(first)
         position, peak = 0, 0.0
         while wanted is None or position < wanted:
             size = BLOCK if wanted is None else min(BLOCK, wanted - position)
             if self.subtype == "PCM_32" and self._sound.tell() != first + position:  # read as integers in between
                 self._sound.seek(first + position)
-            block = self._next(size, "float64" if floating else "float32")
+            block = self.block(size, "float64" if floating else "float32")
             if not len(block):
                 break
             if floating:
@@ -305,11 +274,6 @@ class Source:
             yield block.T, peak
         if wanted is not None and position < wanted:
             self.warn_cut(first + wanted, first + position)
-
-    def _next(self, count: int, dtype: str) -> NDArray[Any]:
-        """Return the next samples, (samples, channels), at most `count`."""
-        samples: NDArray[Any] = self._sound.read(count, dtype=dtype, always_2d=True)
-        return samples
 
     def warn_cut(self, promised: int, there: int) -> None:
         """Say that there are fewer samples than were promised, unless that is said already."""

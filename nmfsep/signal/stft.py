@@ -28,8 +28,7 @@ class Sliced(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Channels and samples."""
 
-    def __getitem__(self, key: tuple[slice, slice], /) -> Samples:
-        """Return a stretch."""
+    def __getitem__(self, key: tuple[slice, slice], /) -> Samples: ...
 
 
 BLOCK = 256  # frames transformed at a time by the whole-signal calls: a few MB, which stays in cache
@@ -37,13 +36,7 @@ BLOCK = 256  # frames transformed at a time by the whole-signal calls: a few MB,
 
 @lru_cache(maxsize=8)
 def window_samples(name: str, n_fft: int) -> NDArray[np.float64]:
-    """Return the periodic window of that name, read-only, shape (n_fft,).
-
-    Raises
-    ------
-    UsageError
-        There is no window of that name.
-    """
+    """Return the periodic window of that name, read-only, shape (n_fft,); raise UsageError if there is none."""
     if name == "hann":  # written out, since scipy.signal takes longer to import than a short file to separate
         taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     else:
@@ -59,20 +52,11 @@ def window_samples(name: str, n_fft: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Spectrogram:
-    """The STFT of a signal.
+    """The STFT of a signal."""
 
-    Parameters
-    ----------
-    values : ndarray, shape (channels, bins, frames), complex64
-    length : int
-        Samples of the signal it came from, which the inverse gives back.
-    sample_rate : int
-        Hertz.
-    """
-
-    values: Bins
-    length: int
-    sample_rate: int
+    values: Bins  # (channels, bins, frames)
+    length: int  # samples of the signal it came from, which the inverse gives back
+    sample_rate: int  # hertz
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +150,8 @@ class STFT:
     def inverse(self, spectrogram: Spectrogram) -> Audio:
         """Transform back by weighted overlap-add; the exact inverse of forward."""
         values = spectrogram.values.swapaxes(1, 2)
-        frames = values.shape[1]
-
-        def blocks() -> Iterator[Samples]:
-            for start in range(0, frames, BLOCK):
-                yield self.inverse_block(values[:, start : start + BLOCK])
-
-        joined = np.concatenate(list(self.join(blocks(), spectrogram.length)), axis=-1)
+        blocks = (self.inverse_block(values[:, at : at + BLOCK]) for at in range(0, values.shape[1], BLOCK))
+        joined = np.concatenate(list(self.join(blocks, spectrogram.length)), axis=-1)
         return Audio(joined, spectrogram.sample_rate)
 
     def inverse_block(self, values: Bins) -> Samples:
@@ -190,10 +169,9 @@ class STFT:
         return summed.reshape(channels, -1)
 
     def join(self, blocks: Iterator[Samples], length: int) -> Iterator[Samples]:
-        """Join consecutive results of inverse_block, each (..., samples), into the signal, piece by piece.
+        """Yield `length` samples in pieces, joined from consecutive results of inverse_block, each (..., samples).
 
-        The pieces yielded add up to `length` samples; none depends on how the frames were cut into blocks by more
-        than rounding.
+        How the frames were cut into blocks changes no more than rounding.
         """
         hop, tail = self.hop_length, (self.overlap - 1) * self.hop_length
         total = self.n_frames(length)
@@ -223,9 +201,8 @@ class STFT:
         end = begin + piece.shape[-1]
         # Signal sample s is sample s + half of the padded signal; all frames that could cover it exist between these.
         inner_low, inner_high = self.n_fft - half, (total - 1) * self.hop_length - half
-        spans = [(begin, min(end, inner_low))]
-        spans.append((max(begin, inner_high, spans[0][1]), end))
-        for low, high in spans:
+        first = min(end, inner_low)
+        for low, high in ((begin, first), (max(begin, inner_high, first), end)):
             if low < high:
                 position = np.arange(low, high) + half
                 ideal = self._overlap_sum()[position % self.hop_length]
@@ -236,9 +213,8 @@ class STFT:
         """Sum of the squared windows at padded positions, over the frames that exist."""
         squared = window_samples(self.window, self.n_fft) ** 2
         covered = np.zeros(position.shape)
-        newest = position // self.hop_length
         for step in range(self.overlap):
-            frame = newest - step
+            frame = position // self.hop_length - step
             inside = position - frame * self.hop_length
             valid = (frame >= 0) & (frame < total) & (inside < self.n_fft)
             covered[valid] += squared[inside[valid]]

@@ -8,46 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .audio import Samples, not_finite
-from .read import BLOCK, Source, exponent_for, mute
+from .audio import Samples, not_finite, wrong_samples
+from .read import BLOCK, Source, exponent_for
 
 Block = NDArray[np.floating]
 
 
 def blocks(source: Source, size: int = BLOCK) -> Iterator[NDArray[np.float64]]:
-    """Yield a file from its beginning to its end, (channels, samples), at most `size` samples at a time.
-
-    Raises
-    ------
-    InputError
-        The file is damaged.
-    """
-    try:
-        with mute(source.container.kind):
-            source.seek(0)
-        while True:
-            with mute(source.container.kind):
-                block = source.block(size)
-            if not len(block):
-                return
-            yield block.T
-    except (RuntimeError, OSError) as error:
-        raise InputError("cannot be decoded to its end; it is damaged", path=source.path) from error
+    """Yield a file from its beginning to its end, (channels, samples), at most `size` samples at a time."""
+    with source.decoding():
+        source.seek(0)
+    while True:
+        with source.decoding():
+            block = source.block(size)
+        if not len(block):
+            return
+        yield block.T
 
 
 class Window:
-    """A stretch of a stream of blocks, which only moves on.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray, shape (..., samples)
-        Consecutive pieces of a signal, equal in all but the last axis.
-    """
+    """A stretch of a stream of blocks (..., samples), which only moves on."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = iter(blocks)
         self._held: Block | None = None
         self._first = 0
+
+    @property
+    def end(self) -> int:
+        """Samples that have been read."""
+        return self._first + (0 if self._held is None else self._held.shape[-1])
 
     def between(self, start: int, stop: int) -> Block:
         """Return samples start to stop, fewer where the stream ends; nothing before `start` can be had again.
@@ -58,12 +48,10 @@ class Window:
             self._held = next(self._blocks, np.empty(0))
         pieces = [self._held[..., start - self._first :]]
         have = pieces[0].shape[-1]
-        while have < stop - start:
-            block = next(self._blocks, None)
-            if block is None:
-                break
+        while have < stop - start and (block := next(self._blocks, None)) is not None:
             pieces.append(block)
             have += block.shape[-1]
+        # a new array, since others may still look at the old one
         self._held = np.concatenate(pieces, axis=-1) if len(pieces) > 1 else pieces[0]
         self._first = start
         return self._held[..., : stop - start]
@@ -81,6 +69,7 @@ class Stream:
 
     Attributes
     ----------
+    path : str
     sample_rate, channels : int
     exponent : int
         As that of Audio; right after `needs_another_pass`.
@@ -89,7 +78,7 @@ class Stream:
     """
 
     def __init__(self, source: Source, offset: float = 0.0, duration: float | None = None) -> None:
-        self._source = source
+        self._source, self.path = source, source.path
         self._first, self._count = source.stretch(offset, duration)
         self._length, self._peak = 0, 0.0
         self.sample_rate, self.channels = source.sample_rate, source.channels
@@ -109,29 +98,19 @@ class Stream:
     def pieces(self) -> Iterator[Samples]:
         """Yield all samples from the beginning on, in pieces (channels, samples).
 
-        Raises
-        ------
-        InputError
-            The file is damaged, or holds no samples or some that are not finite.
+        Raise InputError where the file is damaged, or holds no samples or some that are not finite.
         """
         length, peak, bad, first_bad = 0, 0.0, 0, 0
         pieces = self._source.pieces(self._first, self._count, -self.exponent)
         while True:
-            try:
-                with mute(self._source.container.kind):
-                    piece, loudest = next(pieces, (None, 0.0))
-            except (RuntimeError, OSError) as error:
-                message = "cannot be decoded to its end; it is damaged"
-                raise InputError(message, path=self._source.path) from error
+            with self._source.decoding():
+                piece, loudest = next(pieces, (None, 0.0))
             if piece is None:
                 break
             peak = max(peak, loudest)
-            with np.errstate(over="ignore", invalid="ignore"):
-                if bad or not np.isfinite(piece.sum(dtype=np.float64)):
-                    wrong = ~np.isfinite(piece)
-                    if wrong.any() and not bad:
-                        first_bad = length + int(np.flatnonzero(wrong.any(axis=0))[0])
-                    bad += int(wrong.sum())
+            count, place = wrong_samples(piece)
+            first_bad = first_bad if bad else length + place
+            bad += count
             length += piece.shape[1]
             if not bad:  # else only counted
                 yield piece
@@ -157,19 +136,12 @@ class Stream:
 
 
 class Tape:
-    """Samples (channels, n) that can be sliced like an array by those who go forward.
-
-    Parameters
-    ----------
-    stream : Stream
-        Settled.
-    """
+    """Samples (channels, n) of a stream of known length, that can be sliced like an array by those who go forward."""
 
     def __init__(self, stream: Stream) -> None:
         self.shape: tuple[int, int] = (stream.channels, stream.length)
-        self._pieces = stream.pieces()
-        self._held = np.empty((stream.channels, 0), np.float32)
-        self._start = self._floor = 0
+        self._window, self._path = Window(stream.pieces()), stream.path
+        self._floor = 0
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -177,12 +149,11 @@ class Tape:
     def __getitem__(self, key: tuple[slice, slice]) -> Samples:
         """Return a stretch of all channels, none of it before what was released; tape[:, start:stop]."""
         start, stop, _ = key[1].indices(self.shape[1])
-        while self._start + self._held.shape[1] < stop:
-            # a new array, since others may still look at the old one
-            self._held = np.concatenate([self._held[:, self._floor - self._start :], next(self._pieces)], axis=1)
-            self._start = self._floor
-        return self._held[:, start - self._start : max(start, stop) - self._start]
+        held: Samples = self._window.between(self._floor, max(start, stop))
+        if self._window.end < stop:
+            raise InputError("has become shorter while it was read", path=self._path)
+        return held[:, start - self._floor :]
 
     def release(self, position: int) -> None:
         """Forget what is before a sample."""
-        self._floor = min(position, self._start + self._held.shape[1])
+        self._floor = min(position, self._window.end)

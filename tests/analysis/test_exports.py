@@ -5,10 +5,10 @@ import pytest
 
 from nmfsep import learn
 from nmfsep.analysis.exports import key_of, missing
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import parse
-from nmfsep.guidance.midi import read_notes
+from nmfsep.guidance.notes import read_notes
 from nmfsep.registry import EXPORTS
 from nmfsep.separation import pipeline
 from nmfsep.settings.separation import Settings

@@ -98,7 +98,7 @@ def test_with_options_they_are_those_that_split_writes_with_them(cli: Cli, model
     ("split", "render"),
     [
         ([], []),
-        (["--free", "3"], ["--group", "all=low,residual"]),
+        (["--background", "3"], ["--group", "all=low,residual"]),
         (["--adapt", "0.3", "--residual"], ["--group", "all=rest", "--mask", "wiener"]),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from nmfsep.grouping.cut import cut, lasting, places, self_tuned, squared_distances, together
 from nmfsep.grouping.scene import Scene
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 
 BINS, FRAMES, STEP = 513, 300, 0.01
 FREQUENCIES = np.arange(BINS) * 22050 / 1024

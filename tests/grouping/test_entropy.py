@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.grouping.entropy import FIRST, least_entropy, mask_entropy
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 
 
 def two_sources(overlap):

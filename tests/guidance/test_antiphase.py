@@ -7,7 +7,7 @@ from nmfsep import learn, separate
 from nmfsep.guidance import learn as learning
 from nmfsep.guidance.alignment import align
 from nmfsep.guidance.learn import ActiveFrames, Sound
-from nmfsep.guidance.midi import Note
+from nmfsep.guidance.notes import Note
 from nmfsep.jobs.inspect import rank_sound
 from nmfsep.kernels.threads import Workers
 from nmfsep.settings.commands import LearnSettings, OutputSettings

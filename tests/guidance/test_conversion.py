@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.guidance.dictionary import FARTHEST, Dictionary, convert, suitable, unit
-from nmfsep.guidance.templates import Templates
+from nmfsep.guidance.dictionary import FARTHEST, Dictionary, convert, suitable
+from nmfsep.guidance.templates import Templates, unit
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT
 

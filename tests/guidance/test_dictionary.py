@@ -8,8 +8,8 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.files import npz as archive
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import VERSION, Dictionary, check_labels, is_dictionary, read, unit
-from nmfsep.guidance.templates import Templates
+from nmfsep.guidance.dictionary import VERSION, Dictionary, check_labels, is_dictionary, read
+from nmfsep.guidance.templates import Templates, unit
 from nmfsep.signal.stft import STFT
 
 STFTS = (STFT(16), STFT(64, 20, "hamming"))

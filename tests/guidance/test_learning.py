@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.guidance import learn as learning
-from nmfsep.guidance import learn as sounding
+from nmfsep.guidance import learn as learning, learn as sounding
 from nmfsep.guidance.learn import ActiveFrames, Sound, frames_for, learn
 from nmfsep.kernels.threads import Workers
 from nmfsep.settings.commands import LearnSettings
@@ -197,8 +196,8 @@ def test_sparsity_is_asked_for_by_itself_with_kl_only():
 
 def count_passes(monkeypatch):
     seen = []
-    real = learning.statistics
-    monkeypatch.setattr(learning, "statistics", lambda X, *rest: seen.append(len(X)) or real(X, *rest))
+    real = learning.sums.statistics
+    monkeypatch.setattr(learning.sums, "statistics", lambda X, *rest: seen.append(len(X)) or real(X, *rest))
     return seen
 
 

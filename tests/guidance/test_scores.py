@@ -12,8 +12,8 @@ from nmfsep import separate  # noqa: E402
 from nmfsep.errors import UsageError  # noqa: E402
 from nmfsep.guidance.alignment import align  # noqa: E402
 from nmfsep.guidance.guide import Guide  # noqa: E402
-from nmfsep.guidance.midi import Note, read_notes  # noqa: E402
-from nmfsep.guidance.score_cue import Scores  # noqa: E402
+from nmfsep.guidance.midi_cue import Scores  # noqa: E402
+from nmfsep.guidance.notes import Note, read_notes  # noqa: E402
 from nmfsep.signal.audio import Audio  # noqa: E402
 
 RATE = 8000

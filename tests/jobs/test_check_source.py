@@ -5,8 +5,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError, OutputError, UsageError
-from nmfsep.guidance.dictionary import Dictionary
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.budget import memory_needed

@@ -9,13 +9,11 @@ import pytest
 from nmfsep import separate
 from nmfsep.errors import UsageError
 from nmfsep.guidance import dictionary
-from nmfsep.guidance.dictionary import Dictionary
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
 from nmfsep.guidance.learn import Sound, learn
 from nmfsep.guidance.templates import Templates
-from nmfsep.separation import fit as guided
-from nmfsep.separation import pipeline
+from nmfsep.separation import fit as guided, pipeline
 from nmfsep.settings.commands import LearnSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio

@@ -6,15 +6,14 @@ import soundfile as sf
 
 from nmfsep import STFT, factorize
 from nmfsep.errors import UsageError
-from nmfsep.guidance.dictionary import Dictionary, unit
-from nmfsep.guidance.dictionary_cue import Dictionaries
+from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
-from nmfsep.guidance.templates import Templates
+from nmfsep.guidance.templates import Templates, unit
 from nmfsep.separation import pipeline
+from nmfsep.separation.frames import FEWEST, FRAMES, frames_drawn
 from nmfsep.separation.mixture import LOOK, all_frames, draw, segments
 from nmfsep.separation.model import Model, Resolution
-from nmfsep.separation.pipeline import obstacle
-from nmfsep.separation.sample import FEWEST, FRAMES, frames_drawn
+from nmfsep.separation.obstacles import obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stream import Stream

@@ -46,7 +46,7 @@ def test_a_tape_can_be_sliced_forwards_and_forgets_what_is_released(tmp_path):
         for start, stop in ((0, 10), (5, 5), (5, 70_000), (60_000, 140_000), (LENGTH - 3, LENGTH + 9)):
             np.testing.assert_array_equal(tape[:, start:stop], samples[:, start:stop])
             tape.release(start)
-        assert tape._held.shape[1] < LENGTH
+        assert tape._window._held.shape[1] < LENGTH
         stream.rewind()
         np.testing.assert_array_equal(stream.samples[:, :7], samples[:, :7])
 
