@@ -18,6 +18,7 @@ from ..signal.stft import STFT
 from .atoms import Grouped, most_atoms
 
 AGREEING = "timbre"  # the grouping whose stems gain from several lengths
+PAIR = 2  # stems, for which another length costs little and decides much
 FACTORS = (2.0, 1.5)  # of the usual length; shorter frames lose more than they add
 SECONDS = 0.1  # of a cell
 LOWEST, OCTAVE = 50.0, 3  # hertz up to which all is one cell, and cells of an octave
@@ -27,9 +28,10 @@ Cells = NDArray[np.float64]
 
 def further_lengths(stft: STFT, settings: Settings) -> list[STFT]:
     """Return the lengths of frames beside the usual one at which atoms are grouped: none where one was given."""
-    if not settings.best or settings.asked(("n_fft", "hop_length")):
+    if settings.asked(("n_fft", "hop_length")):
         return []
-    return [STFT(nearest_size(factor * stft.n_fft), 0, stft.window) for factor in FACTORS]
+    factors = FACTORS if settings.best else FACTORS[:1] if settings.components == PAIR else ()
+    return [STFT(nearest_size(factor * stft.n_fft), 0, stft.window) for factor in factors]
 
 
 def further_sizes(settings: Settings, sample_rate: int) -> list[tuple[int, int, int]]:

@@ -61,11 +61,12 @@ def test_cells_hold_all_of_a_model_wherever_its_frames_are():
     assert not late[..., :100].any()
 
 
-def test_lengths_beside_the_usual_one_are_longer_and_for_best_only():
+def test_lengths_beside_the_usual_one_are_longer_and_for_best_or_two_stems():
     best = Settings(components=3, best=True)
     assert [each.n_fft for each in further_lengths(STFT(2048), best)] == [4096, 3072]
     assert [each.n_fft for each in further_lengths(STFT(1536), best)] == [3072, 2048]
     assert further_lengths(STFT(2048), Settings(components=3)) == []
+    assert [each.n_fft for each in further_lengths(STFT(4096), Settings(components=2))] == [8192]
     assert further_lengths(STFT(2048), Settings(components=3, best=True, n_fft=2048)) == []
 
 
