@@ -156,7 +156,7 @@ CUES = Registry(
     ("labels", "guidance.label_cue:Labels", "FILE: Separate what an Audacity label track names."),
 )
 
-# What can be written beside the stems.
+# What can be written next to the stems.
 EXPORTS = Registry(
     "export",
     ("midi", "analysis.exports:Midi", "the notes of each stem, by pitches and onsets"),
@@ -174,7 +174,7 @@ GROUPINGS = Registry(
     ),
 )
 
-# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.choices.
+# What people ask for by name: (X, stft, sample_rate, settings) -> Grouped, its stems named in settings.fields.
 PRESETS = Registry(
     "preset",
     (

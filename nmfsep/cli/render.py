@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
 
     MODEL is a file that split --save-model wrote. Without options the stems are those that split wrote, byte for byte;
     options change what they say. MIXTURE is the sound that was split, which is found by itself where the model lies
-    beside its stems.
+    with its stems.
     """
     options.one_thread_of_blas()
     from ..jobs.manifest import mixture_of
@@ -57,7 +57,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     settings = saved.settings_with(_changes(ctx))
     path = mixture_of(saved.path) if mixture is None else mixture
     if path is None:
-        message = "does not lie beside its stems, so its mixture is not known"
+        message = "does not lie with its stems, so its mixture is not known"
         raise UsageError(message, "name it after the model", saved.path)
     run_options = RunOptions(settings, output, saved=saved, limit=values["limit"], debug=values["debug"])
     jobs = plan([path], run_options)
@@ -87,10 +87,10 @@ def _changes(ctx: click.Context) -> dict[str, Any]:
 
 
 def _mixture(model: str) -> str:
-    """Return the sound that a model was learned from, by the manifest beside it."""
+    """Return the sound that a model was learned from, by the manifest next to it."""
     from ..jobs.manifest import mixture_of
 
     found = mixture_of(model)
     if found is None:
-        raise UsageError("does not lie beside its stems, so its mixture is not known", "name it after the model", model)
+        raise UsageError("does not lie with its stems, so its mixture is not known", "name it after the model", model)
     return found

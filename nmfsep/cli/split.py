@@ -152,5 +152,5 @@ def _guide_and_settings(ctx: click.Context, values: dict[str, Any]) -> tuple[Gui
     guide = Guide.read(cues, own)
     settings = guide.settings()
     if "fast" in options.explicit(ctx):
-        raise UsageError("--fast is for stems that nothing is told of", "leave it out")
+        raise UsageError("--fast is for separation without cues", "leave it out")
     return guide, settings

@@ -142,7 +142,7 @@ def _blind(source: Source, options: RunOptions, length: int, render: Arrays) -> 
         start = {"model": matrix_estimate(settings.model, rows, frames, 4, k) - BASE}
     stages = [factors | start, factors | render]
     if atoms := most_atoms(settings):  # see grouping.atoms
-        bands = stacked * min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.bands
+        bands = stacked * min(bins, 50 + round(50 * math.log(max(1, bins / 50))))  # of grouping.scene
         found = {
             "X in bands": _floats(bands, frames),
             "Z of all runs, and joined": _floats(2, atoms, frames),

@@ -27,7 +27,7 @@ from ..nmf.solvers.pinv import pseudo_inverse, solve
 from ..settings.fields import MAX_ITER, TOL
 from .semi import semi_nmf
 
-ROUNDS = 10  # gradient steps on a small matrix, each cheap beside a product with X
+ROUNDS = 10  # gradient steps on a small matrix, each cheap next to a product with X
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from . import problem as penalties
 from .problem import Problem
 from .solvers.mu import WARM, exponent, extrapolate, nesterov
 
-LEAST, MOST = 12, 40  # updates, beside one for each component
+LEAST, MOST = 12, 40  # updates, plus one for each component
 Sums = NDArray[np.float64]
 
 

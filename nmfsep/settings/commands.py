@@ -128,7 +128,7 @@ class FactorizeSettings(Options):
     array: str | None = option(None, "Which array of an .npz file.", section="Input")
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
-    pca: bool = output(False, "Draw the parts beside principal components, too.")
+    pca: bool = output(False, "Draw the parts next to principal components, too.")
     pictures: bool = output(False, "Draw X, W, Z, W Z and the loss, too.")
     csv: bool = output(False, "Write W, Z and the loss as CSV, too.")
     out: str = output("factors", "Folder to write to.", **FOLDER)

@@ -134,7 +134,7 @@ def test_a_model_elsewhere_must_be_told_its_mixture(cli: Cli, model: str) -> Non
     assert (result.code, result.out) == (2, b"")
     assert (
         result.err
-        == "nmfsep: m.npz: does not lie beside its stems, so its mixture is not known; name it after the model\n"
+        == "nmfsep: m.npz: does not lie with its stems, so its mixture is not known; name it after the model\n"
     )
     assert cli("render", "m.npz", "song.wav", "-o", "b").code == 0
 

@@ -113,7 +113,7 @@ def test_one_label_with_what_the_rest_is(cli: Cli, workshop: Path, other: Path) 
 
 
 USAGE = [
-    (["-m", "kit.npz", "-k", "3"], "the dictionary says what stems there are, so -k is not heeded; leave out -k"),
+    (["-m", "kit.npz", "-k", "3"], "the dictionary says what stems there are, so -k is not needed; leave out -k"),
     (["-m", "kit.npz", "-m", "same.npz"], "same.npz: has label 'kick', as kit.npz has; give one of them"),
     (["-m", "missing.npz"], "missing.npz: no such file or directory; check the name"),
     (["-m", "kick.wav"], "kick.wav: is not a container of arrays (.npz), or is damaged"),
@@ -122,7 +122,7 @@ USAGE = [
     (["-m", "kit.npz", "--only", "kik"], "did you mean 'kick'?"),
     (["-m", "kit.npz", "--residual=snare"], "is the name of another stem; give --residual=NAME"),
     (["-m", "kit.npz", "--max-memory", "1M"], "of memory and may take 1 MB"),
-    (["-m", "kit.npz", "--fast"], "--fast is for stems that nothing is told of"),
+    (["-m", "kit.npz", "--fast"], "--fast is for separation without cues"),
     (["-k", "2", "--background", "3"], "mean something with guidance only; give a dictionary with -m"),
     ([], "how many stems is not said; give -k, --preset, or a dictionary with -m"),
 ]

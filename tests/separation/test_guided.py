@@ -342,7 +342,7 @@ REFUSED = [
     ({"atoms": 3}, "the stems are named"),
     ({"grouping": "timbre"}, "the stems are named"),
     ({"best": True}, "--best means nothing"),
-    ({"components": 3}, "so -k is not heeded; leave out -k"),
+    ({"components": 3}, "so -k is not needed; leave out -k"),
     ({"model": "nmfd"}, "the model is nmf; leave out --model"),
     ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),
     ({"level": 1}, "the model is nmf"),
@@ -374,7 +374,7 @@ def test_one_label_alone_is_refused_with_what_to_do():
         assert dataclasses.replace(guide, given=given).settings().residual == residual
 
 
-def test_every_field_of_the_settings_is_heeded_or_refused(one):
+def test_every_field_of_the_settings_is_used_or_refused(one):
     # no option may be taken and ignored
     plain = separate(MIXTURE, dictionary=one, max_iter=30, tol=0.0).samples
     other = {
