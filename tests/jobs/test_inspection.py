@@ -73,7 +73,7 @@ def test_channels_are_added_up():
 
 
 def separated(folder, **output):
-    settings = Settings(components=3)
+    settings = Settings(components=3, atoms=1)  # inspect shows the components of one fit
     options = OutputSettings(out=str(folder), **output)
     run = RunOptions(settings, options)
     separate_file(plan([str(TRIAD)], run)[0], run).result()
