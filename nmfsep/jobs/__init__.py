@@ -1,1 +1,1 @@
-"""Files in, files out: inputs, plan, memory, the separation of one file, its manifest, and what lies on disk already."""
+"""Files in, files out: inputs, plan, memory, the separation of one file, its manifest, and inspection."""

@@ -1,1 +1,1 @@
-"""Other models of a matrix: convolutive, deep, semi-nonnegative, clusterings, a network, and the estimator for scikit-learn."""
+"""Other models of a matrix: convolutive, deep, semi-nonnegative, clusterings, a network, and an estimator."""
