@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
 from nmfsep.separation import bootstrap, pipeline
 from nmfsep.separation.excerpt import SECONDS, STRETCHES, excerpt
 from nmfsep.settings.separation import Settings
+from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT
+from nmfsep.signal.stream import Stream
 
 RATE = 8000
 
@@ -132,6 +135,28 @@ def test_threads_change_nothing_and_progress_only_grows(mixture):
 def test_best_is_refused_where_it_could_do_nothing(mixture, given):
     with pytest.raises(UsageError, match="--best"):
         separate(mixture, **({"components": 3} if "preset" not in given else {}) | given, best=True)
+
+
+@pytest.mark.parametrize("stems", [3, 2])
+def test_a_sound_on_disk_is_looked_at_again_in_an_excerpt(tmp_path, gains, stems):
+    """Three stems by the bootstrap, two by the pauses of a foreground."""
+    truth = np.tile(strokes(), 6)
+    if stems == 2:
+        truth = np.stack([truth[0] + truth[1], truth[2]])
+    path = tmp_path / "long.wav"
+    sf.write(path, truth.sum(axis=0).T, RATE, "FLOAT")
+    settings = Settings(components=stems, threads=1, **({"grouping": "foreground"} if stems == 2 else {}))
+    with Source(path) as source:
+        stream, told = Stream(source), []
+        model, pieces = pipeline.separate(stream, settings, keep=True, on_progress=lambda step, loss: told.append(step))
+        found = np.concatenate([piece.copy() for piece in pieces], axis=-1)
+    np.testing.assert_allclose(found.sum(axis=0), truth.sum(axis=0), atol=1e-5)
+    assert model.choice.rounds == 1
+    assert len(model.resolutions) == (2 if stems == 3 else 3)
+    assert all(each.components.kept is not None for each in model.resolutions)
+    assert told == sorted(told)
+    if stems == 3:
+        assert gains(truth.sum(axis=0), truth, found).mean() > 8
 
 
 def test_a_short_sound_is_its_own_excerpt_and_a_long_one_evenly_spaced_stretches():
