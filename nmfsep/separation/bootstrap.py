@@ -22,7 +22,9 @@ from ..grouping.choice import may_group
 from ..guidance.learn import SECONDS, SPARSITY as LEARNED
 from ..guidance.templates import Templates, unit
 from ..kernels.product import Matrix
+from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
+from ..nmf.fit import Execution
 from ..settings.separation import GUIDED, Settings
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -147,7 +149,7 @@ def _templates(stem: Samples, stft: STFT, weights: NDArray[np.float64], settings
         return unit(np.ones((stft.bins, count), np.float32))
     fit = factorize(
         X.T, count, start="random", sparsity=LEARNED, max_iter=settings.at_most(ROUNDS), tol=settings.tol,
-        seed=settings.seed, threads=settings.threads,
+        seed=settings.seed, execution=Execution(settings.threads, ONCE),
     )  # fmt: skip
     return unit(fit.factors.W)
 

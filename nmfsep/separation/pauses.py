@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from ..guidance.templates import Templates, unit
 from ..kernels.product import Matrix
+from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
+from ..nmf.fit import Execution
 from ..settings.separation import DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -107,6 +109,6 @@ def _fit(X: Matrix, count: int, sparsity: float, settings: Settings) -> Matrix:
         return unit(np.ones((X.shape[1], count), np.float32))
     fit = factorize(
         X.T, count, start="random", sparsity=sparsity, max_iter=settings.at_most(ROUNDS), tol=settings.tol,
-        seed=settings.seed, threads=settings.threads,
+        seed=settings.seed, execution=Execution(settings.threads, ONCE),
     )  # fmt: skip
     return unit(fit.factors.W)

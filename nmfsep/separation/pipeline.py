@@ -167,6 +167,7 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
                 return _from_pauses(mixture, settings, choice, atoms, first, sample)
             return Proposal((), (), choice=choice, grouped=[first, *others])
         if choice is not None and choice.simple and not settings.smoothness:
+            del frames
             return _bootstrapped(mixture, settings, stft, choice, sample)
     return Proposal([unknown], [{}], choice=choice)
 
@@ -197,6 +198,7 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     fitting = again.settings_for(settings, 1 + rounds)
     plain, sharp = again.ungrouped(settings), again.ungrouped(fitting)
     stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
+    sample.refit(fitting, lambda share, loss: stages.at(rounds, share, loss))
     each = settings.shared_out((1 + rounds) * tries)
     options = each.asked(("max_iter", "tol", "sparsity", "time_limit"))
     view = AllFrames(part, plain, False, None)
@@ -216,7 +218,6 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
 
     stfts = again.stfts_for(settings, mixture.sample_rate)
     templates = again.bootstrap(whole(first, part), stfts, fitting, rounds, separate_again)
-    sample.refit(fitting, lambda share, loss: stages.at(rounds, share, loss))
     choice = replace(choice, atoms=again.TEMPLATES, start=found.name, entropy=found.entropy, rounds=rounds)
     return Proposal(templates, [{}] * len(templates), moves=True, choice=choice, settings=fitting)
 
@@ -298,6 +299,7 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
                 notes += _blind_notes(found)
             fits += [each.fit for each in found]
             resolutions.append(Resolution(stft, sample.components(found, stft)))
+            del found, parts  # with the magnitudes, before those of the next are made
     notes += channel_notes(settings, mixture.channels)
     first = resolutions[0]
     if without_auto(settings.group)[1] and not labels and first.components.solver is None:

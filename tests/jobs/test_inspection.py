@@ -31,7 +31,7 @@ def notes(found):
 
 
 def inspect(path, **settings):
-    return inspect_sound(str(path), Settings(**settings), OutputSettings())
+    return inspect_sound(str(path), Settings(**({"atoms": 1} | settings)), OutputSettings())  # as the command does
 
 
 def test_the_notes_of_the_sample_triad_and_their_times_are_found():
