@@ -10,6 +10,7 @@ QUICK := smoke or not (cluster or estimator or faults or lecture or long or many
 
 demo: .venv/installed
 	$(BIN)/nmfsep split sample_audio/song.wav -k 4 -o separated
+	$(BIN)/nmfsep evaluate sample_audio/stems/song separated/song --mixture sample_audio/song.wav --match best
 
 # Every part of the program within two minutes or so.
 test: .venv/tested

@@ -70,6 +70,27 @@ class Stages:
         return report
 
 
+def rising(on_progress: OnProgress | None) -> OnProgress | None:
+    """Return what tells a callback of steps of several works one after the other, and never of one back."""
+    if on_progress is None:
+        return None
+    last = 0.0
+
+    def told(step: float, loss: float) -> object:
+        nonlocal last
+        last = max(last, step)
+        return on_progress(last, loss)
+
+    return told
+
+
+def part_of(on_progress: OnProgress | None, number: int, parts: int, steps: int) -> OnProgress | None:
+    """Return what tells a callback the steps of one of several equal parts of a work of so many steps."""
+    if on_progress is None or parts == 1:
+        return on_progress
+    return lambda step, loss: on_progress((number * steps + step) / parts, loss)
+
+
 def converging(losses: Sequence[tuple[float, float]], tol: float, most: int) -> float:
     """Return after how many iterations, `most` at the most, a fit will have converged, if its gains go on to shrink.
 

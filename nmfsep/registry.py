@@ -166,7 +166,7 @@ EXPORTS = Registry(
 # Ways to find the atoms of stems: (Scene, stems, atoms) -> Atoms.
 GROUPINGS = Registry(
     "grouping",
-    ("timbre", "grouping.timbre:timbre", "atoms that sound alike: instruments"),
+    ("timbre", "grouping.cut:timbre", "atoms that sound alike: instruments"),
     (
         "foreground",
         "grouping.foreground:foreground",

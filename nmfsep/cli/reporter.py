@@ -122,7 +122,11 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
         if choice := manifest["choice"]:
             grouped = f"{choice['atoms']} atoms a stem, grouped by {choice['grouping']}"
             why = "" if choice["r"] is None else f" (r {choice['r']:.2f})"
-            console.say(f"{name}: {grouped if choice['grouping'] else 'one atom a stem'}{why}")
+            if choice["rounds"]:
+                grouped += f", learned again {choice['rounds']} x from pauses"
+            again = f"{choice['atoms']} atoms a stem, learned again {choice['rounds']} x from start {choice['start']}"
+            plain = again if choice["rounds"] else "one atom a stem"
+            console.say(f"{name}: {grouped if choice['grouping'] else plain}{why}")
         for fit in manifest["fit"]:
             console.say(f"{name}: {console.fit_line(fit)}")
         if job.model:

@@ -33,13 +33,13 @@ COMMON = (
     Settings,
     components={"default": None, "show_default": False, "type": Whole(1, 1_000_000, {AUTO: AUTO})},
     consistency={"hidden": True},
-    restarts={"show_default": "1; 4 grouped; 10 for kmeans and orthogonal"},
+    restarts={"show_default": "8; 12 with --best; 4 grouped; 1 with --fast; 10 for kmeans and orthogonal"},
     **options.conditional_defaults(Settings),
 )
 @options.cues
 @options.from_settings(OutputSettings, format={"default": None, "show_default": "wav"})
 @options.formats
-@options.flag("--fast", section="Model", help="One template for each stem: --atoms 1.")
+@options.flag("--fast", section="Model", help="One plain fit: --atoms 1.")
 @options.dry_run
 @options.in_parts
 @options.without_bar
@@ -102,6 +102,8 @@ def _counts_components(values: dict[str, Any]) -> bool:
     if values["fast"]:
         if values["atoms"] not in (None, 1):
             raise UsageError(f"--fast and --atoms {values['atoms']} contradict each other", "leave out one")
+        if values["best"]:
+            raise UsageError("--fast and --best contradict each other", "leave out one")
         values["atoms"] = 1
     if values["components"] != AUTO:
         return False

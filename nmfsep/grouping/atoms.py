@@ -19,6 +19,8 @@ from ..signal.stft import STFT
 from .choice import MOST, SHORTEST, Choice, atoms_options, choose, cost_of_choosing, may_group, one_component_option
 from .scene import FOLLOWING, Atoms, Bands, Scene, bands_of
 
+Covariances = Callable[[NDArray[np.intp], Callable[[Matrix], Matrix]], Matrix | None]
+
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # excerpts of a long sound that are learned from, and the frames of each
 JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
@@ -41,7 +43,12 @@ class Grouped:
 
 
 def find(
-    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
+    X: Matrix,
+    stft: STFT,
+    sample_rate: int,
+    settings: Settings,
+    callback: Callable[[Any, float], object] | None = None,
+    covariances: Covariances | None = None,
 ) -> tuple[Choice, Grouped | None]:
     """Choose how to separate a mixture, and find the atoms where they are grouped.
 
@@ -56,13 +63,16 @@ def find(
     callback : callable, optional
         Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
         does not matter.
+    covariances : callable, optional
+        Returns the covariances of two channels at some frames of X, as Scene has them; called with these and with what
+        merges bins into bands.
     """
     plain, stems, frames = Choice(1, None), settings.components, X.shape[1]
     explicit = settings.atoms is not None or settings.grouping != "auto"
     short = frames * stft.hop_length / sample_rate < SHORTEST or frames <= 4 * stems
-    if not may_group(settings) or _too_many(settings) or short:
+    if not may_group(settings) or too_many(settings) or short:
         return plain, None
-    scene = scene_of(X, stft, sample_rate, settings)
+    scene = scene_of(X, stft, sample_rate, settings, covariances)
     if not scene.Y.any():
         return plain, None
     count = ATOMS if settings.atoms is None else settings.atoms
@@ -87,12 +97,12 @@ def most_atoms(settings: Settings) -> int:
     """Return how many templates there may be in all, where stems may be groups of them; else 0."""
     if settings.preset:
         return max(2 * ATOMS, settings.templates)
-    if not may_group(settings) or _too_many(settings):
+    if not may_group(settings) or too_many(settings):
         return 0
     return (settings.restarts or JOINED) * settings.components * (ATOMS if settings.atoms is None else settings.atoms)
 
 
-def _too_many(settings: Settings) -> bool:
+def too_many(settings: Settings) -> bool:
     """Whether there are so many stems that atoms are grouped only where that is asked for."""
     return settings.components > MOST and settings.atoms is None and settings.grouping == "auto"
 
@@ -106,7 +116,7 @@ def method_note(settings: Settings) -> str | None:
         return None
     if (option := one_component_option(settings)) is not None:
         return f"{option}: one component a stem, not groups of atoms"
-    if _too_many(settings):
+    if too_many(settings):
         return f"-k {settings.components}: with more than {MOST} stems, one component a stem, not groups of atoms"
     return None
 
@@ -119,13 +129,16 @@ def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, floa
     return cost_of_choosing(scene, len(X), stems), joining, 6 * joined * len(X) * sample
 
 
-def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
-    """Return a mixture as groupings see it."""
+def scene_of(
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, covariances: Covariances | None = None
+) -> Scene:
+    """Return a mixture as groupings see it; parameters are those of `find`."""
     bands, step = bands_of(stft.bins), stft.hop_length / sample_rate
     frequencies, sample = stft.frequencies(sample_rate), sampled(X.shape[1])
     return Scene(
         merged(X, bands), sample, frequencies, bands.merge, step, settings.seed, settings.threads,
         settings.restarts or JOINED, settings.restarts or 1, atoms_options(settings),
+        covariances=None if covariances is None else lambda: covariances(sample, bands.merge),
     )  # fmt: skip
 
 

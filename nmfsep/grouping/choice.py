@@ -31,19 +31,30 @@ class Choice:
 
     `atoms` is for each stem, and `grouping` a name in GROUPINGS, None where every stem is one atom. `simplicity` is
     from `simplicity_of`, and `novelty` the share of the magnitudes that RULER templates for each stem leave; None if
-    that was not asked.
+    that was not asked. `start` is that of one component a stem that `grouping.entropy` took, and `entropy` that of its
+    masks; `rounds` says how often templates were learned again from the stems.
     """
 
     atoms: int
     grouping: str | None
     simplicity: float | None = None
     novelty: float | None = None
+    start: str | None = None
+    entropy: float | None = None
+    rounds: int = 0
+
+    @property
+    def simple(self) -> bool:
+        """Whether one component a stem was found to be enough."""
+        return self.grouping is None and self.simplicity is not None
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
-        figures = {"r": self.simplicity, "novelty": self.novelty}
+        figures = {"r": self.simplicity, "novelty": self.novelty, "entropy": self.entropy}
         rounded = {name: None if value is None else round(value, 4) for name, value in figures.items()}
-        return {"atoms": self.atoms, "grouping": self.grouping, **rounded}
+        return {
+            "atoms": self.atoms, "grouping": self.grouping, **rounded, "start": self.start, "rounds": self.rounds,
+        }  # fmt: skip
 
 
 def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:

@@ -86,6 +86,9 @@ class Scene:
         together), sparsity, smoothness.
     on_progress : callable, optional
         Called with the share of the grouping that is done.
+    covariances : callable, optional
+        Returns those of two channels in each band of the frames sampled, P11, P22, Re P12 and Im P12, as (4, frames
+        sampled, bands); None if there are not two.
     """
 
     Y: Matrix
@@ -99,6 +102,7 @@ class Scene:
     starts: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     on_progress: Callable[[float], object] | None = None
+    covariances: Callable[[], Matrix | None] | None = None
 
     def report(self, share: float) -> None:
         """Report how much of the grouping is done, from 0 to 1."""

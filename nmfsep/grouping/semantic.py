@@ -50,7 +50,7 @@ def semantic(
     bins = len(combs)
     channels = Xt.shape[1] // bins
     mono = np.ascontiguousarray(Xt.reshape(len(Xt), channels, -1).mean(axis=1))
-    struck = _onset_spectra(mono)
+    struck = onset_spectra(mono)
     percussive = min(round(components / PERCUSSIVE), len(struck))
     W = combs
     if percussive:
@@ -80,7 +80,7 @@ def harmonic_combs(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(combs / combs.sum(axis=0))
 
 
-def _onset_spectra(mono: Matrix) -> Matrix:
+def onset_spectra(mono: Matrix) -> Matrix:
     """Return what the strongest onsets add to the frame two before, (onsets, bins)."""
     rise = np.maximum(mono[2:] - mono[:-2], 0)
     flux = rise.sum(axis=1)

@@ -106,6 +106,8 @@ class Guide:
             raise UsageError(f"with {what} the model is nmf", hint)
         if given.get("start", "auto") != "auto" or given.get("restarts") not in (None, 1):
             raise UsageError(f"with {what} it is known where templates start, so --start and --restarts mean nothing")
+        if given.get("best"):
+            raise UsageError(f"with {what} one fit is all there is, so --best means nothing", "leave it out")
         if set(given) & {"preset", "atoms", "grouping"}:
             raise UsageError(f"with {what} the stems are named", "leave out --preset, --atoms and --grouping")
         if "midi_by" in given and not any(cue.kind == "midi" for cue in self.cues):

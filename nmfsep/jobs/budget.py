@@ -7,13 +7,17 @@ from it whether the mixture is separated in memory or stays on disk, and how man
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..grouping.atoms import most_atoms
+from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
-from ..separation.frames import FEWEST, frames_drawn
+from ..separation import bootstrap, pauses
+from ..separation.excerpt import WHOLE
+from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
 from ..separation.obstacles import obstacle, rendering_obstacle
 from ..separation.render import BLOCK, block_frames
 from ..settings.commands import OutputSettings
@@ -32,6 +36,7 @@ TILES = 8 << 20  # of each thread: what it works in, and what its allocator keep
 PIECE = 1 << 16  # samples read from a file at a time
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 Arrays = dict[str, int]  # bytes, by what they hold
+Resolutions = Sequence[tuple[int, int, int]]  # n_fft, hop_length and templates of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,9 @@ def model_size(source: Source, options: RunOptions) -> int:
     for n_fft, hop, templates in _resolutions(source, options):
         k = templates + settings.free if guided else max(templates, most_atoms(settings))
         size += _floats(k, (length // hop + 2) * with_activations + (n_fft // 2 + 1) * channels)
+    for more in _looks(source, options):
+        apart = 1 if settings.channels == "mid" else channels
+        size = max(size, sum(_floats(k, length // hop * apart + n_fft * channels) for n_fft, hop, k in more))
     return size
 
 
@@ -142,17 +150,34 @@ def _blind(source: Source, options: RunOptions, length: int, render: Arrays) -> 
             "W of the sample": _floats(4, atoms, rows),
         }
         stages.append(spectrogram | found | render)
+    for more in _looks(source, options):
+        stages += _solved(source, options, length, more, _rendering(source, options, length, more))
+    if looks := _looks(source, options):
+        stages.append(_excerpt(source, options, looks[-1], length))
     return stages
 
 
 def _guided(source: Source, options: RunOptions, length: int, render: Arrays) -> list[Arrays]:
     """Return the arrays of each stage with a guide: its resolutions are fitted one after the other."""
     assert options.guide is not None
+    moved, extra = options.guide.moves(options.settings), sum(cue.matrices for cue in options.guide.cues)
+    return _solved(source, options, length, _resolutions(source, options), render, moved, extra)
+
+
+def _solved(
+    source: Source,
+    options: RunOptions,
+    length: int,
+    resolutions: Resolutions,
+    render: Arrays,
+    moved: bool = True,
+    extra: int = 0,
+) -> list[Arrays]:
+    """Return the arrays of each stage of solving with templates: at one resolution after the other."""
     settings = options.settings
     stacked = source.channels if settings.channels == "joint" else 1
-    moved, extra = options.guide.moves(settings), sum(cue.matrices for cue in options.guide.cues)
     kept, stages, threads = Arrays(), [], _threads(options)
-    for index, (n_fft, hop, templates) in enumerate(_resolutions(source, options)):
+    for index, (n_fft, hop, templates) in enumerate(resolutions):
         frames, bins, k = length // hop + 2, n_fft // 2 + 1, templates + settings.free
         X = _floats(frames, bins * stacked)
         transform = {"frames and their transforms": _floats(threads, stacked, min(256, frames), n_fft + 2 * bins)}
@@ -171,41 +196,82 @@ def _guided(source: Source, options: RunOptions, length: int, render: Arrays) ->
 
 def _memory_streamed(source: Source, options: RunOptions, frames: int) -> int:
     """Return about how many bytes separating a mixture on disk takes, its templates learned from so many frames."""
-    settings, threads, channels = options.settings, _threads(options), source.channels
-    stacked, stages, render = 1 if settings.channels == "mid" else channels, [], _rendering(source, options)
-    resolutions = _resolutions(source, options)
-    fits = [(n_fft, templates, frames) for n_fft, _, templates in resolutions]
+    settings, channels = options.settings, source.channels
+    stacked, stages = 1 if settings.channels == "mid" else channels, []
+    resolutions, looks = _resolutions(source, options), _looks(source, options)
+    n_fft, hop = settings.frames(source.sample_rate)
+    entries = (length_of(source, options.output) or 0) // hop * channels * (n_fft // 2 + 1)
+    loops = 0 if options.is_guided else _loops(settings, settings.templates, entries)
+    fits = [(n_fft, templates, frames, loops) for n_fft, _, templates in resolutions]
     if not options.is_guided and (atoms := most_atoms(settings)):
-        fits.append((resolutions[0][0], atoms, min(frames, SAMPLED)))
-    for n_fft, templates, count in fits:
-        rows, k = (n_fft // 2 + 1) * stacked, templates + settings.free
+        fits.append((resolutions[0][0], atoms, min(frames, SAMPLED), 0))
+    for size, _, templates in [each for more in looks for each in more]:
+        fits.append((size, templates, min(frames, frames_drawn(settings, channels, size)), 0))
+    for size, templates, count, compiled in fits:
+        rows, k = (size // 2 + 1) * stacked, templates + settings.free
         X = _floats(count, rows)
         fit = {
             "X of the sample": _with_floored_copy(settings) * X,
             "W and Z": _floats(7 * k + 40, count * stacked + rows) + _floats(9, k, rows),
             "X without the dictionary": X if settings.free else 0,
+            "loops": compiled,
         }
         stages.append(fit)
+    stages.append(_from_disk(source, options, resolutions) | {"loops": loops})
+    stages += [_from_disk(source, options, more) for more in looks]
+    if looks:
+        stages.append(_excerpt(source, options, looks[-1], excerpt_samples(frames, hop)))
+    held = Arrays()
+    if options.saved is not None:
+        held["model"] = options.saved.size
+    elif options.output.keeps:
+        held["model"] = model_size(source, options)
+    return BASE + _sum(held) + max(map(_sum, stages))
+
+
+def _from_disk(source: Source, options: RunOptions, resolutions: Resolutions) -> Arrays:
+    """Return the arrays of rendering a mixture on disk, whose activations are solved block by block."""
+    settings, threads, channels = options.settings, _threads(options), source.channels
+    stacked, render = 1 if settings.channels == "mid" else channels, _rendering(source, options, None, resolutions)
     for index, (n_fft, hop, _) in enumerate(resolutions):
         bins = n_fft // 2 + 1
         size = block_frames(len(options.stem_names), channels, bins)
         render[f"activations of the blocks {index}"] = _floats(6, threads + 1, size, bins * stacked)
         samples = (threads + 3) * size * hop + 2 * n_fft + PIECE
         render[f"samples of the blocks {index}"] = _floats(3, channels, samples)
-    n_fft, hop = settings.frames(source.sample_rate)
-    entries = (length_of(source, options.output) or 0) // hop * channels * (n_fft // 2 + 1)
-    held = {"loops": 0 if options.is_guided else _loops(settings, settings.templates, entries)}
-    if options.saved is not None:
-        held["model"] = options.saved.size
-    elif options.output.keeps:
-        held["model"] = model_size(source, options)
-    return BASE + _sum(held) + max(map(_sum, [*stages, render]))
+    return render
 
 
-def _rendering(source: Source, options: RunOptions, length: int | None = None) -> Arrays:
+def _looks(source: Source, options: RunOptions) -> list[list[tuple[int, int, int]]]:
+    """Return the resolutions of a blind separation that looks at the sound again; none where it will not."""
+    settings, rate = options.settings, source.sample_rate
+    if options.is_guided or not (atoms := most_atoms(settings)):
+        return []
+    first = (*settings.frames(rate), atoms)
+    looks = [further_sizes(settings, rate), pauses.templates_learned(settings, rate)]
+    again = bootstrap.templates_learned(settings, rate)
+    return [[first, *more] for more in looks if more] + ([again] if again else [])
+
+
+def _excerpt(source: Source, options: RunOptions, resolutions: Resolutions, most: int) -> Arrays:
+    """Return the arrays of separating an excerpt of so many samples at the most, from which templates are learned."""
+    settings, channels = options.settings, source.channels
+    stems, (n_fft, hop) = settings.components, settings.frames(source.sample_rate)
+    length = min(most, round(WHOLE * source.sample_rate))
+    frames, rows = length // hop + 2, (n_fft // 2 + 1) * (channels if settings.channels == "joint" else 1)
+    loops = LOOPS if frames * rows >= ONCE else 0
+    sounds = {"excerpt": _floats(channels, length), "stems": _floats(2, stems, channels, length)}
+    plain = {"X": _floats(frames, rows), "masks": _floats(3, stems, min(64, frames), rows)}
+    stages = [plain | {"fit": loops + _floats(8, stems, frames + rows)}, _rendering(source, options, length)]
+    if settings.rounds > 1:
+        stages += _solved(source, options, length, resolutions, _rendering(source, options, length, resolutions))
+    return sounds | {"the largest stage": max(map(_sum, stages))}
+
+
+def _rendering(source: Source, options: RunOptions, length: int | None = None, resolutions: Resolutions = ()) -> Arrays:
     """Return the arrays of rendering, all resolutions at once; a short mixture in memory may have less than a block."""
     stems, channels, render = len(options.stem_names), source.channels, Arrays()
-    for index, (n_fft, hop, _) in enumerate(_resolutions(source, options)):
+    for index, (n_fft, hop, _) in enumerate(resolutions or _resolutions(source, options)):
         bins = n_fft // 2 + 1
         block = block_frames(stems, channels, bins)
         block = block if length is None else min(block, length // hop + 2)

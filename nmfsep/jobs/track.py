@@ -29,6 +29,7 @@ from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
 from ..registry import EXPORTS
 from ..separation import saved as saved_file
+from ..separation.bootstrap import TEMPLATES
 from ..separation.fit import resolved
 from ..separation.mixture import Mixture, identity_of
 from ..separation.model import Model
@@ -260,7 +261,7 @@ class Track:
         if not (self.model.labels or self.options.settings.preset):
             about = self.model.diagnose(names, self.mixture.sample_rate).stems
             stems = self.model.stems
-            single = [len(group) == 1 for group in stems.groups] if stems else []
+            single = [len(group) <= TEMPLATES for group in stems.groups] if stems else []
             names = titles(names, about, [*single, False][: len(names)])
         self.model = replace(self.model, stem_names=names)
         self.job = replace(self.job.renamed(names, self.options), names_pending=False)
@@ -270,7 +271,8 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        settings = replace(self.options.settings, group=self.model.settings.group)
+        found = self.model.settings
+        settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         saved_file.write(file, self.model, settings, identity, self._guidance(), versions())
 

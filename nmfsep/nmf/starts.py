@@ -110,7 +110,7 @@ def spa(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
         norms = np.einsum("tf,tf->t", residual, residual)
         picked.append(int(np.argmax(norms)))
         _project(residual, picked[-1], norms)
-    return _from_templates(Xt, frames[picked].T)
+    return from_templates(Xt, frames[picked].T)
 
 
 def _project(residual: Matrix, index: int, energies: Matrix) -> None:
@@ -148,7 +148,7 @@ def _loud_frames(Xt: Matrix) -> Matrix:
     return Xt[loud[::step]]
 
 
-def _from_templates(Xt: Matrix, W: Matrix) -> Factors:
+def from_templates(Xt: Matrix, W: Matrix) -> Factors:
     """Return W of unit columns, floored, with activations that share each frame's level out evenly."""
     mean = Xt.mean(dtype=np.float64)
     W = W / np.maximum(W.mean(axis=0), np.finfo(Xt.dtype).tiny) + FLOOR
@@ -179,7 +179,7 @@ def spherical_kmeans(Xt: Matrix, components: int, rng: np.random.Generator) -> F
         if np.array_equal(moved, centres):
             break
         centres = moved
-    return _from_templates(Xt, centres.T)
+    return from_templates(Xt, centres.T)
 
 
 def plus_plus(points: int, components: int, rng: np.random.Generator, distances: Callable[[int], Matrix]) -> list[int]:

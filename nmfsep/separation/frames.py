@@ -11,15 +11,17 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..grouping.atoms import Grouped, most_atoms
+from ..grouping.atoms import Covariances, Grouped, most_atoms, sampled
 from ..grouping.scene import bands_of
 from ..guidance.templates import Templates
 from ..kernels.blocked import Blocked
 from ..kernels.divergence import as_divergence
-from ..kernels.product import Factors
+from ..kernels.product import Factors, Matrix
 from ..kernels.select import ONCE, choose
 from ..kernels.threads import Workers
 from ..nmf.blockwise import steps_for
@@ -27,14 +29,15 @@ from ..nmf.problem import Problem
 from ..progress import ITERATIONS, OnProgress, Stages
 from ..settings.separation import Settings
 from ..signal.audio import Audio
-from ..signal.stft import STFT
+from ..signal.stft import BLOCK, STFT
 from ..signal.stream import Stream
 from .components import BlockSolver, Components, HeldTemplates
 from .fit import Fitted, OnStep, guided_passes
-from .mixture import SPARSE, Frames, all_frames, draw, excerpts, some_frames, views
+from .mixture import SPARSE, Frames, all_frames, covariances_of, draw, excerpts, some_frames, views
 
 FRAMES = 1 << 14  # drawn at the most
 FEWEST = 1 << 11  # and at the least, where memory is short: with fewer the loss may be 1 % above
+EXCERPT = 8  # the frames drawn span so many times an excerpt
 ENTRIES = 1 << 25  # magnitudes of all that are drawn, at the most
 # Nanoseconds that the stages take, measured; only their ratios matter.
 READ, DRAW, DRAW_ONE, FIT, FIT_TEMPLATE = 12, 8, 90, 1.5, 0.14
@@ -50,6 +53,11 @@ def frames_drawn(settings: Settings, channels: int, n_fft: int) -> int:
     return max(FEWEST, min(FRAMES, ENTRIES // width))
 
 
+def excerpt_samples(frames: int, hop_length: int) -> int:
+    """Return of how many samples an excerpt may be where so many frames are drawn: of 24 s where memory is plenty."""
+    return frames * hop_length // EXCERPT
+
+
 class AllFrames:
     """All frames of a mixture in memory."""
 
@@ -58,15 +66,47 @@ class AllFrames:
 
     def __init__(self, audio: Audio, settings: Settings, guided: bool, callback: OnProgress | None) -> None:
         self._settings, self._guided, self._callback = settings, guided, callback
+        self._length, self.on_progress = audio.length, callback
         self._parts = views(audio.samples, settings.channels)
         self._ready: Frames | None = None
         self._done, self._runs, self._moves = 0, 1, False
+
+    def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
+        """Go on to fit templates, by other settings; `at` is told the share of that which is done, and its loss."""
+        self._settings, self._guided, self._ready = settings, True, None
+        most = max(1, settings.max_iter)
+        self._callback = None if self.on_progress is None else lambda step, loss: at(step / most, loss)
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return frames of which many follow each other, for atoms, and the callback of looking for these."""
         (samples,) = self._parts
         self._ready = all_frames(samples, stft, self._settings.threads)
         return self._ready, self._callback
+
+    def covariances(self, stft: STFT) -> Covariances:
+        """Return what gives the covariances of two channels at some of the consecutive frames."""
+        samples = self._parts[0]
+
+        def covariances(chosen: NDArray[np.intp], merge: Callable[[Matrix], Matrix]) -> Matrix | None:
+            if len(samples) != 2:
+                return None
+            found = []
+            for start in range(0, stft.n_frames(samples.shape[1]), BLOCK):
+                here = chosen[(chosen >= start) & (chosen < start + BLOCK)]
+                if len(here):
+                    S = stft.forward_block(samples, start, int(here[-1]) + 1)
+                    found.append(covariances_of(S[:, here - start], merge))
+            return _by_entry(np.concatenate(found))
+
+        return covariances
+
+    def excerpt_samples(self, stft: STFT) -> int | None:
+        """Return of how many samples an excerpt may be at the most; None, since all is in memory."""
+        return None
+
+    def numbers(self, stft: STFT) -> NDArray[np.intp]:
+        """Return which frames of the mixture the consecutive ones are."""
+        return np.arange(stft.n_frames(self._length))
 
     def begin(self, proposed: Sequence[Templates], moves: bool) -> int:
         """Prepare for fits of these templates, which may move; return how many fits these are."""
@@ -131,7 +171,12 @@ class DrawnFrames:
     ) -> None:
         self._stream, self._settings, self._guided = stream, settings, guided
         self._callback, self._most, self._keep = callback, most, keep
+        self.on_progress, self._steps, self._refitted = callback, settings.max_iter, False
         self._threads, self._began, self._stage = Workers(settings.threads).threads, time.monotonic(), 0
+
+    def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
+        """Go on to fit templates, by other settings; passes over the file tell how far the work is."""
+        self._settings, self._guided, self._refitted = settings, True, True
 
     def consecutive(self, stft: STFT) -> tuple[Frames, OnProgress | None]:
         """Return evenly spaced excerpts, and the callback of looking for atoms in them."""
@@ -139,7 +184,8 @@ class DrawnFrames:
         atoms = most_atoms(settings)
         reading = READ * stream.length * stream.channels
         finding = FIND * atoms * self._rows(stft) / self._threads
-        stages = self._expect([reading, finding, self._rendering(stft, FOLLOW * atoms)])
+        lead = time.monotonic() - self._began
+        stages = self._expect([reading, finding, self._rendering(stft, FOLLOW * atoms)], lead)
         while True:
             before = stream.length
             rows = excerpts(stream, stft, settings.channels, stages.share(0, before))
@@ -149,6 +195,26 @@ class DrawnFrames:
         self.learned_from = len(rows), stft.n_frames(stream.length)
         found = some_frames(rows, rows.shape[1], 1.0)
         return found, lambda step, loss: stages.at(1, step / max(1, settings.max_iter), loss)
+
+    def covariances(self, stft: STFT) -> Covariances:
+        """Return what takes another pass over the file, for the covariances of two channels at some of these frames."""
+        stream, mode = self._stream, self._settings.channels
+
+        def covariances(chosen: NDArray[np.intp], merge: Callable[[Matrix], Matrix]) -> Matrix | None:
+            if stream.channels != 2 or mode != "joint":
+                return None
+            rows = partial(covariances_of, merge=merge)
+            return _by_entry(excerpts(stream, stft, mode, lambda position: None, rows)[chosen])
+
+        return covariances
+
+    def excerpt_samples(self, stft: STFT) -> int | None:
+        """Return a share of what the frames that are drawn span, so that both fall as memory does."""
+        return excerpt_samples(self._drawn(stft), stft.hop_length)
+
+    def numbers(self, stft: STFT) -> NDArray[np.intp]:
+        """Return which frames of the mixture the consecutive ones are."""
+        return sampled(stft.n_frames(self._stream.length))
 
     def begin(self, proposed: Sequence[Templates], moves: bool) -> int:
         """Prepare for fits of these templates, which may move; return how many fits these are.
@@ -220,7 +286,10 @@ class DrawnFrames:
 
     def _drawn(self, stft: STFT) -> int:
         """Return how many frames are drawn at the most."""
-        return self._most or frames_drawn(self._settings, self._stream.channels, stft.n_fft)
+        usual = frames_drawn(self._settings, self._stream.channels, stft.n_fft)
+        if self._most and self._refitted:  # it was reckoned for other frames
+            return min(self._most, usual)
+        return self._most or usual
 
     def _rows(self, stft: STFT) -> int:
         """Return the magnitudes of a frame."""
@@ -229,7 +298,7 @@ class DrawnFrames:
     def _expect(self, costs: Sequence[float], lead: float = 0.0) -> Stages:
         """Begin with stages that take about so long, the last of them the rendering; the disk takes a while, too."""
         finish = FINISH * self._stream.length * self._stream.channels * self._settings.components
-        self._stages, self._stage = Stages([*costs, finish], self._callback, self._settings.max_iter, lead), 0
+        self._stages, self._stage = Stages([*costs, finish], self._callback, self._steps, lead), 0
         return self._stages
 
     def _drawing(self, stft: STFT, samples: int) -> float:
@@ -245,6 +314,11 @@ class DrawnFrames:
         frames = max(1, length // stft.hop_length)
         masking = frames * (TRANSFORM * stft.bins * channels + solving * self._rows(stft)) / self._threads
         return masking + WRITE * length * channels * self._settings.components
+
+
+def _by_entry(rows: Matrix) -> Matrix:
+    """Return covariances (frames, 4 * bands) entry by entry, (4, frames, bands)."""
+    return np.ascontiguousarray(rows.reshape(len(rows), 4, -1).swapaxes(0, 1))
 
 
 FrameSample = AllFrames | DrawnFrames

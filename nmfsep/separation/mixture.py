@@ -142,22 +142,41 @@ def draw(stream: Stream, stft: STFT, mode: str, frames: int, key: str, passed: C
         for start, count, parts in _looks(stream, stft, mode, passed):
             samples = samples or [Sample(len(part) * stft.bins, frames) for part in parts]
             for sample, part in zip(samples, parts, strict=True):
-                sample.choose(key, start, count, partial(_magnitudes, part, stft, count))
+                sample.choose(key, start, count, partial(_rows, part, stft, count))
         if not stream.needs_another_pass():
             return [sample.rows() for sample in samples]
 
 
-def excerpts(stream: Stream, stft: STFT, mode: str, passed: Callable[[int], object]) -> Matrix:
+def magnitudes_of(S: Bins) -> Matrix:
+    """Return the magnitudes of transforms (channels, frames, bins) as rows, (frames, channels * bins)."""
+    return np.abs(S).swapaxes(0, 1).reshape(S.shape[1], -1)
+
+
+def covariances_of(S: Bins, merge: Callable[[Matrix], Matrix]) -> Matrix:
+    """Return P11, P22, Re P12 and Im P12 of transforms (2, frames, bins), merged into bands: (frames, 4 * bands)."""
+    cross = S[0] * S[1].conj()
+    entries = [np.square(S[0].real) + np.square(S[0].imag), np.square(S[1].real) + np.square(S[1].imag)]
+    return np.concatenate([merge(entry) for entry in (*entries, cross.real, cross.imag)], axis=1)
+
+
+def excerpts(
+    stream: Stream,
+    stft: STFT,
+    mode: str,
+    passed: Callable[[int], object],
+    rows_of: Callable[[Bins], Matrix] = magnitudes_of,
+) -> Matrix:
     """Return magnitudes (frames, rows) of the frames that atoms are learned from, of channels together or their mean.
 
-    The length of the stream must be known; `passed` is called with the samples that have passed.
+    The length of the stream must be known; `passed` is called with the samples that have passed. What `rows_of` makes
+    of transforms (channels, frames, bins) takes the place of magnitudes.
     """
     wanted = sampled(stft.n_frames(stream.length))
     found = []
     for start, count, (part,) in _looks(stream, stft, mode, passed):
         chosen = wanted[(wanted >= start) & (wanted < start + count)] - start
         if len(chosen):
-            found.append(_magnitudes(part, stft, count, chosen))
+            found.append(_rows(part, stft, count, chosen, rows_of))
     return np.concatenate(found)
 
 
@@ -195,11 +214,17 @@ def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Sampl
         start += count
 
 
-def _magnitudes(samples: Samples, stft: STFT, count: int, chosen: NDArray[np.intp]) -> Matrix:
+def _rows(
+    samples: Samples,
+    stft: STFT,
+    count: int,
+    chosen: NDArray[np.intp],
+    rows_of: Callable[[Bins], Matrix] = magnitudes_of,
+) -> Matrix:
     """Return the magnitudes of chosen frames of `count` in a segment, (frames, channels * bins)."""
     if SPARSE * len(chosen) > count:
         S = stft.transform(samples)[:, chosen]
     else:
         starts = [int(frame) * stft.hop_length for frame in chosen]
         S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
-    return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
+    return rows_of(S)

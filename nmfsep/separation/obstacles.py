@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UsageError
-from ..grouping.choice import one_component_option
+from ..grouping.choice import may_group, one_component_option
 from ..guidance.guide import Guide
 from ..kernels.divergence import as_divergence
 from ..models.by_name import has_levels, rehearse, require_options, require_parts
@@ -47,6 +47,10 @@ def require_model(settings: Settings) -> None:
 def _require_groupable(settings: Settings) -> None:
     """Refuse several atoms, a grouping or a preset together with an option that leaves no room for them."""
     other = one_component_option(settings)
+    if settings.best and (settings.preset is not None or not may_group(settings)):
+        preset = settings.preset and f"--preset {settings.preset}"
+        reason = preset or other or ("--atoms 1" if settings.atoms == 1 else "-k 1")
+        raise UsageError(f"{reason} leaves --best nothing to try", "leave out one")
     if settings.preset is not None:
         taken = ("sparsity", "smoothness", "restarts") if settings.convolutive else ()
         decided = [f"--{name.replace('_', '-')}" for name in settings.asked(("atoms", "grouping", *taken))]

@@ -13,21 +13,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from ..grouping.atoms import find
+from ..grouping.atoms import Grouped, find
 from ..grouping.choice import Choice, may_group
+from ..grouping.entropy import least_entropy
+from ..grouping.lengths import AGREEING, cells, further_lengths, matched
 from ..guidance.cue import Costs
 from ..guidance.guide import Guide
 from ..guidance.templates import Templates
 from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
-from ..progress import OnProgress
+from ..progress import OnProgress, Stages, part_of, rising
 from ..registry import PRESETS, SPATIAL_MASKS
 from ..settings.separation import Settings
 from ..signal.audio import Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from . import bootstrap as again, pauses
 from .arrange import resolve_auto_groups, without_auto
 from .components import Components
+from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
 from .frames import AllFrames, DrawnFrames, FrameSample
 from .masks import mask_of
@@ -112,6 +116,7 @@ def frame_sample(
     on_progress: OnProgress | None,
 ) -> FrameSample:
     """Return the frames to learn from: all of a mixture in memory, a sample of those of one on disk."""
+    on_progress = rising(on_progress)
     if not isinstance(mixture, Stream):
         return AllFrames(mixture, settings, guide is not None, on_progress)
     if (reason := obstacle(settings, guide)) is not None:
@@ -123,7 +128,7 @@ def frame_sample(
 class Proposal:
     """What is known before the fit: the templates at each length of frames, without columns where the fit finds them.
 
-    Groups of atoms are found with their activations, so that nothing is left to fit.
+    Groups of atoms are found with their activations, so that nothing is left to fit at these lengths of frames.
     """
 
     templates: Sequence[Templates]
@@ -132,7 +137,8 @@ class Proposal:
     moves: bool = False  # whether templates may move in the fit
     notes: Sequence[str] = ()  # what the user should know
     choice: Choice | None = None  # whether stems are groups of atoms, where that was a question
-    grouped: tuple[Resolution, AnyFit] | None = None  # the stems if they are
+    grouped: Sequence[tuple[Resolution, AnyFit]] = ()  # the stems if they are, at each length of frames
+    settings: Settings | None = None  # of the fit, where they are not those of the separation
 
 
 def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
@@ -142,16 +148,131 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
         return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
     stft = STFT(*settings.frames(mixture.sample_rate), settings.window)
     unknown = Templates(stft, np.empty((stft.bins, 0), np.float32), np.empty(0, np.intp))
-    choice, grouped = None, None
+    choice = None
     if settings.preset or may_group(settings):
+        stfts = [stft] if settings.preset else [stft, *further_lengths(stft, settings)]
         frames, on_progress = sample.consecutive(stft)
         if settings.preset:
             atoms = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
-            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, settings, on_progress)
+            parts = max(len(stfts), 1 + pauses.may_follow(settings))
+            told, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
+            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
         if atoms is not None:
-            grouped = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
-    return Proposal([unknown], [{}], choice=choice, grouped=grouped)
+            first = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
+            others: list[tuple[Resolution, AnyFit]] = []
+            if choice is not None and choice.grouping == AGREEING:
+                others = _at_lengths(mixture, each, choice, atoms, stfts, sample)
+            if choice is not None and choice.grouping == pauses.GROUPING and pauses.may_follow(settings):
+                return _from_pauses(mixture, settings, choice, atoms, first, sample)
+            return Proposal((), (), choice=choice, grouped=[first, *others])
+        if choice is not None and choice.simple and not settings.smoothness:
+            del frames
+            return _bootstrapped(mixture, settings, stft, choice, sample)
+    return Proposal([unknown], [{}], choice=choice)
+
+
+def _at_lengths(
+    mixture: Mixture, settings: Settings, choice: Choice, first: Grouped, stfts: Sequence[STFT], sample: FrameSample
+) -> list[tuple[Resolution, AnyFit]]:
+    """Return the same stems at all lengths of frames but the first, found there anew and matched."""
+    rate, found = mixture.sample_rate, list[tuple[Resolution, AnyFit]]()
+    wanted = replace(settings, grouping=AGREEING, atoms=choice.atoms)
+    where = cells(first, stfts[0], rate, sample.numbers(stfts[0]))
+    for number, stft in enumerate(stfts[1:], 1):
+        frames, on_progress = sample.consecutive(stft)
+        told = part_of(on_progress, number, len(stfts), settings.max_iter)
+        _, again = find(frames.Xt.T, stft, rate, wanted, told, sample.covariances(stft))
+        if again is not None:
+            again = matched(where, again, cells(again, stft, rate, sample.numbers(stft)))
+            found.append((Resolution(stft, sample.of_atoms(again, frames, stft)), again.fit))
+    return found
+
+
+def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choice, sample: FrameSample) -> Proposal:
+    """Return templates of each stem, learned where one of the stems of the best plain fit is alone.
+
+    All is done on an excerpt of a long mixture.
+    """
+    part, tries, rounds = excerpt(mixture, sample.excerpt_samples(stft)), settings.starts, settings.rounds
+    fitting = again.settings_for(settings, 1 + rounds)
+    plain, sharp = again.ungrouped(settings), again.ungrouped(fitting)
+    stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
+    sample.refit(fitting, lambda share, loss: stages.at(rounds, share, loss))
+    each = settings.shared_out((1 + rounds) * tries)
+    options = each.asked(("max_iter", "tol", "sparsity", "time_limit"))
+    view = AllFrames(part, plain, False, None)
+    frames, _ = view.consecutive(stft)
+    found = least_entropy(
+        frames.Xt, settings.components, part.channels if settings.channels == "joint" else 1, tries, settings.seed,
+        settings.threads, options, lambda done: stages.at(0, done / tries),
+    )  # fmt: skip
+    fitted = Fitted(
+        found.fit, frames, found.fit.factors.W, found.fit.factors.Z, found.fit.parts()[1], frames.Xt.shape[1]
+    )
+    first = Model(plain, (Resolution(stft, view.components([fitted], stft)),))
+
+    def separate_again(templates: list[Templates]) -> Samples:
+        proposal = Proposal(templates, [{}] * len(templates), moves=True, settings=sharp)
+        return whole(fit(part, sharp, proposal, AllFrames(part, sharp, True, None)), part)
+
+    stfts = again.stfts_for(settings, mixture.sample_rate)
+    templates = again.bootstrap(whole(first, part), stfts, fitting, rounds, separate_again)
+    choice = replace(choice, atoms=again.TEMPLATES, start=found.name, entropy=found.entropy, rounds=rounds)
+    return Proposal(templates, [{}] * len(templates), moves=True, choice=choice, settings=fitting)
+
+
+def _from_pauses(
+    mixture: Mixture,
+    settings: Settings,
+    choice: Choice,
+    grouped: Grouped,
+    first: tuple[Resolution, AnyFit],
+    sample: FrameSample,
+) -> Proposal:
+    """Return templates of a foreground and a background beside their atoms; of a long mixture, from an excerpt."""
+    stft, rounds = first[0].stft, settings.rounds
+    part = excerpt(mixture, sample.excerpt_samples(stft))
+    fitting = pauses.settings_for(settings, 1 + rounds)
+    plain, soft = again.ungrouped(settings), again.ungrouped(fitting)
+    here, its = grouped, first
+    if isinstance(mixture, Stream) or part.length < mixture.length:
+        view = AllFrames(part, plain, False, None)
+        frames, _ = view.consecutive(stft)
+        wanted = replace(plain, grouping=pauses.GROUPING, atoms=choice.atoms)
+        _, found = find(frames.Xt.T, stft, mixture.sample_rate, wanted)
+        if found is None:
+            return Proposal((), (), choice=choice, grouped=[first])
+        here, its = found, (Resolution(stft, view.of_atoms(found, frames, stft)), found.fit)
+    foreground = _foreground(grouped)
+    swapped = _foreground(here) != foreground
+
+    def separated(proposal: Proposal) -> Samples:
+        stems = whole(fit(part, soft, proposal, AllFrames(part, soft, True, None)), part)
+        return stems[::-1] if swapped else stems
+
+    stfts, templates = pauses.stfts_for(settings, mixture.sample_rate), list[Templates]()
+    for _ in range(rounds):
+        mine = [each.renumbered([1, 0]) if swapped else each for each in templates]
+        stems = separated(Proposal(mine, [{}] * len(mine), moves=True, grouped=[its], settings=soft))
+        templates = [pauses.learned(part, stems, foreground, each, fitting) for each in stfts]
+    told = part_of(sample.on_progress, 1, 2, settings.max_iter)
+    sample.refit(fitting, lambda share, loss: told and told(share * settings.max_iter, loss))
+    return Proposal(
+        templates, [{}] * len(templates), moves=True, choice=replace(choice, rounds=rounds), grouped=[first],
+        settings=fitting,
+    )  # fmt: skip
+
+
+def _foreground(grouped: Grouped) -> int:
+    """Return which stem has the last atoms, those of the foreground."""
+    last = grouped.fit.factors.components - 1
+    return next(stem for stem, atoms in enumerate(grouped.groups) if last in atoms)
+
+
+def whole(model: Model, mixture: Mixture) -> Samples:
+    """Return the stems of a mixture, (stems, channels, samples)."""
+    return np.concatenate(list(render(model, mixture)), axis=-1)
 
 
 def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameSample) -> Model:
@@ -160,26 +281,25 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     Channels share the templates of a guide; each has activations of its own, since a guide does not know where between
     the channels its sounds will be. Without a guide they share activations, and each has a part of the templates.
     """
-    resolutions: list[Resolution] = []
-    fits: list[AnyFit] = []
+    settings = proposal.settings or settings
+    resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
     notes, labels = list(proposal.notes), proposal.labels
-    if proposal.grouped is not None:
-        resolutions, fits = [proposal.grouped[0]], [proposal.grouped[1]]
-    else:
+    if proposal.templates:
         runs = sample.begin(proposal.templates, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
         own = replace(settings, time_limit=limit)
         for templates, costs in zip(proposal.templates, proposal.costs, strict=True):
             parts, stft = sample.parts(templates), templates.stft
-            if labels:
+            if templates.W.shape[1]:
                 way = GuidedFit(templates, costs, own, proposal.moves)
-                found = [way.fit(frames, len(labels), rows, step) for frames, rows, step in parts]
+                found = [way.fit(frames, settings.components, rows, step) for frames, rows, step in parts]
             else:
                 hertz = stft.frequencies(mixture.sample_rate)
                 found = [fit_blind(frames, hertz, own, step(0)) for frames, _, step in parts]
                 notes += _blind_notes(found)
             fits += [each.fit for each in found]
             resolutions.append(Resolution(stft, sample.components(found, stft)))
+            del found, parts  # with the magnitudes, before those of the next are made
     notes += channel_notes(settings, mixture.channels)
     first = resolutions[0]
     if without_auto(settings.group)[1] and not labels and first.components.solver is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,6 +62,8 @@ def nearest_size(samples: float) -> int:
 
 # Where several templates of a stem are grouped.
 GROUPED: Mapping[str, Any] = {"max_iter": 60, "tol": 0.0}
+# Where one component a stem is enough: starts that are compared, by the effort.
+STARTS_COMPARED, STARTS_BEST = 8, 12
 # Where stems are named beforehand, measured on mixtures of drums, notes, music and speech.
 GUIDED: Mapping[str, Any] = {"max_iter": 40, "mask_power": 2.0, "adapt": 0.1}
 DICTIONARY: Mapping[str, Any] = {"sparsity": 1.0, "divergence": "its own", "window": "its own"}
@@ -114,6 +116,7 @@ class Settings(Options):
         None, "Templates of a stem; 1 is plain factorization.", low=1, high=1000, spelling="auto"
     )
     grouping: str = option("auto", "How templates become stems.", names=registry.GROUPINGS)
+    best: bool = option(False, "Take more time, for better stems.")
     levels: tuple[int, ...] | None = option(None, "Parts at each level of a deep model: 12,4.", spelling="list")
     level: int | None = option(None, "Level that has the stems; the last if not given.", low=1, high=100)
     template_frames: int = option(8, "Frames of a template, in nmfd and drums.", low=1, high=1000)
@@ -200,6 +203,21 @@ class Settings(Options):
     def named(self) -> tuple[str, ...]:
         """Names of the stems that a preset looks for; none without."""
         return PRESET_STEMS[self.preset] if self.preset else ()
+
+    @property
+    def starts(self) -> int:
+        """Starts of one component a stem that are compared."""
+        return self.restarts or (STARTS_BEST if self.best else STARTS_COMPARED)
+
+    @property
+    def rounds(self) -> int:
+        """Times that templates are learned again from stems."""
+        return 2 if self.best else 1
+
+    def shared_out(self, parts: int) -> Settings:
+        """Return the settings of one of so many parts of a fit that share the time limit, if there is one."""
+        limit = self.time_limit
+        return self if limit is None or parts == 1 else replace(self, time_limit=limit / parts)
 
     def at_most(self, iterations: int) -> int:
         """Return so many iterations for a fit that goes before that of the mixture, or fewer where fewer are given."""

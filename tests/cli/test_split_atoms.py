@@ -60,6 +60,24 @@ def test_fast_is_one_atom_a_stem(cli: Cli, song: str) -> None:
     assert (contradiction.code, "contradict" in contradiction.err) == (2, True)
 
 
+def test_a_loop_is_looked_at_again_and_its_model_renders_the_same(cli: Cli) -> None:
+    shutil.copy(SAMPLES / "drums.wav", cli.folder)
+    result = cli("split", "drums.wav", "-k", "3", "--save-model", "-v", "-o", "a")
+    assert result.code == 0
+    assert "4 atoms a stem, learned again 1 x from start " in result.err
+    about = manifest(cli, "a", "drums")
+    assert (about["choice"]["atoms"], about["choice"]["grouping"], about["choice"]["rounds"]) == (4, None, 1)
+    assert [frames["n_fft"] for frames in about["frames"]] == [2048, 4096]
+    assert cli("render", "a/drums/drums.nmf.npz", "drums.wav", "-o", "b").code == 0
+    names = [f"component-{k}.wav" for k in (1, 2, 3)]
+    assert digests(names, cli.folder / "a/drums") == digests(names, cli.folder / "b/drums")
+    assert cli("split", "drums.wav", "-k", "3", "--best", "-o", "best").code == 0
+    assert manifest(cli, "best", "drums")["choice"]["rounds"] == 2
+    for more in (["--fast"], ["--atoms", "1"], ["--solver", "mu"]):
+        refused = cli("split", "drums.wav", "-k", "3", "--best", *more)
+        assert (refused.code, "--best" in refused.err) == (2, True)
+
+
 def test_a_preset_names_its_stems_and_takes_no_number(cli: Cli) -> None:
     shutil.copy(SAMPLES / "drums.wav", cli.folder)
     result = cli("split", "drums.wav", "--preset", "drums")

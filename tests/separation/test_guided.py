@@ -341,6 +341,7 @@ REFUSED = [
     ({"preset": "drums"}, "the stems are named"),
     ({"atoms": 3}, "the stems are named"),
     ({"grouping": "timbre"}, "the stems are named"),
+    ({"best": True}, "--best means nothing"),
     ({"components": 3}, "so -k is not needed; leave out -k"),
     ({"model": "nmfd"}, "the model is nmf; leave out --model"),
     ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),
