@@ -197,6 +197,8 @@ def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settin
     wanted = {name for name in own if ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT}
     guidance = {field.name for field in fields(Settings) if field.metadata["section"] == "Guidance"}
     own = {name: value for name, value in own.items() if name in wanted or name not in guidance}
+    if "match" in own:
+        raise UsageError("--match means something with a dictionary only", "leave it out, or give -m")
     model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
     if preset is not None or has_levels(model):
         if preset is not None and ("components" in own.keys() & wanted or levels):

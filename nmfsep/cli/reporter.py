@@ -98,6 +98,9 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
     if not quiet:
         for warning in manifest["warnings"]:
             console.say(f"{name}: warning: {warning}")
+        counts = manifest.get("matched", {}).values()
+        if matched := sum(count["matched"] for count in counts):
+            console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:

@@ -31,6 +31,7 @@ DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value de
 SAMPLED = 2048  # frames that atoms are learned from
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 PIECE = 1 << 16  # samples read from a file at a time
+SEARCH = 64 << 20  # correlations of a label's strokes with a stretch of sound
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 
 
@@ -48,12 +49,15 @@ class Budget:
         Frames that templates are learned from, if it stays there.
     obstacle : str or None
         Why it cannot stay there, in words.
+    match : bool
+        Whether there is room for matching waveforms, where that is to be done.
     """
 
     need: int
     streamed: bool = False
     frames: int = 0
     obstacle: str | None = None
+    match: bool = False
 
 
 def budget(source: Source, options: RunOptions) -> Budget:
@@ -65,7 +69,11 @@ def budget(source: Source, options: RunOptions) -> Budget:
     """
     one_thread = replace(options, settings=replace(options.settings, threads=1))
     need, least, most = memory_needed(source, options), memory_needed(source, one_thread), allowance(options.limit)
-    if least <= min(IN_MEMORY, least if most is None else most):
+    room = min(IN_MEMORY, IN_MEMORY if most is None else most)
+    matching = matching_needed(source, options)
+    if matching and least + matching <= room:
+        return Budget(need + matching, match=True)
+    if least <= room:
         return Budget(need)
     settings, saved = options.settings, options.saved is not None
     reason = rendering_obstacle(settings) if saved else obstacle(settings, options.guide)
@@ -128,6 +136,15 @@ def memory_needed(source: Source, options: RunOptions) -> int:
         settings, source.channels, length, threads, ONCE if thin else None, stems, most_atoms(settings),
         source.sample_rate,
     )  # fmt: skip
+
+
+def matching_needed(source: Source, options: RunOptions) -> int:
+    """Return about how many bytes matching waveforms takes beside the separation; 0 if none are to be matched."""
+    guide = options.guide
+    if guide is None or not guide.matches(options.settings):
+        return 0
+    length = length_of(source, options.output) or 0
+    return SEARCH + _floats(5, len(guide.labels) + 1, source.channels, length)
 
 
 def model_size(source: Source, options: RunOptions) -> int:

@@ -65,7 +65,12 @@ def dictionary_document(path: str, dictionary: Dictionary) -> dict[str, Any]:
             for view in dictionary.views
         ],
         "labels": [
-            {"label": label, "templates": list(dictionary.components(index)), "from": source(label)}
+            {
+                "label": label,
+                "templates": list(dictionary.components(index)),
+                "strokes": len(dictionary.strokes[index]) if dictionary.strokes else 0,
+                "from": source(label),
+            }
             for index, label in enumerate(dictionary.labels)
         ],
     }

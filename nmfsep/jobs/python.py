@@ -133,13 +133,13 @@ class Stems:
             begin = source.stretch(where.offset)[0] / source.sample_rate
             if way.streamed:
                 return self._render(Stream(source, where.offset, where.duration), begin, way.frames)
-            return self._render(source.read(where.offset, where.duration), begin)
+            return self._render(source.read(where.offset, where.duration), begin, match=way.match)
 
     def _render(
-        self, mixture: Mixture, begin: float = 0.0, frames: int | None = None
+        self, mixture: Mixture, begin: float = 0.0, frames: int | None = None, match: bool = True
     ) -> tuple[Samples, tuple[str, ...], int, tuple[AnyFit, ...]]:
         model, pieces = pipeline.separate(
-            mixture, self.settings, self.guide, begin=begin, frames=frames, on_progress=self.on_progress
+            mixture, self.settings, self.guide, begin=begin, frames=frames, match=match, on_progress=self.on_progress
         )
         samples = np.concatenate(list(pieces), axis=-1)
         return samples, model.names, mixture.sample_rate, model.fits
@@ -207,6 +207,8 @@ def separate(
     guide = Guide(tuple(cues), {"components": components, **settings}) if cues else None
     if guide is not None:
         chosen = guide.settings()
+    elif "match" in settings:
+        raise UsageError("match means something with a dictionary only", "leave it out")
     else:
         chosen = Settings(
             components=2 if components is None else components, given=settings, **with_preset_defaults(settings)

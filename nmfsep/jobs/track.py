@@ -46,6 +46,7 @@ from .run_options import RunOptions
 from .safety import identities
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
+MASKS_ONLY = "strokes were matched; render makes the stems of the model by masks alone"
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -143,6 +144,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
                 begin=begin,
                 frames=way.frames,
                 keep=output.keeps,
+                match=way.match,
                 on_progress=progress,
             )
             clock.lap("factorize")
@@ -293,8 +295,11 @@ class Track:
         """Write the model into a file."""
         output, settings = self.options.output, replace(self.options.settings, group=self.model.settings.group)
         first, to_end = self.source.stretch(output.offset)[0], output.duration is None
-        identity = identity_of(self.job.path, self.mixture, first, to_end)
-        model_file.write(file, self.model, settings, identity, self._guidance(), versions())
+        identity, model = identity_of(self.job.path, self.mixture, first, to_end), self.model
+        if model.matched is not None and model.matched.found:
+            self.warnings.append(MASKS_ONLY)
+            model = model.noted(MASKS_ONLY)
+        model_file.write(file, model, settings, identity, self._guidance(), versions())
 
     def export(self, name: str, begin: float) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
@@ -373,6 +378,7 @@ class Track:
             "exports": [
                 {"kind": name, **file_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
+            **({} if self.model.matched is None else {"matched": self.model.matched.document()}),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, self.model.fits)),
             "learned_from": self._learned_from(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
 from ..models.by_name import AnyFit
 from ..settings.separation import Settings
+from ..signal.audio import Samples
 from ..signal.stft import STFT
 from .components import Components
 from .stem_groups import Grouping, arrange
@@ -20,6 +21,31 @@ class Resolution:
 
     stft: STFT
     components: Components
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Stems in memory, in which strokes of a dictionary were looked for.
+
+    Attributes
+    ----------
+    pieces : sequence of ndarray, shape (stems, channels, samples)
+        Consecutive; none where nothing was found and stems can be rendered as ever.
+    strokes : dict of str to (int, int)
+        For each label that has strokes how many were matched, and how many are heard.
+    """
+
+    pieces: Sequence[Samples]
+    strokes: Mapping[str, tuple[int, int]]
+
+    @property
+    def found(self) -> bool:
+        """Whether any stroke was matched."""
+        return any(matched for matched, _ in self.strokes.values())
+
+    def document(self) -> dict[str, dict[str, int]]:
+        """Return what was matched as plain values."""
+        return {label: {"matched": matched, "of": heard} for label, (matched, heard) in self.strokes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +72,8 @@ class Model:
         Names of all stems, in place of those that the settings give them.
     on_rendered : callable, optional
         Called with the number of samples that are rendered.
+    matched : Rendered, optional
+        Stems that are rendered already, since strokes of a dictionary were looked for in them.
     """
 
     settings: Settings
@@ -57,6 +85,7 @@ class Model:
     choice: Choice | None = None
     stem_names: tuple[str, ...] = ()
     on_rendered: Callable[[int], object] | None = None
+    matched: Rendered | None = None
 
     @property
     def stft(self) -> STFT:

@@ -119,7 +119,7 @@ def write(
     about = {
         "versions": dict(versions or {}),
         "mixture": asdict(mixture),
-        "settings": {name: value for name, value in asdict(settings).items() if name not in UNSAVED},
+        "settings": {name: value for name, value in settings.values().items() if name not in UNSAVED},
         "labels": model.labels,
         "layers": [
             {"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length, "window": each.stft.window}

@@ -96,6 +96,7 @@ class LearnSettings(Options):
         None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19, section="Signal"
     )
     window: str = option("hann", "Taper of a frame.", names=WINDOWS, section="Signal")
+    no_waveforms: bool = option(False, "Leave out the waveforms of strokes.")
     sample_rate: int | None = option(
         None, "Rate of the dictionary in Hz; that of most sounds.", low=1, high=4_000_000, section="Signal"
     )

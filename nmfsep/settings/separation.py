@@ -26,7 +26,7 @@ from ..registry import (
     SPATIAL_MASKS,
     STARTS,
 )
-from .option import CHANNEL_MODES, MIDI_STEMS, PRESET_STEMS, WINDOWS, Options, option
+from .option import CHANNEL_MODES, MIDI_STEMS, PRESET_STEMS, WAVEFORMS, WINDOWS, Options, option
 
 # measured on seven loops of recorded and seven of rendered drums
 PRESET_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"drums": {"mask_power": 2.0, "template_frames": 12}}
@@ -166,6 +166,7 @@ class Settings(Options):
         flags=("--background",), former=("--free",),
     )  # fmt: skip
     adapt: float = option(0.0, "How far known templates may adapt.", low=0, high=1, section="Guidance")
+    match: str = option("auto", "Look for the waveforms of a dictionary.", names=WAVEFORMS, section="Guidance")
     midi_by: str = option("track", "What the stems of --midi are.", names=MIDI_STEMS, section="Guidance")
     threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
@@ -180,6 +181,13 @@ class Settings(Options):
             raise UsageError("--consistency made no stem better, so it is gone", "leave it out")
         if self.n_fft is not None:
             self.frames(0)
+
+    def values(self) -> dict[str, Any]:
+        """Return all settings by name; match only where it is not as ever, so that earlier versions know all names."""
+        values = super(Settings, self).values()
+        if self.match == "auto":
+            del values["match"]
+        return values
 
     def frames(self, sample_rate: int) -> tuple[int, int]:
         """Return n_fft and hop_length for sound of a sample rate, in hertz.

@@ -1,0 +1,177 @@
+"""Stems beyond masks: what is done in a separation where a dictionary has the waveforms of its strokes.
+
+Strokes are looked for in the stems that masks give, and taken off the mixture; the rest is separated once more. Where
+none are found, the stems stay as they are. Two fits share the time, and progress is shown as half of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import InputError
+from ..guidance.guide import Guide
+from ..guidance.strokes import Strokes
+from ..kernels.threads import Workers
+from ..progress import OnProgress
+from ..settings.separation import Settings
+from ..signal.audio import Audio, Samples
+from ..signal.stream import Stream
+from .matching import Hits, Matched, match, search, shared, unmatched
+from .mixture import Mixture
+from .model import Model, Rendered
+
+ITERATIONS = 0.2  # share of them that the rest is fitted with
+FIRST, LAST = 0.45, 0.2  # shares of the time that the two fits take
+PIECE = 1 << 16  # samples of a piece of the stems
+NO_ROOM = "the sound and its stems are too large for memory, so no waveforms were looked for: --duration takes a part"
+NO_STROKES = "there are no waveforms in what was learned, so none were looked for: learn it again"
+Render = Callable[[Model, Mixture], Iterator[Samples]]
+
+
+@dataclass(frozen=True, slots=True)
+class BeyondMasks:
+    """What is looked for in a mixture.
+
+    Attributes
+    ----------
+    mixture : Audio or None
+        In memory; None where nothing is looked for.
+    strokes : sequence of Strokes
+        Of each label.
+    settings : Settings
+        Of each of the two fits, which share the time.
+    on_progress : callable, optional
+    notes : tuple of str
+        Why nothing is looked for, though it was asked for.
+    """
+
+    mixture: Audio | None
+    strokes: Sequence[Strokes]
+    settings: Settings
+    on_progress: OnProgress | None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, mixture: Mixture, settings: Settings, guide: Guide | None, room: bool, on_progress: OnProgress | None
+    ) -> BeyondMasks:
+        """Return what there is to look for; `room` says whether memory suffices for the stems several times."""
+        if guide is None or not guide.matches(settings):
+            in_vain = "match" in settings.given and settings.match == "auto"
+            return cls(None, (), settings, on_progress, (NO_STROKES,) if in_vain else ())
+        if isinstance(mixture, Stream) or not room:
+            return cls(None, (), settings, on_progress, (NO_ROOM,))
+        try:
+            strokes = guide.strokes(mixture.sample_rate)
+        except InputError as error:
+            why = f"no waveforms were looked for: one {error.message}"
+            return cls(None, (), settings, on_progress, (why,))
+        limit = None if settings.time_limit is None else settings.time_limit / 2
+        return cls(mixture, strokes, replace(settings, time_limit=limit), on_progress)
+
+    @property
+    def settings_of_rest(self) -> Settings:
+        """The settings of the second fit, to what is far less than the mixture, with a part of the iterations."""
+        return replace(self.settings, max_iter=int(np.ceil(self.settings.max_iter * ITERATIONS)))
+
+    def progress(self, part: int) -> OnProgress | None:
+        """Return the callback of the first fit, 0, or the second, 1."""
+        report, most = self.on_progress, self.settings.max_iter
+        if report is None or self.mixture is None:
+            return report
+        if part == 0:
+            return lambda step, loss: report(FIRST * step, loss)
+        last = self.settings_of_rest.max_iter
+        return lambda step, loss: report((1 - LAST + LAST * step / max(1, last)) * most, loss)
+
+    def finish(self, model: Model, render: Render, refit: Callable[[Audio], Model]) -> Model:
+        """Return a model with its stems, where strokes are found in them.
+
+        Parameters
+        ----------
+        model : Model
+        render : callable
+            Makes stems of a model and a mixture.
+        refit : callable
+            Makes a model of the rest of the mixture.
+        """
+        if self.mixture is None:
+            return model.noted(*self.notes)
+        whole, labels = self.mixture, model.labels
+        pieces = list(render(_apart(model), whole))
+        stems = np.concatenate(pieces, axis=-1)
+        with Workers(model.settings.threads):  # so that BLAS rounds as with one thread
+            hits = search(stems, self.strokes, whole.sample_rate)
+            found = match(whole.samples, stems, self.strokes, whole.sample_rate, hits, stems)
+        looked = [label for label, own in enumerate(self.strokes) if own]
+        if not found.hits:
+            kept = pieces if _apart(model).grouping.members == model.grouping.members else ()
+            counts = {labels[label]: (0, unmatched(stems[label], (), whole.sample_rate)) for label in looked}
+            return replace(model, matched=Rendered(kept, counts))
+        del pieces
+        found, stems = self._completed(whole, hits, found, stems, render, refit)
+        counts = {}
+        for label in looked:
+            starts = [hit.start for owner, hit in found.hits if owner == label]
+            counts[labels[label]] = (len(starts), len(starts) + unmatched(stems[label], starts, whole.sample_rate))
+        return replace(model, matched=Rendered(_pieces(model, stems, whole.samples), counts))
+
+    def _completed(
+        self,
+        whole: Audio,
+        hits: Hits,
+        found: Matched,
+        masked: Samples,
+        render: Render,
+        refit: Callable[[Audio], Model],
+    ) -> tuple[Matched, Samples]:
+        """Return what strokes explain with what is each stem's of the rest; the stems of masks are used up.
+
+        In stems that are parted so well, strokes are found that masks had buried under others, so they are searched
+        again.
+        """
+        rest = Audio(found.rest(whole.samples), whole.sample_rate, whole.exponent)
+        again = np.concatenate(list(render(_apart(refit(rest)), rest)), axis=-1)
+        stems = _with_rest(rest.samples, found, masked, again, whole.sample_rate)
+        strokes = [() if label in found.refused else own for label, own in enumerate(self.strokes)]
+        with Workers(self.settings.threads):
+            more = search(stems, strokes, whole.sample_rate)
+            if more == hits:
+                return found, stems
+            better = match(whole.samples, stems, strokes, whole.sample_rate, more, masked)
+        nothing = np.float32(0)
+        for label in found.waveforms.keys() | better.waveforms.keys():
+            again[label] -= better.waveforms.get(label, nothing) - found.waveforms.get(label, nothing)
+        return better, _with_rest(better.rest(whole.samples), better, masked, again, whole.sample_rate)
+
+
+def _with_rest(rest: Samples, found: Matched, masked: Samples, again: Samples, sample_rate: int) -> Samples:
+    """Return what strokes explain with shares of the rest, (stems, channels, samples)."""
+    left = masked.copy()
+    for label, waveform in found.waveforms.items():
+        left[label] -= waveform
+    out = np.concatenate(list(shared(rest, left, again, sample_rate)), axis=-1)
+    for label, waveform in found.waveforms.items():
+        out[label] += waveform
+    return out
+
+
+def _apart(model: Model) -> Model:
+    """Return the same with a stem for each component."""
+    return replace(model, settings=replace(model.settings, group=(), two_stems=None), stem_names=())
+
+
+def _pieces(model: Model, components: Samples, mixture: Samples) -> list[Samples]:
+    """Return the stems of a model from those of its components, in pieces that add up to the mixture."""
+    grouping = model.grouping
+    members = [*grouping.members, *([(len(components) - 1,)] if grouping.residual else [])]
+    pieces = []
+    for start in range(0, mixture.shape[1], PIECE):
+        part = components[..., start : start + PIECE]
+        piece = np.stack([part[list(own)].sum(axis=0) for own in members])
+        np.subtract(mixture[:, start : start + PIECE], piece[1:].sum(axis=0), out=piece[0])
+        pieces.append(piece)
+    return pieces
