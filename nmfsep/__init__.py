@@ -18,7 +18,7 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
-    "Factors": "kernels.factors",
+    "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
     "fit_model": "models.by_name",
@@ -34,47 +34,36 @@ _PUBLIC = {
     "DeepFit": "models.deep",
     "Execution": "nmf.fit",
     "NMF": "models.sklearn",
-    "separate": "jobs.python",
-    "Stems": "jobs.python",
-    "learn": "jobs.python",
+    "separate": "api",
+    "Stems": "api",
+    "learn": "api",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
     "statistics": "guidance.learn",
     "update": "guidance.learn",
-    "Statistics": "nmf.statistics",
+    "Statistics": "nmf.blockwise",
     "Settings": "settings",
     "NmfsepError": "errors",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
+    from .api import Stems as Stems, learn as learn, separate as separate
     from .errors import NmfsepError as NmfsepError
-    from .guidance.dictionary import Dictionary as Dictionary
-    from .guidance.dictionary import read as read_dictionary  # noqa: F401
-    from .guidance.dictionary import write as write_dictionary  # noqa: F401
-    from .guidance.learn import statistics as statistics
-    from .guidance.learn import update as update
-    from .jobs.python import Stems as Stems
-    from .jobs.python import learn as learn
-    from .jobs.python import separate as separate
-    from .kernels.factors import Factors as Factors
+    from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
+    from .guidance.learn import statistics as statistics, update as update
+    from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model
-    from .models.convolutive import ConvolutiveFit as ConvolutiveFit
-    from .models.convolutive import convolutive_nmf as convolutive_nmf
-    from .models.deep import DeepFit as DeepFit
-    from .models.deep import deep_nmf as deep_nmf
-    from .models.deep import deep_semi_nmf as deep_semi_nmf
-    from .models.kmeans import k_means as k_means
-    from .models.kmeans import orthogonal_nmf as orthogonal_nmf
-    from .models.relu import ReLUNetwork as ReLUNetwork
-    from .models.relu import whiten as whiten
+    from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf
+    from .models.deep import DeepFit as DeepFit, deep_nmf as deep_nmf, deep_semi_nmf as deep_semi_nmf
+    from .models.kmeans import k_means as k_means, orthogonal_nmf as orthogonal_nmf
+    from .models.relu import ReLUNetwork as ReLUNetwork, whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF
+    from .nmf.blockwise import Statistics as Statistics
     from .nmf.factorize import factorize as factorize
-    from .nmf.fit import Execution as Execution
-    from .nmf.fit import Fit as Fit
-    from .nmf.statistics import Statistics as Statistics
+    from .nmf.fit import Execution as Execution, Fit as Fit
     from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

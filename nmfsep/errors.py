@@ -35,8 +35,6 @@ class NmfsepError(Exception):
 class InputError(NmfsepError):
     """An input cannot be separated; others of the same batch can."""
 
-    exit_code = 1
-
 
 class UnreadableError(InputError):
     """A file is there that the system cannot read, which says nothing of what is in it."""

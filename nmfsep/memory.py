@@ -12,17 +12,10 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def require(what: str, need: int, limit: int | None, hint: str) -> None:
-    """Raise UsageError unless so many bytes may be taken.
+    """Raise UsageError, with a hint at what to try, unless `need` bytes may be taken.
 
-    Parameters
-    ----------
-    what : str
-        Who needs them, with its verb: "'song' needs".
-    need : int
-    limit : int or None
-        Bytes that may be taken; if None, SHARE of what is free.
-    hint : str
-        What to try.
+    `what` says who needs them, with its verb, as "'song' needs"; `limit` are the bytes that may be taken, or None for
+    SHARE of what is free.
     """
     most = allowance(limit)
     if most is not None and need > most:

@@ -71,16 +71,10 @@ class Stages:
 
 
 def converging(losses: Sequence[tuple[float, float]], tol: float, most: int) -> float:
-    """Return after how many iterations a fit will have converged, if what it gains goes on to shrink as it does.
+    """Return after how many iterations, `most` at the most, a fit will have converged, if its gains go on to shrink.
 
-    Parameters
-    ----------
-    losses : sequence of (int, float)
-        Iterations, and the loss after them.
-    tol : float
-        Of the fit: the gain of ten iterations with which it is content, as a share of the loss at its start.
-    most : int
-        Iterations that the fit does at the most.
+    `losses` are iterations and the loss after them; `tol` is the gain of ten iterations with which the fit is content,
+    as a share of the loss at its start.
     """
     if len(losses) < 3 or tol <= 0:
         return float(max(1, min(ITERATIONS if tol > 0 else most, most)))

@@ -41,10 +41,9 @@ def cpu_count() -> int:
 
 
 def free_memory() -> int | None:
-    """Return the bytes of memory that are free, those that there are where that is not told, None if neither is."""
-    match = re.search(r"MemAvailable:\s+(\d+) kB", text_of("/proc/meminfo"))
-    if match:
-        return int(match.group(1)) << 10
+    """Return the bytes of memory that are free; those that there are, or None, where the system does not say."""
+    if match := re.search(r"MemAvailable:\s+(\d+) kB", text_of("/proc/meminfo")):
+        return int(match[1]) << 10
     if WINDOWS:
         return _free_memory_of_windows()
     try:
@@ -60,18 +59,15 @@ def _free_memory_of_windows() -> int | None:
         _fields_ = (("size", ctypes.c_uint32), ("load", ctypes.c_uint32), ("amounts", ctypes.c_uint64 * 7))
 
     status = Status(ctypes.sizeof(Status))
-    told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.amounts[1]) if told else None
+    done = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status.amounts[1]) if done else None
 
 
 def memory_limits() -> list[int]:
     """Return the bytes that each limit set to this process leaves it: of its container, of its address space."""
     limits = []
-    for most, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        numbers = [text_of(path).strip() for path in (most, used)]
+    for folder, most, used in (("", "max", "current"), ("memory/", "limit_in_bytes", "usage_in_bytes")):
+        numbers = [text_of(f"/sys/fs/cgroup/{folder}memory.{name}").strip() for name in (most, used)]
         if all(re.fullmatch("[0-9]+", number) for number in numbers):
             limits.append(max(0, int(numbers[0]) - int(numbers[1])))
     try:
@@ -91,6 +87,40 @@ def text_of(path: str) -> str:
         return Path(path).read_text("ascii", "replace")
     except OSError:
         return ""
+
+
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)  # where there is nothing
+
+
+def mode_of(path: str | bytes | os.PathLike[str], follow: bool = True) -> int:
+    """Return the mode of what a path leads to, or 0 where nothing is there.
+
+    Raise OSError where the disk does not say. `os.path.exists`, `isfile` and their like say no then, and what is there
+    would pass for missing, or be replaced.
+    """
+    try:
+        return os.stat(os.fsencode(path), follow_symlinks=follow).st_mode
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+    except ValueError:  # a NUL in it
+        pass
+    return 0
+
+
+def exists(path: str | bytes | os.PathLike[str], follow: bool = True) -> bool:
+    """Whether anything is there; a link to nothing counts unless it is followed."""
+    return mode_of(path, follow) != 0
+
+
+def is_file(path: str | bytes | os.PathLike[str]) -> bool:
+    """Whether a path leads to a regular file."""
+    return stat.S_ISREG(mode_of(path))
+
+
+def is_folder(path: str | bytes | os.PathLike[str]) -> bool:
+    """Whether a path leads to a folder."""
+    return stat.S_ISDIR(mode_of(path))
 
 
 def usable_name(name: str) -> str:

@@ -31,8 +31,8 @@ with Workers(1) as workers:
         compiled.divergence(held, W, Z, Beta(beta), workers)
         compiled.mm_activations(held, W, Z, Beta(beta), 1.0, workers)
         compiled.mm_pass(held, W, Z, Beta(beta), 1.0, workers, W)
-    for plain in (None, Z.copy()):
-        compiled.hals_pass(held, W, Z, 2, workers, plain, 0.5)
+    for momentum in (None, (Z.copy(), 0.5)):
+        compiled.hals_pass(held, W, Z, 2, workers, momentum)
 """
 
 

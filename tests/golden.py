@@ -33,7 +33,7 @@ split s/triad.wav -k 3 --fast --save-model --export-midi --export-labels && rend
 split s/song.wav -k 4
 split s/song.wav -k 4 --atoms 8 --grouping timbre --duration 8
 split s/song.wav -k 4 --grouping foreground --duration 8
-split s/song.wav -k 4 --fast --label auto
+split s/song.wav -k 4 --fast --stem-names auto
 split s/song.wav -k 8 --start semantic
 split s/song.wav -k 4 --fast --restarts 3 --seed 5
 split s/song.wav -k 6 --fast --save-model && render o/song/song.nmf.npz --group band=1,3-4 --group rest=rest -o r && render o/song/song.nmf.npz --group auto:2 -o three
@@ -68,9 +68,9 @@ split s/drums.wav -k 3 --solver hals --divergence frobenius
 split s/drums.wav -k 3 --solver pinv --divergence frobenius
 split s/drums.wav -k 3 --solver mu --max-iter 50 --smoothness 0.5
 split s/drums.wav -k auto
-learn kick=s/kit/kick.wav snare=s/kit/snare.wav hihat=s/kit/hihat.wav -o kit.npz && split s/drums.wav -m kit.npz && split s/drums.wav -m kit.npz --adapt 0.3 --free 4 -o a && inspect kit.npz --json
-learn kick=s/kit/kick.wav --template-frames 4 -o kit.npz && split s/drums.wav -m kit.npz --free 6
-learn organ=s/stems/voice/organ.flac -o organ.npz && split s/voice.wav -m organ.npz --free 20 --max-memory 150M
+learn kick=s/kit/kick.wav snare=s/kit/snare.wav hihat=s/kit/hihat.wav -o kit.npz && split s/drums.wav -m kit.npz && split s/drums.wav -m kit.npz --adapt 0.3 --background 4 -o a && inspect kit.npz --json
+learn kick=s/kit/kick.wav --template-frames 4 -o kit.npz && split s/drums.wav -m kit.npz --background 6
+learn organ=s/stems/voice/organ.flac -o organ.npz && split s/voice.wav -m organ.npz --background 20 --max-memory 150M
 split s/rain.wav --learn rain=0:00-0:01.5 --export-labels --save-model && render o/rain/rain.nmf.npz -o r
 split s/rain.wav --labels s/rain.txt
 split s/triad.wav --midi s/triad.mid --midi-by pitch
@@ -183,8 +183,10 @@ def main() -> None:
         arguments.save.mkdir(parents=True, exist_ok=True)
         (arguments.save / "golden.json").write_text(json.dumps(results, indent=1))
     if arguments.check:
-        lines = compare(json.loads((arguments.check / "golden.json").read_text()), results)
-        print("\n".join(lines) or f"{len(results)} cases, no difference")
+        kept = json.loads((arguments.check / "golden.json").read_text())
+        lines = compare(kept, results)
+        known = len(kept.keys() & results.keys())
+        print("\n".join(lines) or f"{known} cases, no difference; {len(results) - known} that were not saved")
         raise SystemExit(bool(lines))
 
 

@@ -26,6 +26,8 @@ ORDER = (
     ("separation",),
     ("analysis",),
     ("jobs",),
+    ("batch",),
+    ("api",),
     ("matrices",),
     ("cli",),
 )
@@ -129,7 +131,7 @@ def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})
 
 
-@pytest.mark.parametrize("given", [[], ["--fast"], ["--label", "auto"]], ids=" ".join)
+@pytest.mark.parametrize("given", [[], ["--fast"], ["--stem-names", "auto"]], ids=" ".join)
 def test_splitting_loads_no_library_that_takes_seconds(tmp_path, given):
     sound = PACKAGE.parent / "sample_audio" / "triad.wav"
     command = ["nmfsep", "split", str(sound), "-k", "3", "-o", str(tmp_path), "-q", "--duration", "2", *given]

@@ -2,23 +2,13 @@ import pytest
 
 import nmfsep.memory as module
 from nmfsep.errors import UsageError
-from nmfsep.jobs.budget import estimate, estimate_guided, estimate_rendering, matrix_estimate
-from nmfsep.jobs.budget import saved_size as model_size
-from nmfsep.memory import (
-    available,
-    parse_size,
-    require,
-    show_size,
-)
-from nmfsep.registry import MODELS
-from nmfsep.settings.separation import Settings
+from nmfsep.memory import available, parse_size, require, show_size
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-LENGTH = 44100 * 600
 limited = pytest.mark.skipif(resource is None, reason="no limits of resources")
 
 
@@ -60,71 +50,6 @@ def test_sizes_for_people(count, text):
     assert show_size(count) == text
 
 
-def of(channels=2, length=LENGTH, threads=2, **settings):
-    return estimate(Settings(**({"components": 20, "n_fft": 2048} | settings)), channels, length, threads)
-
-
-@pytest.mark.parametrize(
-    "larger",
-    [
-        {"channels": 3},
-        {"length": 2 * LENGTH},
-        {"components": 40},
-        {"hop_length": 256},
-        {"divergence": "is"},
-        {"divergence": 0.0},
-        {"divergence": -1},
-    ],
-)
-def test_whatever_is_larger_takes_more(larger):
-    assert of(**larger) > of()
-
-
-def test_threads_take_memory_where_rendering_is_the_peak():
-    assert of(length=44100, threads=8) > of(length=44100, threads=2)
-
-
-@pytest.mark.parametrize("mode", ["independent", "mid"])
-def test_channels_apart_take_less_than_joint_ones(mode):
-    apart = estimate(Settings(components=20, channels=mode), 8, LENGTH, 2)
-    assert apart < of(channels=8)
-
-
-@pytest.mark.parametrize(("length", "channels"), [(44100 * 60, 2), (LENGTH, 1), (44100 * 3600, 2)])
-def test_the_spectrogram_and_the_sound_are_counted_in_full(length, channels):
-    sound = 4 * channels * length
-    spectrogram = 4 * (length // 512) * 1025 * channels
-    assert of(channels=channels, length=length) > sound + spectrogram
-    assert of(channels=channels, length=length) < 3 * (sound + spectrogram) + (1 << 30)
-
-
-def test_fewer_stems_take_less_to_render_and_never_more():
-    settings = Settings(components=400)
-    many, few = (estimate(settings, 2, 44100, 8, None, stems) for stems in (400, 4))
-    assert few < many == estimate(settings, 2, 44100, 8)
-
-
-def test_rendering_takes_the_sound_the_model_and_the_blocks():
-    view = [(2048, 512, 20)]
-    one = estimate_rendering(1, LENGTH, 2, view, 4, 10**6)
-    assert one - 4 * LENGTH - 10**6 > 0
-    assert estimate_rendering(1, LENGTH, 2, view, 4, 10**9) - one == 10**9 - 10**6
-    assert estimate_rendering(2, LENGTH, 2, view, 4, 10**6) > one
-    assert estimate_rendering(1, LENGTH, 2, view * 2, 4, 10**6) > one
-    assert one < estimate(Settings(components=20), 1, LENGTH, 2)
-
-
-@pytest.mark.parametrize(
-    ("channels", "mode", "matrices"), [(1, "joint", (1, 1)), (2, "joint", (2, 1)), (2, "independent", (2, 2))]
-)
-def test_a_model_is_as_large_as_its_factors(channels, mode, matrices):
-    size = model_size(Settings(components=20, channels=mode), channels, LENGTH)
-    assert size == pytest.approx(4 * 20 * (1025 * matrices[0] + LENGTH / 512 * matrices[1]), rel=1e-3)
-    assert model_size(Settings(free=5), 2, LENGTH, [(2048, 512, 15)]) == pytest.approx(
-        4 * 20 * 2 * (1025 + LENGTH / 512), rel=1e-3
-    )
-
-
 @pytest.mark.parametrize(
     ("limit", "free", "fine"),
     [(100, 0, True), (99, 999, False), (None, 132, False), (None, 134, True), (None, None, True)],
@@ -136,49 +61,6 @@ def test_what_is_needed_is_held_against_the_limit_or_else_what_is_free(monkeypat
     else:
         with pytest.raises(UsageError, match=r"^'song' needs about 1 MB of memory and may take 1 MB; try"):
             require("'song' needs", 100, limit, "try")
-
-
-VIEWS = ((512, 128, 60), (2048, 512, 20))
-
-
-def guided(channels=2, length=8000 * 600, threads=2, views=VIEWS, **settings):
-    return estimate_guided(Settings(**({"components": 2} | settings)), channels, length, threads, views)
-
-
-@pytest.mark.parametrize(
-    "larger",
-    [
-        {"channels": 3},
-        {"length": 8000 * 1200},
-        {"views": ((512, 128, 120), (2048, 512, 20))},
-        {"views": ((512, 64, 60), (2048, 512, 20))},
-        {"views": (VIEWS[0], *VIEWS)},
-        {"free": 10},
-    ],
-)
-def test_whatever_is_larger_takes_more_with_a_dictionary_too(larger):
-    assert guided(**larger) > guided()
-
-
-@pytest.mark.parametrize("mode", ["independent", "mid"])
-def test_channels_apart_take_less_with_a_dictionary_too(mode):
-    settings = Settings(components=2, channels=mode)
-    assert estimate_guided(settings, 8, 8000 * 600, 2, VIEWS) < guided(channels=8)
-
-
-def test_a_dictionarys_spectrogram_and_the_sound_are_counted_in_full():
-    sound, spectrogram = 4 * 2 * 8000 * 600, 4 * 2 * (8000 * 600 // 128) * 257
-    assert sound + spectrogram < guided() < 3 * (sound + spectrogram) + (1 << 28)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_matrix_is_counted_with_the_copies_that_its_model_makes(model):
-    entries = 3000 * 2000
-    need = matrix_estimate(model, 3000, 2000, 8, 5)
-    assert 16 * entries < need - matrix_estimate(model, 1, 1, 8, 5) < 16 * 8 * entries
-    assert matrix_estimate(model, 3000, 2000, 8, 50) > need
-    assert matrix_estimate(model, 3000, 2000, 4, 5) < need
-    assert matrix_estimate(model, 3000, 2000, 8, 5, compiled=True, pictures=True, pca=True) > need + (100 << 20)
 
 
 @pytest.mark.parametrize(("limit", "refused"), [(99, True), (100, False)])

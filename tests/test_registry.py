@@ -9,7 +9,7 @@ from nmfsep.registry import Registry, suggestion
 
 REGISTRIES = [value for value in vars(module).values() if isinstance(value, Registry)]
 ENTRIES = [pytest.param(registry, name, id=f"{registry.kind}-{name}") for registry in REGISTRIES for name in registry]
-TOYS = Registry("toy", {"ball": ("nmf.fit:fit", "round"), "kite": ("x:y", "flies")}, {"sphere": "ball"})
+TOYS = Registry("toy", ("ball", "nmf.fit:fit", "round"), ("kite", "x:y", "flies"), aliases={"sphere": "ball"})
 
 
 def test_the_registries_are_found():
@@ -65,10 +65,10 @@ def test_the_empty_name_is_unknown(method):
 
 
 def test_a_registry_copies_what_it_is_given():
-    entries = {"a": ("x:y", "one")}
-    registry = Registry("thing", entries)
-    entries["b"] = ("x:y", "two")
-    assert list(registry) == ["a"]
+    aliases = {"first": "a"}
+    registry = Registry("thing", ("a", "x:y", "one"), aliases=aliases)
+    aliases["b"] = "a"
+    assert registry.aliases == {"first": "a"}
 
 
 def test_far_off_words_get_the_list_in_order():

@@ -5,7 +5,7 @@ import pytest
 from nmfsep.errors import UsageError
 from nmfsep.registry import Registry
 from nmfsep.settings.commands import FactorizeSettings, LearnSettings, OutputSettings
-from nmfsep.settings.option import WINDOWS
+from nmfsep.settings.fields import WINDOWS
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 

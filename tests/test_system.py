@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import ntpath
 import os
 import signal
@@ -147,3 +148,18 @@ def test_a_path_on_another_drive_is_told_whole(monkeypatch):
     assert system.relative("/a/b", "/a/c") == "../b"
     monkeypatch.setattr(os.path, "relpath", apart)
     assert system.relative("/a/b", "/c") == "/a/b"
+
+
+@pytest.mark.parametrize("ask", [system.exists, system.is_file, system.is_folder])
+def test_a_disk_that_does_not_answer_is_not_taken_for_one_where_nothing_is(ask, tmp_path, monkeypatch):
+    assert not ask(tmp_path / "nothing")
+    assert not ask("a\0b")
+    assert not ask(tmp_path / ("n" * 1000))
+
+    def fail(path, **options):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            ask(tmp_path)

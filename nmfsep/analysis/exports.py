@@ -1,7 +1,7 @@
 """Exports of when stems sound, and at which pitches: MIDI files and label tracks, by templates and activations.
 
 An activation has a largest value even where its sound is not there at all. So what counts as sounding is judged against
-the mixture, too: it must be heard beside its loudest frame, be more than the noise of the last bit, and be a fair part
+the mixture, too: it must be heard against the loudest frame, be more than the noise of the last bit, and be a fair part
 of what the mixture has where its own spectrum lies.
 """
 
@@ -24,17 +24,21 @@ from ..separation.model import Model
 from ..signal.pitch import find_pitch
 from ..signal.stft import STFT, window_samples
 
+HEARD = 0.1  # of the largest activation, from which on something sounds
+QUIETEST = 0.03  # of a stem's energy that a pitch must have
+SHORTEST = 0.05  # seconds of what sounds, and of a gap in it
+APART = 0.12  # seconds between two onsets of a pitch
+FAINTEST = 1e-6  # of the energy of the mixture's loudest frame, up to which nothing is there
+OWN = 0.25  # of what the mixture has where a stem's spectrum lies, from which on it is there
+RISE, STRIDE = 0.15, 0.05  # of the largest rise that a stroke must have, and the seconds in which it rises
+Curve = NDArray[np.float64]
+Span = tuple[float, float]
+
 
 class Export(Protocol):
-    """One kind of file about a separation.
+    """One kind of file about a separation."""
 
-    Attributes
-    ----------
-    suffix : str
-        What its name ends with.
-    """
-
-    suffix: ClassVar[str]
+    suffix: ClassVar[str]  # what its name ends with
 
     @staticmethod
     def require() -> None:
@@ -60,30 +64,9 @@ class Export(Protocol):
         """
 
 
-HEARD = 0.1  # of the largest activation, from which on something sounds
-QUIETEST = 0.03  # of a stem's energy that a pitch must have
-SHORTEST = 0.05  # seconds of what sounds, and of a gap in it
-APART = 0.12  # seconds between two onsets of a pitch
-FAINTEST = 1e-6  # of the energy of the mixture's loudest frame, up to which nothing is there
-OWN = 0.25  # of what the mixture has where a stem's spectrum lies, from which on it is there
-RISE, STRIDE = 0.15, 0.05  # of the largest rise that a stroke must have, and the seconds in which it rises
-Curve = NDArray[np.float64]
-Span = tuple[float, float]
-
-
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What of a stem has one pitch, or none.
-
-    Attributes
-    ----------
-    pitch : int or None
-        MIDI note.
-    level : ndarray, shape (frames,)
-        Magnitude in each frame.
-    spectrum : ndarray, shape (bins,)
-        Magnitude at each bin.
-    """
+    """What of a stem has one pitch, a MIDI note, or none: its magnitude in each frame, and at each bin."""
 
     pitch: int | None
     level: Curve
@@ -92,43 +75,16 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """The activity of a stem at one length of frames.
-
-    Attributes
-    ----------
-    name : str
-    stft : STFT
-    components : Components
-    columns : list of int
-        Its templates.
-    sample_rate : int
-        Hertz.
-    energy : ndarray, shape (frames,)
-        Of its model in each frame.
-    place : ndarray, shape (frames,)
-        The product of its model and that of the whole mixture.
-    floor : float
-        Energy of a frame in which nothing is there.
-    """
+    """The activity of a stem at one length of frames."""
 
     name: str
-    stft: STFT
     components: Components
-    columns: list[int]
-    sample_rate: int
-    energy: Curve
-    place: Curve
-    floor: float
-
-    @property
-    def step(self) -> float:
-        """Seconds from frame to frame."""
-        return self.stft.hop_length / self.sample_rate
-
-    @property
-    def frequencies(self) -> Curve:
-        """Hertz of the bins."""
-        return self.stft.frequencies(self.sample_rate)
+    columns: list[int]  # its templates
+    step: float  # seconds from frame to frame
+    frequencies: Curve  # hertz of the bins
+    energy: Curve  # of its model in each frame
+    place: Curve  # the product of its model and that of the whole mixture, in each frame
+    floor: float  # energy of a frame in which nothing is there
 
     def voices(self) -> list[Voice]:
         """Return what has a pitch of its own, the loudest first."""
@@ -145,8 +101,8 @@ class Stem:
         order = np.argsort(energies, kind="stable")[::-1]
         return [whole[k] for k in order if energies[k] > QUIETEST * sum(energies)]
 
-    def there(self, span: Span) -> bool:
-        """Return whether what sounds from one second to another is there, beside the mixture."""
+    def is_there(self, span: Span) -> bool:
+        """Return whether what sounds from one second to another is there in the mixture."""
         first = round(span[0] / self.step)
         frames = slice(first, max(first + 1, round(span[1] / self.step)))
         energy = self.energy[frames]
@@ -155,42 +111,31 @@ class Stem:
     def spans(self, voices: Sequence[Voice]) -> list[Span]:
         """Return when voices sound together, begin and end in seconds, where they are there."""
         level = together(voices).level if voices else np.zeros(1)
-        return [span for span in sounding(level, self.step) if self.there(span)]
+        return [span for span in sounding(level, self.step) if self.is_there(span)]
 
 
 def stems(model: Model, sample_rate: int, last_bit: float = 0.0, resolution: int = -1) -> Iterator[Stem]:
-    """Yield each stem that has components, at the longest frames if no other are asked for.
-
-    Parameters
-    ----------
-    model : Model
-    sample_rate : int
-        Hertz.
-    last_bit : float, default 0
-        The step of the mixture's samples; 0 where they have none.
-    resolution : int, default -1
-    """
+    """Yield each stem that has components, at the longest frames if no other are asked for."""
     chosen, members = model.resolutions[resolution], model.grouping.members
-    components = chosen.components.kept
+    stft, components = chosen.stft, chosen.components.kept
     assert components is not None, "exports need activations"
+    step, frequencies = stft.hop_length / sample_rate, stft.frequencies(sample_rate)
     factors = [(part.W.T @ part.W, part.Z) for part in components.factors]
     loudest = sum(np.einsum("kt,kt->t", Z, gram @ Z) for gram, Z in factors)
-    floor = max(FAINTEST * float(np.max(loudest, initial=0)), 2 * _noise(chosen.stft, last_bit) * len(factors))
+    floor = max(FAINTEST * float(np.max(loudest, initial=0)), 2 * _noise(stft, last_bit) * len(factors))
     for name, group in zip(model.names, members, strict=False):
         columns = [column for member in group for column in components.groups[member]]
         own = [(gram[columns], Z[columns], Z) for gram, Z in factors]
         energy = np.asarray(sum(np.einsum("kt,kt->t", mine, gram[:, columns] @ mine) for gram, mine, _ in own))
         place = np.asarray(sum(np.einsum("kt,kt->t", mine, gram @ Z) for gram, mine, Z in own))
-        yield Stem(
-            name,
-            chosen.stft,
-            components,
-            columns,
-            sample_rate,
-            energy.astype(np.float64),
-            place.astype(np.float64),
-            floor,
-        )
+        energy, place = energy.astype(np.float64), place.astype(np.float64)
+        yield Stem(name, components, columns, step, frequencies, energy, place, floor)
+
+
+def _noise(stft: STFT, last_bit: float) -> float:
+    """Return the energy of a frame of a channel of which nothing but rounding is there."""
+    window = window_samples(stft.window, stft.n_fft)
+    return last_bit**2 / 12 * float(np.sum(np.square(window, dtype=np.float64))) * stft.bins
 
 
 def missing(model: Model, sample_rate: int, last_bit: float = 0.0) -> list[str]:
@@ -242,12 +187,6 @@ def strokes(level: Curve, step: float) -> list[tuple[float, float, float]]:
     struck = np.flatnonzero((rise == around) & (rise > 0) & (rise >= RISE * rise.max(initial=0)))
     top = max(float(level.max(initial=0)), 1e-300)
     return [(frame * step, (frame + width) * step, float(level[frame : frame + width].max()) / top) for frame in struck]
-
-
-def _noise(stft: STFT, last_bit: float) -> float:
-    """Return the energy of a frame of a channel of which nothing but rounding is there."""
-    window = window_samples(stft.window, stft.n_fft)
-    return last_bit**2 / 12 * float(np.sum(np.square(window, dtype=np.float64))) * stft.bins
 
 
 # the first that is found in a name counts; words are divided by a space, and a plural ends in s
@@ -303,14 +242,10 @@ def key_of(name: str) -> int | None:
 WITHIN = (0.01, 0.99)  # shares of a stem's energy below its lower and its upper bound
 
 
-class Labels:
+class Labels(Export):
     """Labels: where a stem's activations are above a tenth of their largest, and it is there at all."""
 
-    suffix: ClassVar[str] = ".labels.txt"
-
-    @staticmethod
-    def require() -> None:
-        """Nothing is needed."""
+    suffix = ".labels.txt"
 
     @staticmethod
     def encode(
@@ -340,14 +275,14 @@ STRUCK = ((150, 36), (2500, 38))  # centroids in hertz up to which a drum is a k
 HAT = 42  # and beyond
 
 
-class Midi:
+class Midi(Export):
     """Notes: pitches of templates, where their activations set in and end; of drums, strokes.
 
     Of a stem that has the name of a drum each stroke is a note of its key in General MIDI; what has no pitch goes to
     the drums, too, by where its spectrum lies.
     """
 
-    suffix: ClassVar[str] = ".mid"
+    suffix = ".mid"
 
     @staticmethod
     def require() -> None:
@@ -394,7 +329,7 @@ def _tones(stem: Stem) -> Iterator[tuple[bool, int, float, float, float]]:
     for voice in parts:
         share = float(voice.level.max(initial=0)) / loudest
         for first, last, peak in notes(voice.level, stem.step):
-            if stem.there((first, last)):
+            if stem.is_there((first, last)):
                 key = _struck(stem, voice) if voice.pitch is None else voice.pitch
                 yield voice.pitch is not None, key, first, last, share * peak
 
@@ -406,7 +341,7 @@ def _strokes(stem: Stem, key: int) -> Iterator[tuple[bool, int, float, float, fl
         parts.setdefault(key or _struck(stem, voice), []).append(voice)
     for drum, same in parts.items():
         for first, last, peak in strokes(together(same).level, stem.step):
-            if stem.there((first, last)):
+            if stem.is_there((first, last)):
                 yield False, drum, first, last, peak
 
 

@@ -53,13 +53,8 @@ def ideal_stems(blocks: Iterable[Block], length: int, stft: STFT, mask: Callable
     yield from stft.join(masked(), length)
 
 
-def beside_ideal_stems(
-    blocks: Iterable[Block], length: int, stft: STFT, mask: Callable[[Parts], None]
-) -> Iterator[Real]:
-    """Yield the true stems with their ideal estimates beside them, (2 * stems, channels, samples).
-
-    The parameters are those of `ideal_stems`.
-    """
+def with_ideal_stems(blocks: Iterable[Block], length: int, stft: STFT, mask: Callable[[Parts], None]) -> Iterator[Real]:
+    """Yield the true stems and after them their ideal estimates, (2 * stems, channels, samples), as `ideal_stems`."""
     queue: deque[Block] = deque()  # itertools.tee would hold on to dozens of blocks
 
     def ahead() -> Iterator[Block]:

@@ -10,7 +10,7 @@ block Toeplitz systems. A filter is shared by all channels, as is the factor of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,22 +28,11 @@ SHORTEST = 1 << 13  # samples transformed at a time, at the least
 class Correlations:
     """Sums of products of references with signals; channels are added up, as if laid end to end.
 
-    Parameters
-    ----------
-    values : ndarray, shape (references, signals, lags)
-        Sum over n of reference[n] signal[n + lag]; nothing but silence surrounds a signal. The first signals are the
-        references.
-    energies : ndarray, shape (signals,)
-        Sum of squares.
+    The value at a lag is the sum over n of reference[n] signal[n + lag]; nothing but silence surrounds a signal.
     """
 
-    values: Real
-    energies: Real
-
-    @property
-    def among_references(self) -> Real:
-        """The correlations of the references with each other, (references, references, lags)."""
-        return self.values[:, : len(self.values)]
+    values: Real  # (references, signals, lags); the first signals are the references
+    energies: Real  # sums of squares, (signals,)
 
     def of(self, signals: slice) -> Correlations:
         """Return those of some signals only."""
@@ -56,14 +45,11 @@ def correlate(blocks: Iterable[Block], references: int, lags: int) -> Correlatio
     Parameters
     ----------
     blocks : iterable of ndarray, shape (signals, channels, samples)
-        Consecutive pieces; the first `references` signals are the references.
+        Consecutive pieces.
     references : int
+        How many of the signals, from the first on, are references.
     lags : int
         Lags 0 to lags - 1.
-
-    Returns
-    -------
-    Correlations
     """
     size = transform_size(lags)
     step = size - lags + 1  # the samples of references that find all their lags in one piece
@@ -101,20 +87,12 @@ RIDGES = (1e-14, 1e-12, 1e-10, 1e-8)  # of the energy times the lags: for refere
 class Figures:
     """Every signal against every reference, in dB, each an ndarray of shape (references, signals).
 
-    NaN where the reference or the signal is silent.
+    NaN where the reference or the signal is silent. SI-SDR is the scale-invariant signal-to-distortion ratio (Le Roux
+    et al., ICASSP 2019); SDR, SIR and SAR are those of BSS Eval v3, SIR being NaN where there is one reference.
 
-    Attributes
-    ----------
-    si_sdr : ndarray
-        Scale-invariant signal-to-distortion ratio (Le Roux et al., ICASSP 2019).
-    sdr, sir, sar : ndarray
-        Signal to distortion, interference and artefacts of BSS Eval v3. SIR is NaN where there is one reference.
-    snr : ndarray
-        Energy of the reference over that of its difference from the signal, neither scaled: the SDR of the Music
-        Demixing Challenge.
-    bleed : ndarray
-        Energy of the part of the signal that comes from the reference, by the projection on all references together,
-        over the reference's own: 0 where all of it is there, -20 for a tenth of its amplitude.
+    SNR is the energy of the reference over that of its difference from the signal, neither scaled: the SDR of the Music
+    Demixing Challenge. Bleed is the energy of the part of the signal that comes from the reference, by the projection
+    on all references together, over the reference's own: 0 where all of it is there, -20 for a tenth of its amplitude.
     """
 
     si_sdr: Real
@@ -124,24 +102,16 @@ class Figures:
     snr: Real
     bleed: Real
 
-    def pick(self, reference: int, signal: int) -> dict[str, float]:
-        """Return the figures of one pair by name."""
-        return {name: float(getattr(self, name)[reference, signal]) for name in (f.name for f in fields(self))}
-
 
 class Subspace:
     """The space spanned by signals and their copies delayed by 1 to lags - 1 samples.
 
-    Parameters
-    ----------
-    gram : ndarray, shape (signals, signals, lags)
-        Correlations of the signals with each other, of unit energy.
+    `gram`, (signals, signals, lags), are the correlations of the signals with each other, of unit energy.
     """
 
     def __init__(self, gram: Real) -> None:
         from scipy.linalg import cho_factor
 
-        self.gram = gram
         count, _, lags = gram.shape
         ring = np.zeros((count, count, 2 * lags))  # lags 0 to lags - 1, and the negative ones from the end
         ring[..., :lags] = gram
@@ -158,10 +128,7 @@ class Subspace:
     def filters(self, cross: Real) -> Real:
         """Return the filters, (signals, others, lags), whose outputs add up to the projections of other signals.
 
-        Parameters
-        ----------
-        cross : ndarray, shape (signals, others, lags)
-            Correlations of the signals with the others.
+        `cross`, (signals, others, lags), are the correlations of the signals with the others.
         """
         from scipy.linalg import cho_solve
 
@@ -179,13 +146,7 @@ class Subspace:
 
 
 class Judge:
-    """Judges signals by references.
-
-    Parameters
-    ----------
-    references : Correlations
-        Of the references with each other.
-    """
+    """Judges signals by references, whose correlations are those with each other."""
 
     def __init__(self, references: Correlations) -> None:
         self._energies = references.energies
@@ -197,13 +158,7 @@ class Judge:
             self._all = Subspace(gram) if len(gram) > 1 else None
 
     def figures(self, signals: Correlations) -> Figures:
-        """Return the figures of signals.
-
-        Parameters
-        ----------
-        signals : Correlations
-            Of the references with the signals.
-        """
+        """Return the figures of signals, from the correlations of the references with them."""
         shape = signals.values.shape[:2]
         result = Figures(*(np.full(shape, np.nan) for _ in fields(Figures)))
         heard = np.flatnonzero(signals.energies > 0)
@@ -223,53 +178,37 @@ class Judge:
 
     def _of_unit_energy(self, cross: Real) -> dict[str, Real]:
         """Return the figures that do not depend on level, and the bleed between signals of unit energy."""
-        shared = self._all.filters(cross) if self._all else None
-        rest = None if self._all is None or shared is None else self._residue(self._all, shared, cross)
         found: dict[str, list[Real]] = {name: [] for name in ("si_sdr", "sdr", "sir", "sar", "bleed")}
+        everything = self._all
+        if everything is not None:
+            shared = everything.filters(cross)
+            spanned, rest = everything.energies(shared), _residue(everything, shared, cross)
         for j, space in enumerate(self._each):
             straight = cross[j, :, 0] ** 2
             found["si_sdr"].append(decibels(straight, 1 - straight))
             own = space.filters(cross[j : j + 1])
-            target, error = space.energies(own), self._residue(space, own, cross[j : j + 1])
+            target, error = space.energies(own), _residue(space, own, cross[j : j + 1])
             found["sdr"].append(decibels(target, error))
-            if self._all is None or shared is None or rest is None:
-                found["sir"].append(np.full(len(target), np.nan))
-                found["sar"].append(decibels(target, error))
-                found["bleed"].append(decibels(target, np.ones_like(target)))
-                continue
-            besides = shared.copy()
-            besides[j] -= own[0]
-            found["sir"].append(decibels(target, self._all.energies(besides)))
-            found["sar"].append(decibels(self._all.energies(shared), rest))
-            found["bleed"].append(decibels(space.energies(shared[j : j + 1]), np.ones_like(target)))
+            if everything is None:
+                interference, artefacts, part = np.full(len(target), np.nan), decibels(target, error), target
+            else:
+                others = shared.copy()
+                others[j] -= own[0]
+                interference = decibels(target, everything.energies(others))
+                artefacts, part = decibels(spanned, rest), space.energies(shared[j : j + 1])
+            found["sir"].append(interference)
+            found["sar"].append(artefacts)
+            found["bleed"].append(decibels(part, np.ones_like(target)))
         return {name: np.array(values) for name, values in found.items()}
 
-    @staticmethod
-    def _residue(space: Subspace, filters: Real, cross: Real) -> Real:
-        """Energy of what a projection leaves of signals of unit energy; right to second order in the filters' error."""
-        along: Real = np.einsum("jkt,jkt->k", filters, cross)
-        return 1 - 2 * along + space.energies(filters)
 
+def _residue(space: Subspace, filters: Real, cross: Real) -> Real:
+    """Return the energy that a projection leaves of signals of unit energy.
 
-def compare(references: Sequence[Real] | Real, signals: Sequence[Real] | Real, filter_length: int = 512) -> Figures:
-    """Judge signals in memory by references.
-
-    Parameters
-    ----------
-    references, signals : array-like, shape (count, channels, samples) or (count, samples)
-    filter_length : int, default 512
-        Samples of the filters that count as no distortion.
-
-    Returns
-    -------
-    Figures
+    It is right to second order in the filters' error.
     """
-    stacked = np.concatenate([np.asarray(references, np.float64), np.asarray(signals, np.float64)])
-    if stacked.ndim == 2:
-        stacked = stacked[:, None]
-    count = len(references)
-    correlations = correlate([stacked], count, filter_length)
-    return Judge(correlations.of(slice(count))).figures(correlations.of(slice(count, None)))
+    along: Real = np.einsum("jkt,jkt->k", filters, cross)
+    return 1 - 2 * along + space.energies(filters)
 
 
 def decibels(wanted: Real, unwanted: Real) -> Real:
@@ -294,9 +233,7 @@ def _block_toeplitz(gram: Real, ridge: float) -> NDArray[np.float64]:
 
     count, _, lags = gram.shape
     matrix = np.empty((count * lags, count * lags), order="F")
-    for j in range(count):
-        for i in range(count):
-            block = toeplitz(gram[j, i], gram[i, j])
-            matrix[j * lags : (j + 1) * lags, i * lags : (i + 1) * lags] = block
+    for j, i in np.ndindex(count, count):
+        matrix[j * lags : (j + 1) * lags, i * lags : (i + 1) * lags] = toeplitz(gram[j, i], gram[i, j])
     matrix[np.diag_indices(len(matrix))] += ridge
     return matrix

@@ -15,19 +15,16 @@ NOTES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")  # no 
 def titles(names: Sequence[str], stems: Sequence[dict[str, Any]], single: Sequence[bool]) -> tuple[str, ...]:
     """Return the names of stems with those that are only numbered replaced by their number and what they sound like.
 
+    All are different: a stem keeps its name where the other would be that of one before.
+
     Parameters
     ----------
     names : sequence of str
         As `arrange` gives them; component-N and group-N are numbered.
     stems : sequence of dict
-        As `descriptors` gives them, {} where there is nothing to tell.
+        As `diagnose` describes them, {} where there is nothing to say.
     single : sequence of bool
         Whether a stem has one template, so that its pitch is that of all it sounds.
-
-    Returns
-    -------
-    tuple of str
-        All different. A stem keeps its name where the other would be that of one before.
     """
     taken, found = {name.casefold() for name in names}, []
     for name, about, alone in zip(names, stems, single, strict=True):
@@ -41,23 +38,11 @@ def titles(names: Sequence[str], stems: Sequence[dict[str, Any]], single: Sequen
 
 
 def sounds_like(about: dict[str, Any], single: bool) -> str:
-    """Return what a stem sounds like, in letters, digits and hyphens.
-
-    Parameters
-    ----------
-    about : dict
-        Pitch, percussiveness and centre of a stem, as `descriptors` gives them.
-    single : bool
-        Whether it has one template.
-    """
+    """Return what a stem sounds like, in letters, digits and hyphens; `single` says that it has one template."""
     centre, pitch, struck = about["centre"], about["pitch"], about["percussiveness"] >= STRUCK
     if not centre:
         return "silent"
     if single and pitch and not (struck and pitch["hertz"] < LOWEST):
         return f"{NOTES[pitch['midi'] % 12]}{pitch['midi'] // 12 - 1}"
     height = "low" if centre < LOW else "high" if centre > HIGH else "mid"
-    return f"{height}-{'drum-' if struck else ''}{_two_digits(centre)}Hz"
-
-
-def _two_digits(hertz: float) -> int:
-    return int(float(f"{hertz:.2g}"))
+    return f"{height}-{'drum-' if struck else ''}{float(f'{centre:.2g}'):.0f}Hz"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..errors import MismatchError, NmfsepError, UsageError
+from ..system import exists
 from . import console
 from .options import reporting
 
@@ -21,24 +21,21 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
 
     DIR is a folder, searched with all below it, or one manifest. Exit 4 if anything differs.
     """
-    from ..jobs.manifest import find
-    from ..jobs.verify import verify
+    from ..jobs.manifest import find, verify
 
-    manifests: list[Path] = []
-    faults: list[UsageError] = []
+    manifests, faults = list[Path](), list[UsageError]()
     for path in paths:
-        below = list(find(Path(path))) if os.path.exists(path) else []
+        there = exists(path)
+        below = list(find(Path(path))) if there else []
         if not below:
-            there = "holds no manifest of nmfsep, so there is nothing to check"
-            faults.append(UsageError(there if os.path.exists(path) else "no such file or directory", path=path))
+            empty = "holds no manifest of nmfsep, so there is nothing to check"
+            faults.append(UsageError(empty if there else "no such file or directory", path=path))
         manifests += below
     for fault in faults[0 if manifests else 1 :]:
         console.say(console.describe(fault))
     if not manifests:
         raise faults[0]
-    rows: list[dict[str, Any]] = [
-        {"manifest": os.fsdecode(fault.path or ""), "ok": False, "message": str(fault)} for fault in faults
-    ]
+    rows = [{"manifest": os.fsdecode(fault.path or ""), "ok": False, "message": str(fault)} for fault in faults]
     code = 1 if faults else 0
     for manifest in manifests:
         try:
@@ -49,7 +46,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
             code = max(code, error.exit_code if isinstance(error, MismatchError) else 1)
         rows.append({"manifest": str(manifest), "ok": good, "message": found})
         if good and not as_json and not quiet:
-            console.print_bytes(f"{console.quote(manifest)}: {found}\n".encode("utf-8", "backslashreplace"))
+            console.print_text(f"{console.quote(manifest)}: {found}\n")
     if as_json:
         console.print_json(rows)
     return code

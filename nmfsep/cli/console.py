@@ -6,80 +6,16 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import Any
+
+import click
 
 from ..errors import NmfsepError
 
-BAR = 10_000  # steps of the bar
-
-
-class Files:
-    """A bar on stderr for a run over many files: how many are done, failed and left.
-
-    Parameters
-    ----------
-    sizes : sequence of float
-        What each file is of the whole.
-    """
-
-    def __init__(self, sizes: Sequence[float], bar: Any = None) -> None:
-        self._sizes, self._bar = sizes, bar
-        self._total, self._whole, self._begun = max(sum(sizes), 1e-9), 0.0, 0.0
-        self.left, self.counts = len(sizes), {"done": 0, "skipped": 0, "failed": 0}
-
-    def __str__(self) -> str:
-        counts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "done"]
-        return ", ".join([*counts, f"{self.left} left"])
-
-    def part(self, number: int, share: float) -> None:
-        """Show how much of a file is done that is in work."""
-        self._begun = min(share, 1.0) * self._sizes[number]
-        self._show()
-
-    def end(self, number: int, status: str) -> None:
-        """Count a file that has ended."""
-        self.counts[status] += 1
-        self.left -= 1
-        self._begun = 0.0
-        self._whole += self._sizes[number]
-        self._show()
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Take the bar off the terminal while lines are written."""
-        if self._bar is None:
-            yield
-            return
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
-        yield
-        self._bar.render_progress()
-
-    def _show(self) -> None:
-        if self._bar is not None:
-            place = round(BAR * (self._whole + self._begun) / self._total)
-            self._bar.update(max(0, place - self._bar.pos), self)
-
-
-@contextmanager
-def files_bar(label: str, sizes: Sequence[float], shown: bool) -> Iterator[Files]:
-    """Give the count of a run over files of these sizes, with a bar on stderr where one is to be seen."""
-    if not shown or not sys.stderr.isatty():
-        yield Files(sizes)
-        return
-    import click
-
-    def counts(files: Files | None) -> str:
-        return str(files) if files is not None and len(sizes) > 1 else ""
-
-    with click.progressbar(length=BAR, label=plain(label)[:40], file=sys.stderr, item_show_func=counts) as bar:
-        yield Files(sizes, bar)
-
-
-FINE = 100  # parts of a step that the bar knows
-Progress = Callable[[float, float], object]
+Progress = Callable[..., object]  # of how many steps are done, and of the loss, which no bar shows
+FINE = 100  # parts of a step that a bar knows
 
 
 def quote(name: str | bytes | os.PathLike[str]) -> str:
@@ -137,13 +73,15 @@ def say(message: str) -> None:
         sys.stderr.flush()
 
 
+def warn(warnings: Iterable[str], name: str = "") -> None:
+    """Write warnings, each in a line; of an input, `name` is what it is called."""
+    for warning in warnings:
+        say(f"{name}: warning: {plain(warning)}" if name else f"warning: {plain(warning)}")
+
+
 def report(path: str | None, text: str) -> None:
     """Write what the user should know of a file, or of the whole run, to stderr."""
     say(plain(text) if path is None else f"{quote(path)}: {plain(text)}")
-
-
-def ignore(path: str | None, text: str) -> None:
-    """Write nothing, in place of `report`, where only errors are wanted."""
 
 
 def print_paths(paths: Iterable[os.PathLike[str]]) -> None:
@@ -153,41 +91,66 @@ def print_paths(paths: Iterable[os.PathLike[str]]) -> None:
         print_bytes((quote(path).encode("utf-8", "backslashreplace") if terminal else os.fsencode(path)) + b"\n")
 
 
-def print_json(document: Any) -> None:
-    """Write one JSON document to stdout."""
-    print_bytes(json.dumps(document, indent=1).encode() + b"\n")
+def print_json(document: Any, indent: int | None = 1) -> None:
+    """Write one JSON document to stdout, without `indent` in one line."""
+    print_text(json.dumps(document, indent=indent) + "\n")
 
 
-def print_json_line(document: Any) -> None:
-    """Write one JSON document to stdout, in one line."""
-    print_bytes(json.dumps(document).encode() + b"\n")
+def print_result(document: Any, text: str, as_json: bool) -> None:
+    """Write a result to stdout, as a JSON document or as text."""
+    if as_json:
+        print_json(document)
+    else:
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Write a text to stdout, with what cannot be encoded as escapes."""
+    print_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def print_bytes(data: bytes) -> None:
-    """Write to stdout and flush, so that an error shows here and not at exit."""
-    write_all(sys.stdout.buffer, data)
+    """Write all to stdout and flush, so that an error shows here and not at exit."""
+    view = memoryview(data)
+    while view:  # an unbuffered stream may take fewer at a time
+        view = view[sys.stdout.buffer.write(view) :]
     sys.stdout.buffer.flush()
 
 
-def write_all(stream: BinaryIO, data: bytes) -> None:
-    """Write all bytes: an unbuffered stream may take fewer at a time."""
-    view = memoryview(data)
-    while view:
-        view = view[stream.write(view) :]
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> str:
+    """Return rows as lines, the columns of these numbers to the left and the others to the right."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        padded = [cell + gap if n in left else gap + cell for n, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
+        lines.append("  ".join(padded).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _width(text: str) -> int:
+    """Return the columns of a terminal that a text takes."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 @contextmanager
 def progress_bar(label: str, steps: int, shown: bool) -> Iterator[Progress | None]:
-    """Give a callback (step, loss) that moves a bar on stderr, or None where no bar is to be seen."""
+    """Give a callback of the steps done that moves a bar on stderr, or None where no bar is to be seen."""
+    with bar(label, FINE * steps, shown) as found:
+        if found is None:
+            yield None
+            return
+        yield lambda step, loss=0.0: found.update(int(FINE * step) - found.pos)
+        found.update(FINE * steps - found.pos)
+
+
+@contextmanager
+def bar(label: str, length: int, shown: bool, show: Callable[[Any], str] | None = None) -> Iterator[Any]:
+    """Give a bar of click on stderr, or None where no bar is to be seen; `show` turns what it is given into text."""
     if not shown or not sys.stderr.isatty():
         yield None
         return
-    import click
-
-    with click.progressbar(length=FINE * steps, label=plain(label)[:40], file=sys.stderr) as bar:
-
-        def advance(step: float, loss: float) -> None:
-            bar.update(int(FINE * step) - bar.pos)
-
-        yield advance
-        bar.update(FINE * steps - bar.pos)
+    with click.progressbar(length=length, label=plain(label)[:40], file=sys.stderr, item_show_func=show) as found:
+        yield found

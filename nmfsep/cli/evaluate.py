@@ -1,41 +1,44 @@
-"""``nmfsep evaluate``: how near stems come to the true ones."""
+"""``nmfsep evaluate``: how near stems come to the true ones, as a table, CSV or JSON."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
+import csv
+import io
+import math
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..registry import MASKS
 from ..settings import EvaluationSettings, Settings
-from . import console
-from .options import Command, max_memory, option, options, reporting, settings_of
-from .tables import evaluation_csv, evaluation_table
+from . import console, options
+
+if TYPE_CHECKING:
+    from ..analysis.evaluate import Evaluation
 
 ORACLE = ("n_fft", "hop_length", "window", "mask", "mask_power")  # of the ideal masks
+FIGURES = {
+    "si_sdr": "SI-SDR", "si_sdr_gain": "gain", "sdr": "SDR", "sdr_gain": "gain", "sir": "SIR", "sar": "SAR",
+    "snr": "SNR", "oracle_si_sdr": "oracle SI-SDR", "oracle_sdr": "oracle SDR",
+}  # fmt: skip
+ALWAYS = ("si_sdr", "sdr", "sar", "snr")  # in the table, also where they are undefined
 
 
 @click.command(
-    "evaluate",
-    cls=Command,
-    epilog="Example: nmfsep evaluate stems separated/song\n\nMore on every option and value: nmfsep manual evaluate",
-)
+    "evaluate", cls=options.Command, example="nmfsep evaluate stems separated/song", page="evaluate"
+)  # fmt: skip
 @click.argument("references", nargs=-1, required=True, metavar="REF...", type=click.Path())
 @click.argument("estimate", metavar="EST", type=click.Path())
-@option(
-    "--mixture",
-    section="Evaluation",
-    type=click.Path(),
-    metavar="FILE",
+@options.option(
+    "--mixture", section="Evaluation", type=click.Path(), metavar="FILE",
     help="What gains are measured from; the sum of the true stems if not given.",
-)
-@options(EvaluationSettings)
-@options(Settings, ORACLE, mask={"names": MASKS})
-@option("--csv", "as_csv", is_flag=True, help="Print one CSV table instead.")
-@max_memory
-@reporting
+)  # fmt: skip
+@options.from_settings(EvaluationSettings)
+@options.from_settings(Settings, ORACLE, mask={"names": MASKS})
+@options.flag("--csv", "as_csv", help="Print one CSV table instead.")
+@options.max_memory
+@options.reporting
 @click.pass_context
 def command(
     ctx: click.Context, /, references: tuple[str, ...], estimate: str, mixture: str | None, **values: Any
@@ -50,29 +53,61 @@ def command(
     """
     if values["as_csv"] and values["as_json"]:
         raise UsageError("--csv and --json contradict each other")
-    settings, oracle = settings_of(ctx, EvaluationSettings), settings_of(ctx, Settings, ORACLE)
+    settings, oracle = options.settings_of(ctx, EvaluationSettings), options.settings_of(ctx, Settings, ORACLE)
     for name in ORACLE:
         if name in oracle.given and not settings.oracle:
             raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
-    from ..jobs.evaluate import document, evaluate, find
+    from ..analysis.evaluate import evaluate
+    from ..jobs.inputs import stem_files
     from ..jobs.safety import require_readable
 
-    paths, estimate = [os.fsdecode(path) for path in references], os.fsdecode(estimate)
-    track = None if mixture is None else os.fsdecode(mixture)
-    if [*paths, estimate, track].count("-") > 1:
+    if [*references, estimate, mixture].count("-") > 1:
         raise UsageError("standard input can be read only once")
-    if track is not None:
-        require_readable(track)
-    try:
-        stems, estimates = find(paths, track), find([estimate], track)
-        found = evaluate(stems, estimates, track, settings, oracle if settings.oracle else None, values["limit"])
-    except MemoryError as error:
-        raise InputError("memory does not suffice", "use a smaller --filter-length") from error
-    for warning in [] if values["quiet"] else found.warnings:
-        console.say(f"warning: {console.plain(warning)}")
-    if values["as_json"]:
-        console.print_json(document(found))
-    else:
-        text = evaluation_csv(found) if values["as_csv"] else evaluation_table(found)
-        console.print_bytes(text.encode("utf-8", "backslashreplace"))
+    if mixture is not None:
+        require_readable(mixture)
+    with options.memory_hint("use a smaller --filter-length"):
+        stems, estimates = stem_files(references, mixture), stem_files([estimate], mixture)
+        found = evaluate(stems, estimates, mixture, settings, oracle if settings.oracle else None, values["limit"])
+    if not values["quiet"]:
+        console.warn(found.warnings)
+    about = found.document()
+    console.print_result(about, csv_table(about) if values["as_csv"] else table(found), values["as_json"])
     return 0
+
+
+def table(found: Evaluation) -> str:
+    """Return the figures of each true stem, and how much of each is in each estimate."""
+    columns = [n for n in FIGURES if n in found.columns and (n in ALWAYS or not math.isnan(found.mean[n]))]
+    rows = [["stem", "estimate", *(FIGURES[name] for name in columns)]]
+    for row in found.rows:
+        rows.append([row.stem, row.estimate or "-", *(_decibels(row.figures[name]) for name in columns)])
+    if len(found.rows) > 1:
+        rows.append(["mean", "", *(_decibels(found.mean[name]) for name in columns)])
+    bleed = [["bleed", *found.stems]]
+    for name, levels in zip(found.estimates, found.bleed.tolist(), strict=True):
+        bleed.append([name, *map(_decibels, levels)])
+    return f"{console.aligned(rows, {0, 1})}\n{console.aligned(bleed, {0})}"
+
+
+def csv_table(about: dict[str, Any]) -> str:
+    """Return the document as CSV: one row for each true stem, then one for each estimate left over."""
+    stems = [row["stem"] for row in about["stems"]]
+    figures = [name for name in about["stems"][0] if name not in ("stem", "estimate")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stem", "estimate", *figures, *(f"bleed of {_cell(stem)}" for stem in stems)])
+    for row in [*about["stems"], *({"stem": "", "estimate": name} for name in about["left_over"])]:
+        bleed = about["bleed"].get(row["estimate"], {})  # what there is none of is an empty cell
+        numbers = [*map(row.get, figures), *map(bleed.get, stems)]
+        writer.writerow([_cell(row["stem"]), _cell(row["estimate"] or ""), *numbers])
+    return text.getvalue()
+
+
+def _cell(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    text = console.plain(name)
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _decibels(value: float) -> str:
+    return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"

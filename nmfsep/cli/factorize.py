@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
-from ..errors import InputError
 from ..registry import MODELS
 from ..settings import FactorizeSettings, Settings
-from . import console
-from .options import (
-    OF_MODELS,
-    Command,
-    explicit,
-    given,
-    max_memory,
-    one_thread_of_blas,
-    options,
-    reporting,
-    settings_of,
-    verbose,
-    without_bar,
-)
+from . import console, options
 
 FIT = ("divergence", "restarts", "max_iter", "tol", "time_limit", "sparsity", "smoothness", "seed", "threads")
 
 
 @click.command(
     "factorize",
-    cls=Command,
+    cls=options.Command,
     common=("components", "model", "images", "out", "quiet"),
-    epilog="Example: nmfsep factorize table.csv -k 3 -o factors\n\n"
-    "More on every option and value: nmfsep manual matrices",
+    example="nmfsep factorize table.csv -k 3 -o factors",
+    page="matrices",
 )
 @click.argument("path", metavar="INPUT", type=click.Path())
-@options(FactorizeSettings)
-@options(Settings, FIT, **OF_MODELS)
-@max_memory
-@without_bar
-@verbose
-@reporting
+@options.from_settings(FactorizeSettings)
+@options.from_settings(Settings, FIT, **options.OF_MODELS)
+@options.max_memory
+@options.without_bar
+@options.verbose
+@options.reporting
 @click.pass_context
 def command(ctx: click.Context, /, path: str, **values: Any) -> int:
     """Factorize a matrix, X ≈ W Z, or images into parts, and print the paths of what was written.
@@ -53,21 +38,21 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
 
     An option that a model does not have is refused.
     """
-    one_thread_of_blas()
-    settings = settings_of(ctx, FactorizeSettings)
+    options.one_thread_of_blas()
+    settings = options.settings_of(ctx, FactorizeSettings)
     from ..matrices.run import plan_factorization, run_factorization
 
-    task = plan_factorization(os.fsdecode(path), settings, _model_options(ctx, settings.model))
+    task = plan_factorization(path, settings, _model_options(ctx, settings.model))
+    steps = values["max_iter"] * (len(settings.levels) + 1 if settings.levels else values["restarts"] or 1)
     shown = not (values["quiet"] or values["no_progress"])
-    try:
-        steps = values["max_iter"] * (len(settings.levels) + 1 if settings.levels else values["restarts"] or 1)
-        with console.progress_bar(task.name, steps, shown) as progress:
-            manifest = run_factorization(task, settings, limit=values["limit"], progress=progress)
-    except MemoryError as error:
-        raise InputError("memory does not suffice", "use a smaller matrix", task.path) from error
+    with (
+        options.memory_hint("use a smaller matrix", task.path),
+        console.progress_bar(task.name, steps, shown) as progress,
+    ):
+        manifest = run_factorization(task, settings, limit=values["limit"], progress=progress)
     name = console.name_of(task.path)
-    for warning in [] if values["quiet"] else manifest["warnings"]:
-        console.say(f"{name}: warning: {warning}")
+    if not values["quiet"]:
+        console.warn(manifest["warnings"], name)
     if values["verbose"]:
         rows, columns = manifest["input"]["shape"]
         figures = f"relative error {manifest['error']:.4f}, {manifest['seconds']:.2f} s"
@@ -83,11 +68,7 @@ def _model_options(ctx: click.Context, model: str) -> dict[str, Any]:
     """Return the options of the model that were given; one of a variable counts only where the model has it."""
     from ..models.by_name import options_of
 
-    own, known = given(ctx, FactorizeSettings) | given(ctx, Settings), options_of(model)
+    own, known = options.given(ctx, FactorizeSettings) | options.given(ctx, Settings), options_of(model)
     others = {name for other in MODELS for name in options_of(other)} if own.keys() - set(known) else set()
-    return {
-        name: value
-        for name, value in own.items()
-        if value != "auto"  # which is what a model does by itself
-        and (name in known or (name in others and name in explicit(ctx)))
-    }
+    wanted = {*known, *(others & options.explicit(ctx))}
+    return {name: own[name] for name in own if name in wanted and own[name] != "auto"}  # what a model does by itself

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +10,29 @@ import click
 
 from ..errors import InputError
 from ..settings import LearnSettings
-from . import console
-from .options import (
-    Command,
-    input_names,
-    listed_names,
-    one_thread_of_blas,
-    option,
-    options,
-    reporting,
-    settings_of,
-    several_jobs,
-    without_bar,
-)
+from . import console, options
 
 
 @click.command(
     "learn",
-    cls=Command,
+    cls=options.Command,
     common=("components", "out", "append", "count", "quiet"),
-    epilog="Example: nmfsep learn kick=kick.wav snare=snares/ -o kit.npz\n\n"
-    "More on every option and value: nmfsep manual dictionaries",
+    example="nmfsep learn kick=kick.wav snare=snares/ -o kit.npz",
+    page="dictionaries",
 )
 @click.argument("arguments", nargs=-1, required=False, metavar="NAME=FILE...", type=click.Path())
-@listed_names
-@options(LearnSettings)
-@several_jobs
-@option(
-    "-o",
-    "--out",
-    section="Output",
-    required=True,
-    metavar="FILE",
-    type=click.Path(),
-    variable=False,
+@options.listed_names
+@options.from_settings(LearnSettings)
+@options.several_jobs
+@options.option(
+    "-o", "--out", section="Output", required=True, metavar="FILE", type=click.Path(path_type=Path), variable=False,
     help="Dictionary to write (.npz).",
-)
-@option("--append", section="Output", is_flag=True, variable=False, help="Add to the dictionary that is there.")
-@option("-f", "--force", section="Output", is_flag=True, help="Replace a file that is no dictionary.")
-@without_bar
-@option("-v", "--verbose", is_flag=True, help="Print what was learned.")
-@reporting
+)  # fmt: skip
+@options.flag("--append", section="Output", variable=False, help="Add to the dictionary that is there.")
+@options.flag("-f", "--force", section="Output", help="Replace a file that is no dictionary.")
+@options.without_bar
+@options.flag("-v", "--verbose", help="Print what was learned.")
+@options.reporting
 @click.pass_context
 def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) -> int:
     """Learn templates of each NAME from isolated sounds, for split -m.
@@ -61,31 +41,22 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     the name before. Files of any rate and number of channels are converted; those that cannot be read are left out and
     named, and the exit code is 1. A dictionary that is there is replaced.
     """
-    one_thread_of_blas()
-    settings, quiet = settings_of(ctx, LearnSettings), values["quiet"]
-    names, target = input_names(ctx, arguments, values["files_from"], values["null"]), Path(os.fsdecode(values["out"]))
-    from ..jobs.contents import dictionary_document
-    from ..jobs.corpus import learn_files
+    options.one_thread_of_blas()
+    settings, quiet = options.settings_of(ctx, LearnSettings), values["quiet"]
+    names = options.input_names(ctx, arguments, values["files_from"], values["null"])
+    target = values["out"]
+    from ..batch.corpus import learn_files
+    from ..batch.tracks import no_report
+    from ..jobs.inspect import dictionary_document
     from ..kernels.select import slower
 
-    @contextlib.contextmanager
-    def bar(steps: int) -> Iterator[Callable[[float], object] | None]:
-        with console.progress_bar("learn", steps, not (quiet or values["no_progress"])) as advance:
-            yield None if advance is None else lambda done: advance(done, 0.0)
-
+    passed = {name: values[name] for name in ("append", "force", "scheduler")}
+    report, shown = no_report if quiet else console.report, not (quiet or values["no_progress"])
     learned = learn_files(
-        names,
-        target,
-        settings,
-        append=values["append"],
-        force=values["force"],
-        processes=values["count"],
-        scheduler=values["scheduler"],
-        progress=bar,
-        report=console.ignore if quiet else console.report,
-    )
-    for warning in slower():
-        console.say(f"warning: {warning}")
+        names, target, settings, processes=values["count"], report=report,
+        progress=lambda steps: console.progress_bar("learn", steps, shown), **passed,
+    )  # fmt: skip
+    console.warn(slower())
     for error in learned.left_out:
         console.say(f"{console.describe(error)}; left out")
     if learned.lost and not quiet:

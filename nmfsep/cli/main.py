@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -18,25 +19,26 @@ for _signal in ("SIGINT", "SIGTERM", "SIGPIPE"):
         signal.signal(getattr(signal, _signal), signal.SIG_DFL)
 
 import click  # noqa: E402
-from click.shell_completion import shell_complete  # noqa: E402
+from click.shell_completion import get_completion_class, shell_complete  # noqa: E402
 
 from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
 from ..system import BROKEN_PIPE, STOP_SIGNALS, end_by, expanded  # noqa: E402
-from .console import describe, plain, quote, say  # noqa: E402
+from .console import describe, plain, print_text, quote, say  # noqa: E402
+from .params import Name  # noqa: E402
 
 COMMANDS = {
-    "split": ("Separate files into stems that add up to them.", "split"),
-    "render": ("Group, mask and write stems again, without factorizing.", "render"),
-    "learn": ("Learn templates from isolated sounds, for split -m.", "learn"),
-    "check": ("Verify stems against the manifest written with them.", "check"),
-    "evaluate": ("Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.", "evaluate"),
-    "inspect": ("Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.", "inspect"),
-    "rank": ("Count the components of a sound, with the evidence.", "rank"),
-    "factorize": ("Factorize any matrix, or images into parts, by any model.", "factorize"),
-    "manual": ("Show the manual, a page a topic.", "manual"),
-    "completion": ("Print the completion script of a shell.", "completion"),
+    "split": "Separate files into stems that add up to them.",
+    "render": "Group, mask and write stems again, without factorizing.",
+    "learn": "Learn templates from isolated sounds, for split -m.",
+    "check": "Verify stems against the manifest written with them.",
+    "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",
+    "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",
+    "rank": "Count the components of a sound, with the evidence.",
+    "factorize": "Factorize any matrix, or images into parts, by any model.",
+    "manual": "Show the manual, a page a topic.",
+    "completion": "Print the completion script of a shell.",
 }
 BUG = 70
 
@@ -49,7 +51,7 @@ class Interrupted(BaseException):
 
 
 class Group(click.Group):
-    """A group whose commands are imported when they are used."""
+    """A group whose commands are imported when they are used, each from the file of its name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names."""
@@ -57,12 +59,9 @@ class Group(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one."""
-        if name not in COMMANDS:
-            return None
-        import importlib
-
-        module = importlib.import_module(f".{COMMANDS[name][1]}", __package__)
-        command: click.Command = module.command
+        if name in self.commands or name not in COMMANDS:
+            return super().get_command(ctx, name)
+        command: click.Command = importlib.import_module(f".{name}", __package__).command
         return command
 
     def resolve_command(
@@ -76,7 +75,7 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, importing none."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (summary, _) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(
@@ -90,6 +89,16 @@ def cli() -> None:
 
     Options can also be given as variables: NMFSEP_COMPONENTS=4 is -k 4.
     """
+
+
+@cli.command("completion", epilog='Example: eval "$(nmfsep completion bash)"')
+@click.argument("shell", type=Name({"bash": "", "zsh": "", "fish": ""}))
+def completion(shell: str) -> int:
+    """Print the script that lets a shell (bash, zsh or fish) complete commands and options."""
+    script = get_completion_class(shell)
+    assert script is not None
+    print_text(script(cli, {}, "nmfsep", "_NMFSEP_COMPLETE").source())
+    return 0
 
 
 def main() -> NoReturn:
@@ -135,13 +144,11 @@ def _run() -> int:
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        command = error.ctx.command_path if error.ctx else "nmfsep"
-        say(f"a command is missing; try '{command} --help'")
-        return 2
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nmfsep"
         message = " ".join(plain(error.format_message()).split()).rstrip(".")
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):  # whose message is all of the help
+            message = "a command is missing"
         say(f"{message}; try '{command} --help'" if ";" not in message else message)
         return 2
     except click.ClickException as error:
@@ -189,7 +196,3 @@ def _forget_stdout() -> None:
     """Point stdout elsewhere, so that the interpreter's last flush has nothing to fail on."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-if __name__ == "__main__":
-    main()

@@ -45,5 +45,5 @@ def command(topic: str | None) -> int:
     if topic is not None and sys.stdout.isatty():
         click.echo_via_pager(text)
     else:
-        console.print_bytes(text.encode())
+        console.print_text(text)
     return 0

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..registry import CUES, DIVERGENCES
-from ..settings.commands import OutputSettings
-from ..settings.option import Options
-from ..settings.separation import Settings, shown_default, with_preset_defaults
-from ..system import BLAS_VARIABLES
-from .params import Jobs, Name, Real, Size, Time, Whole, WholeOrAuto, Wholes
+from ..settings import OutputSettings, Settings
+from ..settings.fields import Options
+from ..settings.separation import shown_default, with_preset_defaults
+from ..system import BLAS_VARIABLES, exists
+from .params import Name, Real, Size, Time, Whole, Wholes
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Options)
 CONTRADICTIONS = (("quiet", "verbose"), ("append", "force"))
 WIDEST = 24  # characters of an option and its value that leave room for its meaning in the same line
 CHOICES = 14  # characters of values that are listed where the value stands; more are listed behind the meaning
+SPELLINGS = {"list": Wholes(), "time": Time()}
+SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
 
 
 class Option(click.Option):
@@ -45,10 +48,14 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """A command whose help has sections, the common options first, and that refuses options that contradict."""
+    """A command whose help has sections, and that refuses options that contradict each other.
 
-    def __init__(self, *args: Any, common: tuple[str, ...] = (), **rest: Any) -> None:
-        super().__init__(*args, **rest)
+    `common` are the options that stand first, `example` is a command line, and `page` one of the manual.
+    """
+
+    def __init__(self, name: str, example: str, page: str, common: tuple[str, ...] = (), **rest: Any) -> None:
+        more = f"More on every option and value: nmfsep manual {page}"
+        super().__init__(name, epilog=f"Example: {example}\n\n{more}", **rest)
         self.common = common
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -92,36 +99,16 @@ class StemCommand(Command):
         return super().parse_args(ctx, args)
 
 
-SPELLINGS = {"list": Wholes(), "time": Time()}
+# Options from the fields of settings.
 
 
-def _type(own: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
-    kind, spelling = str(own.type), about["spelling"]
-    if about["names"] is not None:
-        extra = ("auto",) if own.default == "auto" else ()
-        return Name(about["names"], extra, number=about["names"] is DIVERGENCES)
-    if spelling in SPELLINGS:
-        return SPELLINGS[spelling]
-    if spelling == "auto":
-        return WholeOrAuto(about["low"], about["high"])
-    if kind.startswith("int"):
-        return Whole(about["low"], about["high"])
-    return Real(about["low"], about["high"]) if kind.startswith("float") else None
-
-
-def options(settings: type[Options], some: Collection[str] | None = None, /, **changes: Any) -> Callable[[F], F]:
+def from_settings(settings: type[Options], some: Collection[str] | None = None, /, **changes: Any) -> Callable[[F], F]:
     """Return a decorator that adds an option for every field of settings, or some.
 
     `changes` has, by field, what its option gets instead of what the field has; `names` are the values it takes.
     """
-
-    def decorate(function: F) -> F:
-        for own in reversed(fields(settings)):
-            if own.metadata["section"] and (some is None or own.name in some):
-                function = _option(own, dict(changes.get(own.name, {})))(function)
-        return function
-
-    return decorate
+    chosen = [own for own in fields(settings) if own.metadata["section"] and (some is None or own.name in some)]
+    return several(*(_option(own, dict(changes.get(own.name, {}))) for own in chosen))
 
 
 def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
@@ -134,25 +121,36 @@ def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
         "type": kind,
         "show_default": default is not None and default is not False and default != (),
         "envvar": [f"NMFSEP_{name}" for name in variables],
+        "is_flag": own.type == "bool",
+        "multiple": default == (),
     }
+    if kind is None and not extra["is_flag"]:
+        extra["metavar"] = about["spelling"] or "NAME"
     if isinstance(kind, Name):
         extra["metavar"] = kind.name
         if len(kind.name) > CHOICES:
             extra["metavar"], text = "NAME", f"{text.rstrip('.')}: {kind.name.replace('|', ', ')}."
-    elif kind is None:
-        extra["metavar"] = about["spelling"] or "NAME"
-    if own.type == "bool":
-        extra |= {"is_flag": True, "metavar": None}
-    if default == ():
-        extra["multiple"] = True
     extra |= {"help": text} | changes
     if isinstance(extra["show_default"], str):  # which click would put into parentheses
         extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
     return click.option(*flags, own.name, cls=Option, section=about["section"], former=about["former"], **extra)
 
 
+def _type(own: Field[Any], about: Mapping[str, Any]) -> click.ParamType[Any] | None:
+    """Return how the text of an option is read; None where any text is taken, and for flags."""
+    kind, low, high = str(own.type), about["low"], about["high"]
+    if about["names"] is not None:
+        extra = ("auto",) if own.default == "auto" else ()
+        return Name(about["names"], extra, number=about["names"] is DIVERGENCES)
+    if about["spelling"] in SPELLINGS:
+        return SPELLINGS[about["spelling"]]
+    if kind.startswith("int"):
+        return Whole(low, high, {"auto": None} if about["spelling"] == "auto" else None)
+    return Real(low, high) if kind.startswith("float") else None
+
+
 def conditional_defaults(settings: type[Options]) -> dict[str, dict[str, Any]]:
-    """Return changes for `options` by which help shows the defaults of all conditions, not only the usual ones."""
+    """Return changes for `from_settings` by which help shows all defaults, with the conditions that they hold under."""
     shown = {own.name: shown_default(own.name, own.default) for own in fields(settings)}
     return {name: {"show_default": text} for name, text in shown.items() if text is not None}
 
@@ -162,6 +160,83 @@ OF_MODELS: dict[str, dict[str, Any]] = {
     "tol": {"show_default": "0.0001; 1e-06 for kmeans and orthogonal"},
     "restarts": {"show_default": "1; 10 for kmeans and orthogonal"},
 }
+
+
+# Options that several commands share.
+
+
+def option(*names: str, variable: bool = True, **rest: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an option, which a variable of its name sets as well unless `variable` is false."""
+    long = next(name for name in names if name.startswith("--"))
+    if variable:
+        rest["envvar"] = "NMFSEP_" + long[2:].replace("-", "_").upper()
+    return click.option(*names, cls=Option, **rest)
+
+
+def flag(*names: str, help: str, **rest: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an option without a value."""
+    return option(*names, is_flag=True, help=help, **rest)
+
+
+def several(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return one decorator that adds the options of several, in this order."""
+
+    def decorate(function: F) -> F:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+reporting = several(
+    flag("-q", "--quiet", help="Print errors only."),
+    flag("--json", "as_json", help="Print one JSON document instead."),
+    flag("--debug", variable=False, help="Show the traceback of a bug."),
+)
+verbose = flag("-v", "--verbose", help="Print how the fit went.")
+without_bar = flag("--no-progress", help="No progress bar.")
+dry_run = flag("-n", "--dry-run", "only_look", help="Check, print what would be written, stop.")
+max_memory = option("--max-memory", "limit", type=Size(), help="Such as 2G; three quarters of what is free.")
+in_parts = option("--max-memory", "limit", type=Size(), help="Such as 2G; more is done a part at a time.")
+listed_names = several(
+    option("--files-from", section="Input", metavar="FILE|-", type=click.Path(), help="Read more names, one a line."),
+    flag("-0", "--null", section="Input", variable=False, help="Names in --files-from end with NUL (find -print0)."),
+)
+several_jobs = several(
+    option(
+        "-j", "--jobs", "count", type=Whole(0, 1024, {"auto": 0}), default=1, show_default=True,
+        help="Files at a time; auto is one for each core.",
+    ),
+    option("--scheduler", metavar="ADDRESS", help="Work at the workers of this Dask scheduler."),
+)  # fmt: skip
+batch = several(
+    flag("-r", "--recursive", section="Input", help="Take all sounds in and below folders."),
+    several_jobs,
+    flag("--skip-existing", help="Skip inputs whose stems are up to date."),
+    flag("--fail-fast", help="Stop at the first input that fails."),
+    option("--depfile", section="Output", metavar="FILE", type=click.Path(), help="Write dependencies for make."),
+    flag("--print-outputs", variable=False, help="With -n: print all names, and look no further."),
+)
+# short ways to name a format; those of the samples are named in the help of --subtype
+formats = several(
+    flag("--flac", section="Output", help="Write FLAC: --format flac."),
+    *(
+        option(f"--{name}", "short", section="Output", flag_value=name, hidden=True, variable=False)
+        for name in SUBTYPES
+    ),
+)
+
+
+def cues(function: F) -> F:
+    """Add an option for each cue."""
+    flags = {"dictionary": ["-m", "--dictionary"]}
+    found = []
+    for name, summary in CUES.items():
+        takes, _, text = summary.partition(": ")
+        names = (*flags.get(name, [f"--{name}"]), f"cue_{name}")
+        found.append(option(*names, section="Guidance", multiple=True, metavar=takes, type=click.Path(), help=text))
+    return several(*found)(function)
 
 
 # From options to settings.
@@ -192,172 +267,27 @@ def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settin
     A variable is a habit: it is left out where the model has no such option, and where it is for guidance.
     """
     from ..models.by_name import has_levels, options_of, require_options, require_parts
-    from ..separation.options import OWN
+    from ..separation.obstacles import OWN
 
-    wanted = {name for name in own if ctx.get_parameter_source(name) is not ParameterSource.ENVIRONMENT}
-    guidance = {field.name for field in fields(Settings) if field.metadata["section"] == "Guidance"}
-    own = {name: value for name, value in own.items() if name in wanted or name not in guidance}
+    model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
+    unfit = {field.name for field in fields(Settings) if field.metadata["section"] == "Guidance"}
+    if preset is not None or has_levels(model):
+        unfit.add("components")
+    if preset is None:
+        unfit |= set(OWN) - set(options_of(model))
+    habits = {name for name in own if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT}
+    own = {name: value for name, value in own.items() if name not in unfit & habits}
     if "match" in own:
         raise UsageError("--match means something with a dictionary only", "leave it out, or give -m")
-    model, preset, levels = own.get("model", "nmf"), own.get("preset"), own.get("levels")
-    if preset is not None or has_levels(model):
-        if preset is not None and ("components" in own.keys() & wanted or levels):
+    if preset is not None:
+        if "components" in own or levels:
             raise UsageError(f"--preset {preset} says which stems there are", "leave out -k and --levels")
-        own = {name: value for name, value in own.items() if name != "components" or name in wanted}
-    elif own.get("components") is None and levels is None:
-        raise UsageError("how many stems is not said", hint)
-    if preset is None:
+    else:
+        if not has_levels(model) and own.get("components") is None and levels is None:
+            raise UsageError("how many stems is not said", hint)
         require_parts(model, own.get("components"), levels)
-        taken = {*options_of(model), *wanted}
-        own = {name: value for name, value in own.items() if name not in OWN or name in taken}
         require_options(model, [name for name in OWN if name in own])
     return Settings(**with_preset_defaults(own), given=own)
-
-
-def one_thread_of_blas() -> None:
-    """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
-    for name in BLAS_VARIABLES:
-        os.environ[name] = "1"
-
-
-# Options that several commands share.
-
-
-def option(*names: str, variable: bool = True, **rest: Any) -> Callable[[F], F]:
-    """Return a decorator that adds an option, which a variable of its name sets as well unless `variable` is false."""
-    long = next(name for name in names if name.startswith("--"))
-    if variable:
-        rest["envvar"] = "NMFSEP_" + long[2:].replace("-", "_").upper()
-    return click.option(*names, cls=Option, **rest)
-
-
-def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Return one decorator that adds the options of several, in this order."""
-
-    def decorate(function: F) -> F:
-        for each in reversed(decorators):
-            function = each(function)
-        return function
-
-    return decorate
-
-
-def reporting(function: F) -> F:
-    """Add the options that decide what is printed."""
-    return _all(
-        option("-q", "--quiet", is_flag=True, help="Print errors only."),
-        option("--json", "as_json", is_flag=True, help="Print one JSON document instead."),
-        option("--debug", is_flag=True, variable=False, help="Show the traceback of a bug."),
-    )(function)
-
-
-def verbose(function: F) -> F:
-    """Add --verbose."""
-    return option("-v", "--verbose", is_flag=True, help="Print how the fit went.")(function)
-
-
-def without_bar(function: F) -> F:
-    """Add --no-progress."""
-    return option("--no-progress", is_flag=True, help="No progress bar.")(function)
-
-
-def max_memory(function: F) -> F:
-    """Add --max-memory where what does not fit is refused."""
-    text = "Such as 2G; three quarters of what is free."
-    return option("--max-memory", "limit", type=Size(), help=text)(function)
-
-
-def in_parts(function: F) -> F:
-    """Add --max-memory where what does not fit can be done a part at a time."""
-    text = "Such as 2G; more is done a part at a time."
-    return option("--max-memory", "limit", type=Size(), help=text)(function)
-
-
-def listed_names(function: F) -> F:
-    """Add the options that read names from a file."""
-    return _all(
-        option(
-            "--files-from", section="Input", metavar="FILE|-", type=click.Path(), help="Read more names, one a line."
-        ),
-        option(
-            "-0",
-            "--null",
-            section="Input",
-            is_flag=True,
-            variable=False,
-            help="Names in --files-from end with NUL (find -print0).",
-        ),
-    )(function)
-
-
-def input_names(ctx: click.Context, paths: Sequence[str], files_from: str | None, null: bool) -> list[str]:
-    """Return the names on the command line and those in a list.
-
-    Raises
-    ------
-    UsageError
-        There are none, or standard input would be read twice.
-    """
-    from ..jobs.inputs import listed
-
-    names = [os.fsdecode(path) for path in paths]
-    if files_from is None:
-        if null:
-            raise UsageError("-0 says how --files-from is read, which is not given")
-        if not names:
-            param = next(param for param in ctx.command.params if isinstance(param, click.Argument))
-            raise click.MissingParameter(ctx=ctx, param=param)
-        return names
-    if files_from == "-" and "-" in names:
-        raise UsageError("standard input can be read only once")
-    names += listed(os.fsdecode(files_from), null)
-    if not names:
-        raise UsageError("names no input", path=os.fsdecode(files_from))
-    if files_from == "-" and "-" in names:
-        raise UsageError("standard input can be read only once")
-    return names
-
-
-def several_jobs(function: F) -> F:
-    """Add the options by which several files are done at a time."""
-    return _all(
-        option(
-            "-j", "--jobs", "count", type=Jobs(0, 1024), default=1, show_default=True,
-            help="Files at a time; auto is one for each core.",
-        ),
-        option("--scheduler", metavar="ADDRESS", help="Work at the workers of this Dask scheduler."),
-    )(function)  # fmt: skip
-
-
-def batch(function: F) -> F:
-    """Add the options of a run over many files."""
-    return _all(
-        option("-r", "--recursive", section="Input", is_flag=True, help="Take all sounds in and below folders."),
-        several_jobs,
-        option("--skip-existing", is_flag=True, help="Skip inputs whose stems are up to date."),
-        option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
-        option("--depfile", section="Output", metavar="FILE", type=click.Path(), help="Write dependencies for make."),
-        option("--print-outputs", is_flag=True, variable=False, help="With -n: print all names, and look no further."),
-    )(function)
-
-
-def dry_run(function: F) -> F:
-    """Add --dry-run."""
-    return option("-n", "--dry-run", "only_look", is_flag=True, help="Check, print what would be written, stop.")(
-        function
-    )
-
-
-SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
-
-
-def formats(function: F) -> F:
-    """Add the short ways to name a format; that of the samples is named in the help of --subtype."""
-    short = [
-        option(f"--{name}", "short", section="Output", flag_value=name, hidden=True, variable=False)
-        for name in SUBTYPES
-    ]
-    return _all(option("--flac", section="Output", is_flag=True, help="Write FLAC: --format flac."), *short)(function)
 
 
 def output_settings(ctx: click.Context) -> OutputSettings:
@@ -367,25 +297,52 @@ def output_settings(ctx: click.Context) -> OutputSettings:
         raise UsageError(f"--flac and --format {container} contradict each other")
     if short and subtype:
         raise UsageError(f"--{short} and --subtype contradict each other")
-    return settings_of(
-        ctx,
-        OutputSettings,
-        format="flac" if flac else container or OutputSettings().format,
-        subtype=SUBTYPES[short] if short else subtype,
-    )
+    container = "flac" if flac else container or OutputSettings().format
+    return settings_of(ctx, OutputSettings, format=container, subtype=SUBTYPES[short] if short else subtype)
 
 
-def cues(function: F) -> F:
-    """Add an option for each cue."""
-    flags = {"dictionary": ["-m", "--dictionary"]}
-    found = []
-    for name, summary in CUES.items():
-        takes, _, text = summary.partition(": ")
-        names = (*flags.get(name, [f"--{name}"]), f"cue_{name}")
-        found.append(option(*names, section="Guidance", multiple=True, metavar=takes, type=click.Path(), help=text))
-    return _all(*found)(function)
+# What several commands do first.
 
 
-def cue_texts(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return what each cue's option was given, by the cue's name."""
-    return {name: [os.fsdecode(text) for text in values[f"cue_{name}"]] for name in CUES}
+def one_thread_of_blas() -> None:
+    """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
+    for name in BLAS_VARIABLES:
+        os.environ[name] = "1"
+
+
+@contextmanager
+def memory_hint(hint: str, path: str | None = None) -> Iterator[None]:
+    """Say what to try where memory does not suffice."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError("memory does not suffice", hint, path) from error
+
+
+def require_input(path: str) -> None:
+    """Refuse a file that is not there, before anything large is loaded."""
+    if path != "-" and not exists(path):
+        raise UsageError("no such file or directory", "check the name", path)
+
+
+def input_names(ctx: click.Context, paths: Sequence[str], files_from: str | None, null: bool) -> list[str]:
+    """Return the names on the command line and those in a list; refuse none at all, and standard input twice."""
+    from ..jobs.inputs import listed
+
+    names = list(paths)
+    if files_from is None:
+        if null:
+            raise UsageError("-0 says how --files-from is read, which is not given")
+        if not names:
+            param = next(param for param in ctx.command.params if isinstance(param, click.Argument))
+            raise click.MissingParameter(ctx=ctx, param=param)
+        return names
+    twice = UsageError("standard input can be read only once")
+    if files_from == "-" and "-" in names:
+        raise twice
+    names += listed(files_from, null)
+    if not names:
+        raise UsageError("names no input", path=files_from)
+    if files_from == "-" and "-" in names:
+        raise twice
+    return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,184 +13,129 @@ from ..errors import UsageError
 from ..registry import Registry, suggestion
 
 if TYPE_CHECKING:
-    from click import ParamType
+    ParamType = click.ParamType[Any]
 else:
-
-    class ParamType(click.ParamType):
-        """click's own, which took no subscript before version 8.4."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            return cls
-
-
+    ParamType = click.ParamType  # which took no subscript before version 8.4
 REAL = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+AUTO = "auto"
 
 
-class Whole(ParamType[int]):
-    """A whole number in plain ASCII digits within a range."""
+class Text(ParamType):
+    """A text that `_read` turns into a value, or into None where it is not `what`.
 
-    name = "N"
+    Numbers keep to their range from `low` to `high`; `words` are other texts that are taken, each with its value.
+    """
 
-    def __init__(self, low: float | None = None, high: float | None = None) -> None:
-        self.low, self.high = low, high
+    name = what = ""
+
+    def __init__(
+        self, low: float | None = None, high: float | None = None, words: Mapping[str, Any] | None = None
+    ) -> None:
+        self.low, self.high, self.words = low, high, words or {}
+        self.name = "|".join([self.name, *self.words])
+
+    def _read(self, text: str) -> Any:
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; a default is one already."""
+        if not isinstance(value, str) or value in self.words:
+            return self.words.get(value, value)
+        found = self._read(value)
+        if found is None:
+            self.fail(f"{value!r} is not {self.what}", param, ctx)
+        if (self.low is not None and found < self.low) or (self.high is not None and found > self.high):
+            upper = "" if self.high is None else f" and at most {_plain(self.high)}"
+            self.fail(f"{_plain(found)} must be at least {_plain(self.low or 0)}{upper}", param, ctx)
+        return found
+
+
+def _plain(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+class Whole(Text):
+    """A whole number in plain ASCII digits."""
+
+    name, what = "N", "a whole number"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what help shows, in the case in which it is typed."""
         return self.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number."""
-        if isinstance(value, int):
-            return value
-        if not re.fullmatch(r"[0-9]{1,30}", value, re.ASCII):
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        _within(self, int(value), self.low, self.high, param, ctx)
-        return int(value)
+    def _read(self, text: str) -> int | None:
+        return int(text) if re.fullmatch(r"[0-9]{1,30}", text, re.ASCII) else None
 
 
-class Jobs(Whole):
-    """A number of processes; auto is 0."""
-
-    name = "N|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number."""
-        return 0 if value == "auto" else super().convert(value, param, ctx)
-
-
-class WholeOrAuto(Whole):
-    """The same, or auto, which is None."""
-
-    name = "N|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or None for auto."""
-        return None if value == "auto" else super().convert(value, param, ctx)
-
-
-AUTO = "auto"
-
-
-class Count(Whole):
-    """A whole number, or AUTO."""
-
-    name = "N|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or AUTO."""
-        return AUTO if value == AUTO else super().convert(value, param, ctx)
-
-
-class Wholes(ParamType[tuple[int, ...]]):
-    """Whole numbers with commas between them."""
+class Wholes(Text):
+    """Whole numbers from 1 on with commas between them."""
 
     name = "N,N,..."
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the numbers."""
-        if isinstance(value, tuple):
-            return value
-        return tuple(Whole(1).convert(part.strip(), param, ctx) for part in value.split(","))
+    def _read(self, text: str) -> tuple[int, ...]:
+        return tuple(Whole(1).convert(part.strip(), None, None) for part in text.split(","))
 
 
-class Real(ParamType[float]):
-    """A finite number within a range."""
+class Real(Text):
+    """A finite number."""
 
-    name = "X"
+    name, what = "X", "a finite number"
 
-    def __init__(self, low: float | None = None, high: float | None = None) -> None:
-        self.low, self.high = low, high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        number = _real(value)
-        if number is None:
-            self.fail(f"{value!r} is not a finite number", param, ctx)
-        _within(self, number, self.low, self.high, param, ctx)
-        return number
+    def _read(self, text: str) -> float | None:
+        if not re.fullmatch(REAL, text, re.ASCII):
+            return None
+        number = float(text)
+        mantissa = re.split("[eE]", text)[0]
+        underflows = number == 0 and re.search("[1-9]", mantissa)
+        return None if underflows or not math.isfinite(number) else number
 
 
-class Time(ParamType[float]):
-    """A time: seconds, or [h:]m:s."""
+class Time(Text):
+    """A time: seconds, or [h:]m:s; in seconds."""
 
-    name = "T"
+    name, what = "T", "a time; give seconds, m:s or h:m:s"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        *large, small = value.split(":")
-        seconds = _real(small)
+    def _read(self, text: str) -> float | None:
+        *large, small = text.split(":")
+        seconds = Real()._read(small)
         whole = len(large) <= 2 and all(re.fullmatch(r"[0-9]{1,9}", part, re.ASCII) for part in large)
         if seconds is None or seconds < 0 or not whole or (large and seconds >= 60):
-            self.fail(f"{value!r} is not a time; give seconds, m:s or h:m:s", param, ctx)
+            return None
         for power, part in enumerate(reversed(large), 1):
             seconds += int(part) * 60**power
         return seconds
 
 
-class Size(ParamType[int]):
-    """A size in bytes, such as 800M or 2G."""
+class Size(Text):
+    """A size such as 800M or 2G; in bytes."""
 
-    name = "SIZE"
+    name, what = "SIZE", "a size; give one such as 800M or 2G"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return bytes."""
+    def _read(self, text: str) -> int | None:
         from ..memory import parse_size
 
-        size = value if isinstance(value, int) else parse_size(value)
-        if not size:
-            self.fail(f"{value!r} is not a size; give one such as 800M or 2G", param, ctx)
-        return size
+        return parse_size(text) or None
 
 
-class Name(ParamType[str | float]):
+class Name(Text):
     """A name in a registry or table, or also a number where `number` says so; a near miss is answered."""
 
     def __init__(self, names: Registry | dict[str, str], extra: tuple[str, ...] = (), number: bool = False) -> None:
+        super().__init__()
         self.names, self.extra, self.number = names, extra, number
         self.name = "|".join([*extra, *names, *(["BETA"] if number else [])])
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
-        """Return the canonical name, or the number."""
-        if value in self.extra or isinstance(value, float):
-            return value  # type: ignore[no-any-return]
-        number = _real(value) if self.number else None
+    def _read(self, text: str) -> str | float:
+        if text in self.extra:
+            return text
+        number = Real()._read(text) if self.number else None
         if number is not None:
             return number
         if isinstance(self.names, Registry):
             try:
-                return self.names.resolve(value)
+                return self.names.resolve(text)
             except UsageError as error:
-                known = [*self.extra, *self.names, *self.names.aliases]
-                self.fail(f"{error.message}; {suggestion(value, known)}", param, ctx)
-        if value not in self.names:
-            self.fail(f"{value!r} is unknown; {suggestion(value, [*self.extra, *self.names])}", param, ctx)
-        return str(value)
-
-
-def _real(text: str) -> float | None:
-    """Return the finite number that a plain spelling means, None for anything else or what underflows."""
-    if not re.fullmatch(REAL, text, re.ASCII):
-        return None
-    number = float(text)
-    mantissa = re.split("[eE]", text)[0]
-    if not math.isfinite(number) or (number == 0 and re.search("[1-9]", mantissa)):
-        return None
-    return number
-
-
-def _within(
-    kind: click.ParamType[Any],
-    number: float,
-    low: float | None,
-    high: float | None,
-    param: click.Parameter | None,
-    ctx: click.Context | None,
-) -> None:
-    if (low is not None and number < low) or (high is not None and number > high):
-        shown, least, most = (str(n) if isinstance(n, int) else f"{n:g}" for n in (number, low or 0, high or 0))
-        upper = "" if high is None else f" and at most {most}"
-        kind.fail(f"{shown} must be at least {least}{upper}", param, ctx)
+                self.fail(f"{error.message}; {suggestion(text, [*self.extra, *self.names, *self.names.aliases])}")
+        if text not in self.names:
+            self.fail(f"{text!r} is unknown; {suggestion(text, [*self.extra, *self.names])}")
+        return text

@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..settings import OutputSettings, Settings
-from . import console
-from .options import Command, max_memory, one_thread_of_blas, option, options, reporting, settings_of
+from . import console, options
 from .params import Whole
-from .tables import ranking_table
 
 ANALYSIS = ("seed", "n_fft", "hop_length", "window", "threads")
 EXCERPT = ("offset", "duration")
+TRIED: dict[str, Any] = {"section": "Model", "type": Whole(2, 100), "show_default": True, "variable": False}
 
 
-@click.command(
-    "rank",
-    cls=Command,
-    epilog="Example: nmfsep rank song.wav\n\nMore on every option and value: nmfsep manual inspect",
-)
+@click.command("rank", cls=options.Command, example="nmfsep rank song.wav", page="inspect")
 @click.argument("path", metavar="INPUT", type=click.Path())
-@option(
-    "--lowest",
-    section="Model",
-    type=Whole(2, 100),
-    default=2,
-    show_default=True,
-    variable=False,
-    help="The least number to try.",
-)
-@option(
-    "--highest",
-    section="Model",
-    type=Whole(2, 100),
-    default=10,
-    show_default=True,
-    variable=False,
-    help="The largest number to try.",
-)
-@options(Settings, ANALYSIS)
-@options(OutputSettings, EXCERPT)
-@option("--plot", section="Output", type=click.Path(), metavar="PNG", help="Draw the evidence.")
-@options(OutputSettings, ("force",))
-@max_memory
-@reporting
+@options.option("--lowest", default=2, help="The least number to try.", **TRIED)
+@options.option("--highest", default=10, help="The largest number to try.", **TRIED)
+@options.from_settings(Settings, ANALYSIS)
+@options.from_settings(OutputSettings, EXCERPT)
+@options.option("--plot", section="Output", type=click.Path(path_type=Path), metavar="PNG", help="Draw the evidence.")
+@options.from_settings(OutputSettings, ("force",))
+@options.max_memory
+@options.reporting
 @click.pass_context
 def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **values: Any) -> int:
     """Print how many components INPUT has: the table of the evidence, and the recommended number on the last line.
@@ -59,31 +37,32 @@ def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **value
     there is none. It counts spectra that recur, such as notes or drums; an instrument that plays several notes counts
     several times, and speech has no such number.
     """
-    one_thread_of_blas()
-    path = os.fsdecode(path)
-    plot = values["plot"] and Path(os.fsdecode(values["plot"]))
-    if path != "-" and not os.path.exists(os.fsencode(path)):
-        raise UsageError("no such file or directory", "check the name", path)
+    options.one_thread_of_blas()
+    plot = values["plot"]
+    options.require_input(path)
     if highest < lowest:
         raise UsageError(f"--highest {highest} is less than --lowest {lowest}")
     if plot is not None:
-        from ..jobs.drawing import draw_ranking, require_drawable
+        from ..analysis.plots.canvas import require_drawable
 
         require_drawable(plot, path, values["force"])
+    from ..analysis.inspect import draw_ranking
     from ..jobs.inspect import rank_sound
 
-    settings, excerpt = settings_of(ctx, Settings, ANALYSIS), settings_of(ctx, OutputSettings, EXCERPT)
-    try:
+    settings = options.settings_of(ctx, Settings, ANALYSIS)
+    excerpt = options.settings_of(ctx, OutputSettings, EXCERPT)
+    with options.memory_hint("use --duration", path):
         found = rank_sound(path, settings, excerpt, range(lowest, highest + 1), values["limit"])
-    except MemoryError as error:
-        raise InputError("memory does not suffice", "use --duration", path) from error
-    for warning in [] if values["quiet"] else found.warnings:
-        console.say(f"{console.quote(path)}: warning: {console.plain(warning)}")
+    if not values["quiet"]:
+        console.warn(found.warnings, console.quote(path))
     if plot is not None:
         draw_ranking(found, plot)
-    if values["as_json"]:
-        evidence = [row.document() for row in found.evidence]
-        console.print_json({"input": path, "evidence": evidence, "recommended": found.recommended})
-    else:
-        console.print_bytes(ranking_table(found).encode())
+    rows = [["components", "loosest", "mean", "unexplained", "stable"]]
+    for row in found.evidence:
+        figures = [f"{value:.2f}" for value in (row.loosest, row.mean, row.unexplained)]
+        rows.append([str(row.components), *figures, "yes" if row.stable else "no"])
+    table = f"{console.aligned(rows, ())}{found.recommended}\n"
+    evidence = [row.document() for row in found.evidence]
+    document = {"input": path, "evidence": evidence, "recommended": found.recommended}
+    console.print_result(document, table, values["as_json"])
     return 0

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
-from . import console
-from .options import (
-    StemCommand,
-    dry_run,
-    explicit,
-    formats,
-    in_parts,
-    one_thread_of_blas,
-    option,
-    options,
-    output_settings,
-    reporting,
-    verbose,
-)
+from . import console, options
 from .reporter import print_dry_run, report_track
 
 CHANGES = ("group", "two_stems", "mask", "mask_power", "consistency", "residual", "threads")
@@ -34,45 +19,47 @@ KEPT = {"default": None, "show_default": False}  # as the model has it, if it is
 
 @click.command(
     "render",
-    cls=StemCommand,
+    cls=options.StemCommand,
     common=("group", "two_stems", "mask", "only", "out", "flac", "only_look", "quiet"),
-    epilog="Example: nmfsep render song.nmf.npz song.wav --group voice=1,3 --group band=rest\n\n"
-    "More on every option and value: nmfsep manual render",
+    example="nmfsep render song.nmf.npz song.wav --group voice=1,3 --group band=rest",
+    page="render",
 )
 @click.argument("model", metavar="MODEL", type=click.Path())
 @click.argument("mixture", metavar="[MIXTURE]", required=False, type=click.Path())
-@options(Settings, CHANGES, mask=KEPT, mask_power=KEPT, consistency=KEPT | {"hidden": True})
-@option(
-    "--no-group", section="Stem", is_flag=True, variable=False, help="Each component is a stem, whatever was saved."
-)
-@option("--no-residual", section="Stem", is_flag=True, variable=False, help="No residual, whatever was saved.")
-@options(OutputSettings, OUTPUT, format={"default": None, "show_default": "wav"})
-@formats
-@dry_run
-@in_parts
-@verbose
-@reporting
+@options.from_settings(Settings, CHANGES, mask=KEPT, mask_power=KEPT, consistency=KEPT | {"hidden": True})
+@options.flag("--no-group", section="Stem", variable=False, help="Each component is a stem, whatever was saved.")
+@options.flag("--no-residual", section="Stem", variable=False, help="No residual, whatever was saved.")
+@options.from_settings(OutputSettings, OUTPUT, format={"default": None, "show_default": "wav"})
+@options.formats
+@options.dry_run
+@options.in_parts
+@options.verbose
+@options.reporting
 @click.pass_context
 def command(ctx: click.Context, /, model: str, mixture: str | None, **values: Any) -> int:
     """Group, mask and write the stems of MIXTURE again, without factorizing it.
 
     MODEL is a file that split --save-model wrote. Without options the stems are those that split wrote, byte for byte;
     options change what they say. MIXTURE is the sound that was split, which is found by itself where the model lies
-    beside its stems.
+    with its stems.
     """
-    one_thread_of_blas()
+    options.one_thread_of_blas()
+    from ..jobs.manifest import mixture_of
     from ..jobs.plan import plan
     from ..jobs.run_options import RunOptions
     from ..jobs.track import separate_file
-    from ..separation.model_file import read
+    from ..separation.saved import read
 
-    output, as_json, limit = output_settings(ctx), values["as_json"], values["limit"]
-    saved = read(os.fsdecode(model))
+    output, as_json = options.output_settings(ctx), values["as_json"]
+    saved = read(model)
     offset, duration = saved.mixture.stretch
     output = replace(output, offset=offset, duration=duration)
-    settings = saved.settings_with(_changes(ctx, values))
-    path = _mixture(saved.path) if mixture is None else os.fsdecode(mixture)
-    run_options = RunOptions(settings, output, saved=saved, limit=limit, debug=values["debug"])
+    settings = saved.settings_with(_changes(ctx))
+    path = mixture_of(saved.path) if mixture is None else mixture
+    if path is None:
+        message = "does not lie with its stems, so its mixture is not known"
+        raise UsageError(message, "name it after the model", saved.path)
+    run_options = RunOptions(settings, output, saved=saved, limit=values["limit"], debug=values["debug"])
     jobs = plan([path], run_options)
     if output.out == "-" and as_json:
         raise UsageError("-o - and --json both want standard output", "leave out one")
@@ -87,22 +74,23 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     return 0
 
 
-def _changes(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+def _changes(ctx: click.Context) -> dict[str, Any]:
     """Return the settings that the user gave."""
-    changes = {name: values[name] for name in CHANGES if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT}
-    for name, without, nothing in (("group", values["no_group"], ()), ("residual", values["no_residual"], None)):
-        if without:
-            if name in explicit(ctx):
+    # `model`, which is a setting, too, is the file here
+    changes = {name: value for name, value in options.given(ctx, Settings).items() if name in CHANGES}
+    for name, without, nothing in (("group", "no_group", ()), ("residual", "no_residual", None)):
+        if ctx.params[without]:
+            if name in options.explicit(ctx):
                 raise UsageError(f"--{name} and --no-{name} contradict each other")
             changes[name] = nothing
     return changes
 
 
 def _mixture(model: str) -> str:
-    """Return the sound that a model was learned from, by the manifest beside it."""
-    from ..jobs.manifest import mixture_beside
+    """Return the sound that a model was learned from, by the manifest next to it."""
+    from ..jobs.manifest import mixture_of
 
-    found = mixture_beside(model)
+    found = mixture_of(model)
     if found is None:
-        raise UsageError("does not lie beside its stems, so its mixture is not known", "name it after the model", model)
+        raise UsageError("does not lie with its stems, so its mixture is not known", "name it after the model", model)
     return found

@@ -8,96 +8,114 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, NmfsepError
 from . import console
-from .console import Files
 
 if TYPE_CHECKING:
-    from ..jobs.forecast import Forecast
     from ..jobs.inputs import Input
-    from ..jobs.plan import Job
+    from ..jobs.plan import Forecast, Job
     from ..jobs.run_options import RunOptions
     from ..jobs.track import Outcome
 
 
+BAR = 10_000  # steps of the bar
+
+
 class Reporter:
-    """Reports each file as it is done, and all at the end.
+    """Reports each file as it is done, and all at the end; moves a bar that counts those done, failed and left.
 
     Parameters
     ----------
-    files : Files
-        The count of files.
+    bar
+        Of `console.bar`, with BAR steps.
+    jobs : sequence of Job
+    sizes : sequence of (int, int)
+        Bytes that each takes, and its samples, as `Batch` has them.
     many : bool
         Whether JSON is a line for each file as it is done, or one document for the few that were named.
     as_json, quiet, verbose : bool
         What the user wants to read.
     """
 
-    def __init__(self, files: Files, many: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.files, self.many, self.as_json, self.quiet, self.verbose = files, many, as_json, quiet, verbose
-        self.code = 0
+    def __init__(
+        self, bar: Any, jobs: Sequence[Job], sizes: Sequence[tuple[int, int]],
+        many: bool, as_json: bool, quiet: bool, verbose: bool,
+    ) -> None:  # fmt: skip
+        self.jobs, self.many, self.as_json, self.quiet, self.verbose = jobs, many, as_json, quiet, verbose
+        self.code, self._counts, self._left = 0, {"done": 0, "skipped": 0, "failed": 0}, len(jobs)
+        self._bar, self._sizes = bar, [max(1, size) for _, size in sizes]
+        self._total, self._ended = sum(self._sizes), 0
         self._all: dict[str, list[Any]] = {"tracks": [], "errors": []}
 
-    def add(self, number: int, job: Job, outcome: Outcome) -> None:
+    def part(self, number: int, share: float) -> None:
+        """Show how much of the file in work is done."""
+        self._show(min(share, 1.0) * self._sizes[number])
+
+    def add(self, number: int, outcome: Outcome) -> None:
         """Report one file."""
-        with self.files.aside():
-            if outcome.error is not None:
-                self.code = max(self.code, outcome.error.exit_code)
-                console.say(console.describe(outcome.error))
-            elif outcome.manifest is not None and not outcome.skipped:
-                report_track(job, outcome.manifest, self.quiet, self.verbose)
-            elif self.verbose:
-                console.say(f"{console.quote(job.path)}: was done before, skipped")
-            if self.as_json:
-                self._add_document(job, outcome)
-            elif outcome.error is None:
-                console.print_paths(job.as_written(outcome.manifest).results)
-        self.files.end(number, outcome.status)
+        job, manifest, error = self.jobs[number], outcome.manifest, outcome.error
+        if self._bar is not None:  # it is off the terminal while lines are written
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+        if error is not None:
+            self.code = max(self.code, error.exit_code)
+            console.say(console.describe(error))
+        elif manifest is not None and not outcome.skipped:
+            report_track(job, manifest, self.quiet, self.verbose)
+        elif self.verbose:
+            console.say(f"{console.quote(job.path)}: was done before, skipped")
+        if self.as_json:
+            tracks = [] if manifest is None else [manifest]
+            errors = [] if error is None else [_entry(error, job.path) | {"exit": error.exit_code}]
+            if self.many:
+                document = {"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors}
+                console.print_json(document, indent=None)
+            else:
+                self._all["tracks"] += tracks
+                self._all["errors"] += errors
+        elif error is None:
+            console.print_paths(job.as_written(manifest).results)
+        if self._bar is not None:
+            self._bar.render_progress()
+        self._counts[outcome.status] += 1
+        self._left -= 1
+        self._ended += self._sizes[number]
+        self._show(0)
 
-    def _add_document(self, job: Job, outcome: Outcome) -> None:
-        tracks = [] if outcome.manifest is None else [outcome.manifest]
-        errors = [] if outcome.error is None else [_failure(outcome.error, job.path)]
-        if self.many:
-            console.print_json_line({"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors})
-        else:
-            self._all["tracks"] += tracks
-            self._all["errors"] += errors
+    def _show(self, begun: float) -> None:
+        if self._bar is not None:
+            counts = [f"{count} {status}" for status, count in self._counts.items() if count or status == "done"]
+            place = round(BAR * (self._ended + begun) / self._total)
+            text = ", ".join([*counts, f"{self._left} left"]) if len(self.jobs) > 1 else ""
+            self._bar.update(max(0, place - self._bar.pos), text)
 
-    def end(self, total: int, retried: int) -> None:
+    def end(self, retried: int) -> None:
         """Report on all, where not all went as it should."""
         if self.as_json and not self.many:
             console.print_json(self._all)
-        counts = self.files.counts
         if retried and not self.quiet:
             console.say(f"{retried} inputs were begun again, since the process that worked on them had died")
+        total, counts = len(self.jobs), self._counts
         parts = [f"{counts['done']} of {total} inputs done"]
         parts += [f"{counts['skipped']} skipped, done before"] if counts["skipped"] else []
         parts += [f"{counts['failed']} failed"] if counts["failed"] else []
-        parts += [f"{self.files.left} not begun"] if self.files.left else []
+        parts += [f"{self._left} not begun"] if self._left else []
         if (counts["failed"] and total > 1) or (counts["skipped"] and not self.quiet):
             console.say(", ".join(parts))
 
 
-def _failure(error: NmfsepError, path: str) -> dict[str, Any]:
-    path = path if error.path is None else os.fsdecode(error.path)
-    return {"path": path, "message": str(error), "exit": error.exit_code}
-
-
-def files_bar(jobs: Sequence[Job], sizes: Sequence[tuple[int, int]], shown: bool) -> AbstractContextManager[Files]:
-    """Return the count of files, with a bar where one is to be seen; `sizes` are those of `survey`."""
-    label = jobs[0].track if len(jobs) == 1 else f"{len(jobs)} files"
-    return console.files_bar(label, [max(1, size) for _, size in sizes], shown)
+def _entry(error: NmfsepError, path: str) -> dict[str, Any]:
+    """Return an error as JSON; `path` is where it names none."""
+    return {"path": path if error.path is None else os.fsdecode(error.path), "message": str(error)}
 
 
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
     """Report a track that is done: warnings, and with -v how the fit went."""
     name = console.name_of(job.path)
     if not quiet:
-        for warning in manifest["warnings"]:
-            console.say(f"{name}: warning: {warning}")
+        console.warn(manifest["warnings"], name)
         counts = manifest.get("matched", {}).values()
         if matched := sum(count["matched"] for count in counts):
             console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
@@ -126,7 +144,7 @@ def collect_inputs(names: Sequence[str], recursive: bool, quiet: bool) -> list[I
         left = [f"{folder.others} other files"] * bool(folder.others)
         left += [f"{folder.products} that nmfsep wrote"] * bool(folder.products)
         for name in folder.unread:
-            console.say(f"{console.quote(name)}: warning: cannot be looked into, and is left out")
+            console.warn(["cannot be looked into, and is left out"], console.quote(name))
         without = f", {' and '.join(left)} left out" if left else ""
         console.say(f"{console.quote(folder.path)}: {len(folder.inputs)} sound files{without}")
     return inputs
@@ -134,48 +152,40 @@ def collect_inputs(names: Sequence[str], recursive: bool, quiet: bool) -> list[I
 
 def nothing_left(jobs: Sequence[Job]) -> bool:
     """Whether all jobs are refused, so that the command makes no sense; reports why."""
-    from ..jobs.batch import input_error
-
-    if not all(job.refused for job in jobs):
+    refusals = [(job, job.refused) for job in jobs if job.refused is not None]
+    if len(refusals) < len(jobs):
         return False
-    for job in jobs:
-        if job.refused is not None:
-            console.say(console.describe(input_error(job, job.refused)))
+    for job, refusal in refusals:
+        _report_error(job, refusal)
     return True
 
 
 def print_outputs_of(jobs: Sequence[Job]) -> int:
     """Print all files that would be written, but for inputs that are refused; return the exit code."""
-    from ..jobs.batch import input_error
-
     code = 0
     for job in jobs:
         if job.refused is None:
             console.print_paths(job.outputs)
         else:
-            console.say(console.describe(input_error(job, job.refused)))
+            _report_error(job, job.refused)
             code = InputError.exit_code
     return code
 
 
-def print_dry_run(
-    jobs: Sequence[Job],
-    options: RunOptions,
-    as_json: bool,
-) -> int:
+def print_dry_run(jobs: Sequence[Job], options: RunOptions, as_json: bool) -> int:
     """Print what would be written; return the exit code."""
-    from ..jobs.batch import input_error
-    from ..jobs.forecast import forecast
+    from ..jobs.plan import forecast
 
-    rows, errors = [], []
+    rows, errors, code = [], [], 0
     for job in jobs:
         try:
             found = forecast(job, options)
         except NmfsepError as error:
             if len(jobs) == 1:
                 raise
-            errors.append(input_error(job, error))
-            console.say(console.describe(errors[-1]))
+            error = _report_error(job, error)
+            errors.append(_entry(error, job.path))
+            code = max(code, error.exit_code)
             continue
         rows.append(found.document())
         name = console.quote(job.path)
@@ -186,9 +196,17 @@ def print_dry_run(
         if not as_json:
             console.print_paths(found.results)
     if as_json:
-        failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in errors]
-        console.print_json({"tracks": rows, "errors": failed})
-    return max((error.exit_code for error in errors), default=0)
+        console.print_json({"tracks": rows, "errors": errors})
+    return code
+
+
+def _report_error(job: Job, error: NmfsepError) -> NmfsepError:
+    """Report what is wrong with one input of many, and return it as such."""
+    from ..batch.tracks import input_error
+
+    error = input_error(job, error)
+    console.say(console.describe(error))
+    return error
 
 
 def _in_words(found: Forecast) -> str:
@@ -196,8 +214,8 @@ def _in_words(found: Forecast) -> str:
 
     job = found.job
     model = "".join(f" and {name}" for name in (*(["the model"] if job.model else []), *dict(job.exports)))
-    text = f"{len(job.selected)} stems{model}, {found.subtype}, in about {show_size(found.memory)} of memory"
-    if found.streamed:
+    text = f"{len(job.selected)} stems{model}, {found.subtype}, in about {show_size(found.budget.need)} of memory"
+    if found.budget.streamed:
         text += ", read a part at a time"
-        text += f", learned from {found.frames} frames at the most" if found.frames else ""
+        text += f", learned from {found.budget.frames} frames at the most" if found.budget.frames else ""
     return text

@@ -8,32 +8,11 @@ import click
 from click.core import ParameterSource
 
 from ..errors import UsageError
+from ..registry import CUES
 from ..settings import OutputSettings, Settings
-from . import console
-from .options import (
-    StemCommand,
-    batch,
-    blind_settings,
-    conditional_defaults,
-    cue_texts,
-    cues,
-    dry_run,
-    explicit,
-    formats,
-    given,
-    in_parts,
-    input_names,
-    listed_names,
-    one_thread_of_blas,
-    option,
-    options,
-    output_settings,
-    reporting,
-    verbose,
-    without_bar,
-)
-from .params import AUTO, Count
-from .reporter import Reporter, collect_inputs, files_bar, nothing_left, print_dry_run, print_outputs_of
+from . import console, options
+from .params import AUTO, Whole
+from .reporter import BAR, Reporter, collect_inputs, nothing_left, print_dry_run, print_outputs_of
 
 if TYPE_CHECKING:
     from ..guidance.guide import Guide
@@ -45,30 +24,27 @@ COMMON = (
 
 
 @click.command(
-    "split",
-    cls=StemCommand,
-    common=COMMON,
-    epilog="Example: nmfsep split song.wav -k 4 -o stems\n\nMore on every option and value: nmfsep manual split",
+    "split", cls=options.StemCommand, common=COMMON, example="nmfsep split song.wav -k 4 -o stems", page="split"
 )
 @click.argument("inputs", nargs=-1, required=False, metavar="INPUT...", type=click.Path())
-@listed_names
-@batch
-@options(
+@options.listed_names
+@options.batch
+@options.from_settings(
     Settings,
-    components={"default": None, "show_default": False, "type": Count(1, 1_000_000)},
+    components={"default": None, "show_default": False, "type": Whole(1, 1_000_000, {AUTO: AUTO})},
     consistency={"hidden": True},
     restarts={"show_default": "1; 4 grouped; 10 for kmeans and orthogonal"},
-    **conditional_defaults(Settings),
+    **options.conditional_defaults(Settings),
 )
-@cues
-@options(OutputSettings, format={"default": None, "show_default": "wav"})
-@formats
-@option("--fast", section="Model", is_flag=True, help="One template for each stem: --atoms 1.")
-@dry_run
-@in_parts
-@without_bar
-@verbose
-@reporting
+@options.cues
+@options.from_settings(OutputSettings, format={"default": None, "show_default": "wav"})
+@options.formats
+@options.flag("--fast", section="Model", help="One template for each stem: --atoms 1.")
+@options.dry_run
+@options.in_parts
+@options.without_bar
+@options.verbose
+@options.reporting
 @click.pass_context
 def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> int:
     """Separate each INPUT into stems that add up to it.
@@ -77,29 +53,27 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
     dictionary (-m), or other guidance. Paths of stems are printed, with --json a document; with -r, -j, --files-from
     or --skip-existing one in a line for each INPUT. Defaults stand in brackets.
     """
-    one_thread_of_blas()
-    auto_k = _settle_count(values)
-    output = output_settings(ctx)
+    options.one_thread_of_blas()
+    auto_k = _counts_components(values)
+    output = options.output_settings(ctx)
     _check_output(output, **values)
-    names = input_names(ctx, inputs, values["files_from"], values["null"])
+    names = options.input_names(ctx, inputs, values["files_from"], values["null"])
     guide, settings = _guide_and_settings(ctx, values)
     quiet, as_json = values["quiet"], values["as_json"]
     entries = collect_inputs(names, values["recursive"], quiet)
-    from ..jobs.batch import Batch
+    from ..batch.tracks import Batch, no_report
+    from ..jobs.run_options import RunOptions
 
+    report = no_report if quiet else console.report
     batch = Batch(
         entries,
-        settings,
-        output,
-        guide,
+        RunOptions(settings, output, guide, limit=values["limit"], debug=values["debug"]),
         processes=values["count"],
         scheduler=values["scheduler"],
-        limit=values["limit"],
         auto_k=auto_k,
         skip_existing=values["skip_existing"],
         only_look=values["only_look"],
-        debug=values["debug"],
-        report=console.ignore if quiet else console.report,
+        report=report,
     )
     with batch:
         if nothing_left(batch.jobs):
@@ -113,17 +87,18 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
             return UsageError.exit_code
         many = any(values[name] for name in ("recursive", "files_from", "skip_existing"))
         many = many or ctx.get_parameter_source("count") is not ParameterSource.DEFAULT
-        with files_bar(batch.jobs, batch.sizes, not (quiet or values["no_progress"])) as bar:
-            reporter = Reporter(bar, many, as_json, quiet, values["verbose"])
-            for number, outcome in batch.run(bar.part, values["fail_fast"]):
-                reporter.add(number, batch.jobs[number], outcome)
-    reporter.end(len(batch.jobs), batch.restarted)
+        label = batch.jobs[0].track if len(batch.jobs) == 1 else f"{len(batch.jobs)} files"
+        with console.bar(label, BAR, not (quiet or values["no_progress"]), lambda counts: counts or "") as bar:
+            reporter = Reporter(bar, batch.jobs, batch.sizes, many, as_json, quiet, values["verbose"])
+            for number, outcome in batch.run(reporter.part, values["fail_fast"]):
+                reporter.add(number, outcome)
+    reporter.end(batch.restarted)
     batch.write_dependencies()
     return reporter.code
 
 
-def _settle_count(values: dict[str, Any]) -> bool:
-    """Return whether the number of stems is to be found, and put what the checks before that need in its place."""
+def _counts_components(values: dict[str, Any]) -> bool:
+    """Return whether the number of stems is to be found, and set what --fast and -k auto stand for."""
     if values["fast"]:
         if values["atoms"] not in (None, 1):
             raise UsageError(f"--fast and --atoms {values['atoms']} contradict each other", "leave out one")
@@ -132,7 +107,7 @@ def _settle_count(values: dict[str, Any]) -> bool:
         return False
     if values["preset"] is not None or values["levels"] is not None or values["model"] != "nmf":
         raise UsageError("-k auto counts the components of model nmf", "leave out --preset, --levels and --model")
-    values["components"] = 2
+    values["components"] = 2  # for the checks before it is known
     if values["atoms"] is None and values["grouping"] == "auto":
         values["atoms"] = 1  # what is counted are components of one template
     return True
@@ -140,36 +115,40 @@ def _settle_count(values: dict[str, Any]) -> bool:
 
 def _check_output(output: OutputSettings, **values: Any) -> None:
     """Refuse options about the output that contradict each other."""
-    as_json, only_look, depfile = values["as_json"], values["only_look"], values["depfile"]
-    if output.out == "-" and as_json:
-        raise UsageError("-o - and --json both want standard output", "leave out one")
-    if output.out == "-" and (depfile or values["skip_existing"] or values["print_outputs"]):
-        raise UsageError("-o - leaves no files for --depfile, --skip-existing or --print-outputs to speak of")
-    if output.out == "-" and values["scheduler"]:
-        raise UsageError("-o - writes to this machine, --scheduler has others work", "leave out one")
-    if values["print_outputs"] and not only_look:
-        raise UsageError("--print-outputs goes with --dry-run", "add -n")
-    if values["print_outputs"] and output.label == "auto":
-        raise UsageError("--print-outputs cannot know the names of --stem-names auto", "leave out one")
-    if values["print_outputs"] and as_json:
-        raise UsageError("--print-outputs and --json both say what standard output holds", "leave out one")
-    if depfile and only_look:
-        raise UsageError("--dry-run writes nothing, so --depfile means nothing", "leave out one")
+    as_json, depfile, print_outputs = values["as_json"], values["depfile"], values["print_outputs"]
+    both, piped = "leave out one", output.out == "-"
+    for contradicts, message, hint in (
+        (piped and as_json, "-o - and --json both want standard output", both),
+        (
+            piped and (depfile or values["skip_existing"] or print_outputs),
+            "-o - leaves no files for --depfile, --skip-existing or --print-outputs to speak of", None,
+        ),
+        (piped and values["scheduler"], "-o - writes to this machine, --scheduler has others work", both),
+        (print_outputs and not values["only_look"], "--print-outputs goes with --dry-run", "add -n"),
+        (
+            print_outputs and output.label == "auto",
+            "--print-outputs cannot know the names of --stem-names auto", both,
+        ),
+        (print_outputs and as_json, "--print-outputs and --json both say what standard output holds", both),
+        (depfile and values["only_look"], "--dry-run writes nothing, so --depfile means nothing", both),
+    ):  # fmt: skip
+        if contradicts:
+            raise UsageError(message, hint)
 
 
 def _guide_and_settings(ctx: click.Context, values: dict[str, Any]) -> tuple[Guide | None, Settings]:
-    own = {name: values[name] for name in given(ctx, Settings)}
-    texts = cue_texts(values)
-    if not any(texts.values()):
+    own = {name: values[name] for name in options.given(ctx, Settings)}
+    cues = {name: list(values[f"cue_{name}"]) for name in CUES}
+    if not any(cues.values()):
         if values["atoms"] == 1:  # by --fast or -k auto
             own["atoms"] = 1
-        return None, blind_settings(ctx, own, "give -k, --preset, or a dictionary with -m")
+        return None, options.blind_settings(ctx, own, "give -k, --preset, or a dictionary with -m")
     from ..guidance.guide import Guide
 
     if ctx.get_parameter_source("components") is ParameterSource.ENVIRONMENT:
         del own["components"]  # meant for runs without guidance
-    guide = Guide.read(texts, own)
+    guide = Guide.read(cues, own)
     settings = guide.settings()
-    if "fast" in explicit(ctx):
-        raise UsageError("--fast is for stems that nothing is told of", "leave it out")
+    if "fast" in options.explicit(ctx):
+        raise UsageError("--fast is for separation without cues", "leave it out")
     return guide, settings

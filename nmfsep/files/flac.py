@@ -1,4 +1,4 @@
-"""How many samples a FLAC file holds by its last frame, since its header may not know or be wrong."""
+"""FLAC files: how many samples one holds by its last frame, since its header may not know or be wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from functools import lru_cache
 from typing import BinaryIO
 
-from .cut import CUT_FRAME, length_warning
-from .view import BUFFER, View
+from .view import CUT_FRAME, View, bytes_at, length_warning, pieces_from
 
 START = b"fLaC"
 JOINED = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # a file, and the block that describes its sound
@@ -17,23 +16,20 @@ TOTAL = (1 << 36) - 1
 RATE_BITS = 44
 
 
-def parts(file: BinaryIO, size: int) -> list[range]:
-    """Return the files of FLAC that a file consists of: one, unless several were joined."""
-    starts, position, held = [], 0, b""
-    file.seek(0)
-    while chunk := file.read(BUFFER):
-        held = held[-7:] + chunk
-        starts += [position + len(chunk) - len(held) + match.start() for match in JOINED.finditer(held)]
-        position += len(chunk)
+def sounds(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
+    """Return the files of FLAC that a file consists of, and what is odd about them: one, unless several were joined."""
+    starts = [at + match.start() for at, piece in pieces_from(file, 0, overlap=7) for match in JOINED.finditer(piece)]
     if not starts or starts[0]:
         starts = [0]
-    return [range(start, stop) for start, stop in zip(starts, [*starts[1:], size], strict=True)]
+    parts = [range(start, stop) for start, stop in zip(starts, [*starts[1:], size], strict=True)]
+    found = [complete(file, part) for part in parts]
+    return [view for view, _ in found], [warning for _, warnings in found for warning in warnings]
 
 
 def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
     """Return a file of FLAC with its true number of samples in its header, and what is odd about it in words."""
     whole = View(file, [part])
-    head = _read(file, part.start, 42)
+    head = bytes_at(file, part.start, 42)
     block = int.from_bytes(head[10:12], "big")
     if head[:4] != START or len(head) < 42 or not (first := _first(file, part)):
         return whole, []
@@ -42,7 +38,7 @@ def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
         return whole, []
     promised, rate = info & TOTAL, max(1, info >> RATE_BITS)
     within = max(part.start, part.stop - TAIL)
-    tail = _read(file, within, part.stop - within)
+    tail = bytes_at(file, within, part.stop - within)
     last = _last(tail, first, block)
     if last is None:
         return whole, [f"ends with {len(tail)} bytes that hold no frame of FLAC and are left out"]
@@ -60,18 +56,17 @@ def complete(file: BinaryIO, part: range) -> tuple[View, list[str]]:
     if promised:
         warnings.append(length_warning(promised / rate, there / rate))
     right = (info - promised + there).to_bytes(8, "big")
-    places = range(part.start, part.start + 18), range(part.start + 26, part.stop)
-    return View(file, [places[0], right, places[1]]), warnings
+    return View(file, [range(part.start, part.start + 18), right, range(part.start + 26, part.stop)]), warnings
 
 
 def _first(file: BinaryIO, part: range) -> bytes:
     """Return the beginning of the first frame, behind the blocks of the header."""
     position = part.start + 4
     while position < part.stop:
-        head = _read(file, position, 4)
+        head = bytes_at(file, position, 4)
         position += 4 + int.from_bytes(head[1:], "big")
         if len(head) == 4 and head[0] & 0x80:
-            return _read(file, position, 32)
+            return bytes_at(file, position, 32)
     return b""
 
 
@@ -90,7 +85,7 @@ def _frame(head: bytes, block: int) -> tuple[int, int] | None:
     """Return the first sample and the number of samples of a frame, None if there is none."""
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
         return None
-    more = next((bits for bits in range(8) if not head[4] << bits & 0x80), 8)  # as UTF-8 has it
+    more = next((bits for bits in range(8) if not head[4] << bits & 0x80), 8)  # ones that lead, as in UTF-8
     if more in (1, 8):
         return None
     number = head[4] & (0x7F >> more)
@@ -128,12 +123,8 @@ def _is_header(data: bytes) -> bool:
 
 @lru_cache
 def _table(bits: int, polynomial: int) -> list[int]:
+    """Return the checksum of each byte."""
     table = [byte << (bits - 8) for byte in range(256)]
     for _ in range(8):
         table = [(value << 1 ^ (polynomial if value >> (bits - 1) else 0)) & ((1 << bits) - 1) for value in table]
     return table
-
-
-def _read(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)

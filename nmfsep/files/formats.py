@@ -13,30 +13,19 @@ WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 SUFFIXES = {
     ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".opus", ".mp3"
 }  # fmt: skip
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes; beyond, sizes no longer fit a WAV header and RF64 is written
 
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """A container that stems can be written to.
+    """A container that stems can be written to."""
 
-    Attributes
-    ----------
-    container : str
-        libsndfile's name.
-    extension : str
-    subtypes : tuple of str
-        Sample formats it holds, libsndfile's names.
-    max_channels : int
-    lossless : bool
-        Whether samples are kept exactly, so that the files add up to the mixture.
-    """
-
-    container: str
+    container: str  # libsndfile's name
     extension: str
-    subtypes: tuple[str, ...]
+    subtypes: tuple[str, ...]  # the sample formats it holds
     max_channels: int = 1024
-    lossless: bool = True
+    lossless: bool = True  # samples are kept exactly, so that the files add up to the mixture
 
 
 FORMATS = {
@@ -52,17 +41,10 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class SampleFormat:
-    """A container and the sample format in it, as resolved for one track.
+    """A container and the sample format in it, as resolved for one track."""
 
-    Attributes
-    ----------
-    name : str
-        Key of FORMATS.
-    subtype : str
-    """
-
-    name: str
-    subtype: str
+    name: str  # key of FORMATS
+    subtype: str  # libsndfile's name
 
     @property
     def file(self) -> FileFormat:
@@ -103,13 +85,13 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
     able = FORMATS[name]
     if channels > able.max_channels:
         raise UsageError(f"{name} holds at most {able.max_channels} channels, not {channels}", "use --format wav")
-    if name == "mp3" and sample_rate not in (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000):
-        raise UsageError(f"mp3 cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
     # libsndfile's Vorbis encoder crashes beyond 200 kHz; FLAC's frame header holds tens of hertz beyond 16 bits
-    broken = (
-        sample_rate > 200_000 if name == "ogg" else sample_rate > 65_535 and (sample_rate % 10 or sample_rate > 655_350)
-    )
-    if name in ("ogg", "flac") and broken:
+    broken = {
+        "ogg": sample_rate > 200_000,
+        "flac": sample_rate > 65_535 and (sample_rate % 10 or sample_rate > 655_350),
+        "mp3": sample_rate not in MP3_RATES,
+    }
+    if broken.get(name):
         raise UsageError(f"{name} cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
     if subtype is not None:
         wanted = subtype.upper()
@@ -120,11 +102,10 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
         return SampleFormat(name, wanted)
     if source in able.subtypes:
         return SampleFormat(name, source)
-    bits = BITS.get(source, 0)
     if not able.lossless:
         return SampleFormat(name, able.subtypes[0])
-    same = [s for s in able.subtypes if bits and BITS.get(s) == bits]
+    same = [each for each in able.subtypes if source in BITS and BITS.get(each) == BITS[source]]
     if same:  # signed and unsigned bytes are the same samples
         return SampleFormat(name, same[0])
     # decoded lossy audio, or what this container lacks: float if it can, else its widest integers
-    return SampleFormat(name, "FLOAT" if "FLOAT" in able.subtypes else max(able.subtypes, key=lambda s: BITS.get(s, 0)))
+    return SampleFormat(name, "FLOAT" if "FLOAT" in able.subtypes else max(able.subtypes, key=BITS.__getitem__))

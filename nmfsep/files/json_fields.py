@@ -15,17 +15,7 @@ from typing import Any
 def matches(value: Any, kind: Any) -> bool:
     """Whether a value of JSON is of a kind.
 
-    Parameters
-    ----------
-    value : object
-        As `json.loads` returns it.
-    kind : object
-        ``float`` takes every finite number, and no kind but ``bool`` takes true and false.
-
-    Raises
-    ------
-    KeyError
-        A field is missing.
+    ``float`` takes every finite number, and no kind but ``bool`` takes true and false. KeyError: a field is missing.
     """
     match kind:
         case None:

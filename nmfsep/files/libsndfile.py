@@ -1,4 +1,4 @@
-"""libsndfile on files of ours, so that no error of the system is lost.
+"""Sound files that libsndfile decodes and encodes on files of ours, so that no error of the system is lost.
 
 libsndfile says nothing of errors of the system, above all of those on closing. So it gets no file of the system, which
 it would also sync by itself, but calls us to read and write. No exception passes through it: the first one is kept,
@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, cast
 
+import numpy as np
 import soundfile as sf
+from numpy.typing import NDArray
 
 from .. import system
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from .publish import Output
 from .view import BUFFER, View
 
@@ -25,6 +29,14 @@ class _Calls:
 
     error: BaseException | None = None
     running = False
+
+    def keep_error(self, call: Callable[..., int], *args: object) -> int:
+        """Return what a call returns; 0 if it fails, or one before it did."""
+        try:
+            return 0 if self.error else call(*args)
+        except BaseException as error:
+            self.error = error
+            return 0
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -46,12 +58,7 @@ class _Readable(_Calls, View):
     """A view that ends at the first error. Small reads, of which there are many, do not get past its buffer."""
 
     def readinto(self, buffer: object) -> int:
-        """Fill the buffer as far as there are bytes; return how many."""
-        try:
-            return 0 if self.error else super().readinto(buffer)
-        except BaseException as error:
-            self.error = error
-            return 0
+        return self.keep_error(super().readinto, buffer)
 
 
 class _Buffer(io.BufferedReader):
@@ -60,7 +67,6 @@ class _Buffer(io.BufferedReader):
     beyond = 0  # bytes from the end
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte."""
         size = cast(View, self.raw).size
         place = offset + (0, self.tell(), size)[whence]
         within = place if 0 <= place <= size else size
@@ -69,7 +75,6 @@ class _Buffer(io.BufferedReader):
         return place
 
     def tell(self) -> int:
-        """Return the place of the next byte."""
         return super().tell() + self.beyond
 
 
@@ -77,24 +82,13 @@ class _Writable(_Calls):
     """A file that takes nothing after the first error."""
 
     def __init__(self, output: Output) -> None:
-        self._output = output
-        self.tell = output.tell
+        self._output, self.tell = output, output.tell
 
     def write(self, data: bytes) -> int:
-        """Write bytes."""
-        try:
-            return 0 if self.error else self._output.write(data)
-        except BaseException as error:
-            self.error = error
-            return 0
+        return self.keep_error(self._output.write, data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte."""
-        try:
-            return self._output.seek(offset, whence)
-        except BaseException as error:
-            self.error = self.error or error
-            return -1
+        return self.keep_error(self._output.seek, offset, whence)
 
 
 class Decoder(sf.SoundFile):  # type: ignore[misc]
@@ -103,7 +97,7 @@ class Decoder(sf.SoundFile):  # type: ignore[misc]
     Raises
     ------
     InputError
-        Also from `read` and `seek`: a part of the file cannot be read.
+        From all methods: a part of the file cannot be read.
     """
 
     def __init__(self, view: View) -> None:
@@ -124,13 +118,77 @@ class Decoder(sf.SoundFile):  # type: ignore[misc]
             return super().seek(*args, **options)
 
 
+class Chain:
+    """Sounds end to end, read like one; one is open at a time. InputError: they differ in rate, channels or format."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._views = views
+        self._lengths: list[int] = []
+        first = ""
+        for view in views:
+            with Decoder(view) as sound:
+                channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
+                form = f"{sound.samplerate} Hz, {channels}, {sound.subtype}"
+                if not self._lengths:
+                    first = form
+                    self.samplerate, self.channels, self.subtype = sound.samplerate, sound.channels, sound.subtype
+                elif form != first:
+                    message = f"{first}, and after {self.frames / self.samplerate:.3f} s {form}"
+                    hint = "part it there, or convert it first"
+                    raise InputError(f"consists of sounds that differ: {message}", hint)
+                self._lengths.append(sound.frames)
+        self._index, self._sound = 0, Decoder(views[0])
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel, as far as is known."""
+        return sum(self._lengths)
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sound.close()
+
+    def tell(self) -> int:
+        """Return the place of the next sample."""
+        return sum(self._lengths[: self._index]) + int(self._sound.tell())
+
+    def seek(self, frame: int) -> int:
+        """Go to a sample; return its place."""
+        starts = [0, *accumulate(self._lengths[:-1])]
+        index = bisect_right(starts, frame) - 1
+        self._go(index)
+        self._sound.seek(frame - starts[index])
+        return frame
+
+    def read(self, count: int, dtype: str, always_2d: bool = True) -> NDArray[Any]:
+        """Return the next samples, (samples, channels), at most `count`, fewer only at the end."""
+        pieces: list[NDArray[Any]] = []
+        wanted = count
+        while True:
+            piece = self._sound.read(wanted, dtype=dtype, always_2d=True)
+            pieces.append(piece)
+            wanted -= len(piece)
+            if not wanted or (not len(piece) and self._index == len(self._views) - 1):
+                return np.concatenate(pieces)
+            if not len(piece):
+                self._lengths[self._index] = int(self._sound.tell())  # fewer if it was cut
+                self._go(self._index + 1)
+
+    def _go(self, index: int) -> None:
+        if index != self._index:
+            self._sound.close()
+            self._sound, self._index = Decoder(self._views[index]), index
+
+
 class Encoder(sf.SoundFile):  # type: ignore[misc]
     """A sound file to write, with the parameters of SoundFile.
 
     Raises
     ------
     OutputError
-        Also from `write` and `close`: it cannot be written.
+        From all methods: it cannot be written.
     """
 
     def __init__(self, output: Output, *args: Any, **options: Any) -> None:

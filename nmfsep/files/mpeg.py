@@ -1,4 +1,4 @@
-"""The frames of an MP3 file, counted, so that all of them are decoded whatever a header promises.
+"""The frames of an MP3 file, counted, so that all of them are decoded whatever a header promises; and tags.
 
 A decoder believes the count in a Xing header, or guesses one where there is none. Each run of frames of one format
 becomes a sound of its own: as it is if its header is right, else behind a header with the number of its frames.
@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import BinaryIO
 
-from .cut import CUT_FRAME, length_warning
-from .tags import tag_length
-from .view import Part, View, add
+from .view import CUT_FRAME, Part, View, add, bytes_at, length_warning, pieces_from
 
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version: 1, 2 and 2.5
 FIRST = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s of version 1
@@ -26,7 +24,7 @@ TRIES = 1 << 16  # places that look like a frame before a search is given up, so
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the header of a frame says: version, whether there is one channel; rate in hertz; bytes."""
+    """What the header of a frame says: version, whether there is one channel, rate in hertz, bytes."""
 
     version: int
     mono: bool
@@ -70,13 +68,14 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
     warnings: list[str] = []
     position = lost = 0
     while position < size:
-        file.seek(position)
-        head = file.read(48)
+        head = bytes_at(file, position, 48)
         frame = _frame(head[:4])
         sure = frame is not None and ((found and frame.form == found[-1].frame.form) or _follow(file, position, size))
         if frame is None or not sure:
-            after = _next(file, position, size)
-            lost += after - position if not _is_padding(file, position, after) else 0
+            tag = tag_length(file, position, size)
+            after = min(size, position + tag) if tag else _next(file, position + 1, size)
+            padding = after == size and not any(piece.strip(b"\0") for _, piece in pieces_from(file, position))
+            lost += 0 if tag or padding else after - position
             position = after
             continue
         promised = _promise(head, frame)
@@ -84,7 +83,7 @@ def runs(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
             found.append(Run(head[:4], frame, promised, range(position, position + frame.size)))
         if promised is None:
             if position + frame.size > size:
-                if not found[-1].promised:  # else its header tells
+                if not found[-1].promised:  # else by its header
                     warnings.append(CUT_FRAME)
                 break
             found[-1].count += 1
@@ -116,8 +115,7 @@ def _follow(file: BinaryIO, position: int, size: int) -> bool:
     """Whether frames of one format lie at a place, SURE of them or as many as end with the file."""
     form = None
     for count in range(SURE):
-        file.seek(position)
-        frame = _frame(file.read(4))
+        frame = _frame(bytes_at(file, position, 4))
         if frame is None or form not in (None, frame.form):
             return count > 0 and (position >= size or tag_length(file, position, size) > 0)
         form = frame.form
@@ -126,36 +124,17 @@ def _follow(file: BinaryIO, position: int, size: int) -> bool:
 
 
 def _next(file: BinaryIO, position: int, size: int) -> int:
-    """Return where the next frame is, or the end of the file."""
-    if tag := tag_length(file, position, size):
-        return min(size, position + tag)
+    """Return where the next frame is from a place on, or the end of the file."""
     tries = 0
-    position += 1
-    while position < size:
-        file.seek(position)
-        chunk = file.read(1 << 16)
-        for match in SYNC.finditer(chunk):
-            if _frame(chunk[match.start() : match.start() + 4]) or match.start() + 4 > len(chunk):
+    for at, piece in pieces_from(file, position, overlap=3):
+        for match in SYNC.finditer(piece):
+            if _frame(piece[match.start() : match.start() + 4]):
                 tries += 1
-                if _follow(file, position + match.start(), size):
-                    return position + match.start()
+                if _follow(file, at + match.start(), size):
+                    return at + match.start()
                 if tries > TRIES:
                     return size
-        position += max(1, len(chunk) - 1)
     return size
-
-
-def _is_padding(file: BinaryIO, start: int, stop: int) -> bool:
-    """Whether bytes are those of a tag, or zeros at the end of a file."""
-    if tag_length(file, start, stop):
-        return True
-    file.seek(start)
-    while start < stop:
-        chunk = file.read(min(1 << 16, stop - start))
-        if not chunk or chunk.strip(b"\0"):
-            return not chunk
-        start += len(chunk)
-    return not file.read(1)
 
 
 def _side(frame: Frame) -> int:
@@ -179,3 +158,28 @@ def _header(head: bytes, frame: Frame, count: int) -> bytes:
     return (first.ljust(_side(frame), b"\0") + b"Xing" + (1).to_bytes(4, "big") + count.to_bytes(4, "big")).ljust(
         found.size, b"\0"
     )
+
+
+def tag_length(file: BinaryIO, position: int, size: int) -> int:
+    """Return the bytes of an ID3 or APE tag at a place of a file of that size, 0 if there is none."""
+    head = bytes_at(file, position, 32)
+    if head[:3] == b"ID3" and len(head) >= 10 and head[3] < 0xFF and head[4] < 0xFF:
+        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        return 10 + length + (10 if head[5] & 0x10 else 0)
+    if head[:8] == b"APETAGEX" and len(head) == 32:
+        return int.from_bytes(head[12:16], "little") + (32 if head[23] & 0x80 else 0)
+    if head[:11] == b"LYRICSBEGIN":  # at the end of the file, before a last tag
+        return size - position
+    return 128 if head[:3] == b"TAG" and size - position >= 128 else 0
+
+
+def sound_start(file: BinaryIO, size: int) -> int:
+    """Return where a file begins behind its ID3 tags and the zeros that pad them."""
+    position = 0
+    while bytes_at(file, position, 3) == b"ID3" and (length := tag_length(file, position, size)):
+        position += length
+        for at, piece in pieces_from(file, position):
+            position = at + len(piece) - len(piece.lstrip(b"\0"))
+            if position < at + len(piece):
+                break
+    return min(position, size)

@@ -30,9 +30,9 @@ def parent_name(path: str) -> str:
 
 
 def check_template(template: str, late: bool = False) -> None:
-    """Raise UsageError unless the template has only known fields and tells stems apart.
+    """Raise UsageError unless the template has only known fields and gives each stem a name of its own.
 
-    `late` says that names of stems are known only when they are written, so that no folder can have them.
+    `late`: names of stems are known only when they are written, so that no folder can have them.
     """
     used = re.findall(r"\{([^{}]*)\}", template)
     for field in used:
@@ -54,24 +54,17 @@ def check_template(template: str, late: bool = False) -> None:
 
 def expand(template: str, fields: Mapping[str, str]) -> Path:
     """Return the relative path that a checked template gives; names that are too long are cut and marked by a hash."""
-    parts = []
-    for part in template.split("/"):
-        parts.append(fit_name(re.sub(r"\{([^{}]*)\}", lambda match: fields[match.group(1)], part)))
-    return Path(*parts)
+    parts = template.split("/")
+    return Path(*(fit_name(re.sub(r"\{([^{}]*)\}", lambda match: fields[match.group(1)], part)) for part in parts))
 
 
 def manifest_name(track: str) -> str:
     """Return the manifest's file name."""
-    return fit_name(track + MANIFEST, MANIFEST)
+    return sidecar_name(track, MANIFEST)
 
 
-def model_name(track: str) -> str:
-    """Return the file name of a saved factorization."""
-    return fit_name(track + MODEL, MODEL)
-
-
-def beside(track: str, suffix: str) -> str:
-    """Return the name of another file about a track."""
+def sidecar_name(track: str, suffix: str) -> str:
+    """Return the name of a file about a track: its manifest, its model, or what is exported."""
     return fit_name(track + suffix, suffix)
 
 
@@ -82,11 +75,12 @@ def fit_name(name: str, ending: str | None = None) -> str:
     if len(raw) <= NAME_MAX:
         return name
     tail = os.fsencode(os.path.splitext(name)[1] if ending is None else ending)[-32:]
-    if raw.decode("utf-8", "replace") == name:
+    text = raw.decode("utf-8", "replace") == name  # then cut between characters, not within one
+    if text:
         tail = tail.decode("utf-8", "ignore").encode()
     mark = b"~" + hashlib.sha256(raw).hexdigest()[:12].encode() + tail
     head = raw[: NAME_MAX - len(mark)]
-    if raw.decode("utf-8", "replace") == name:  # cut between characters, not within one
+    if text:
         head = head.decode("utf-8", "ignore").encode()
     return os.fsdecode(head + mark)
 

@@ -7,7 +7,6 @@ some schema, its reader asks for by name; other members are never unpacked.
 from __future__ import annotations
 
 import ast
-import contextlib
 import errno
 import io
 import json
@@ -20,7 +19,6 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, cast
 
 import numpy as np
@@ -29,8 +27,9 @@ from numpy.typing import NDArray
 
 from ..errors import NmfsepError, UnreadableError, UsageError
 from .publish import Output, publish_one
+from .view import View
 
-BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what says nothing of the file
+BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)  # what says nothing of the file
 META = "meta"  # the member that describes the others: a JSON object as one text
 MEMBERS = 1000
 LARGEST = 1 << 30  # bytes of all members, unpacked
@@ -43,10 +42,7 @@ Member = NDArray[Any] | Sequence[NDArray[Any]]
 
 
 def write(path: Path, schema: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Member]) -> None:
-    """Write a container and give it its name, complete or not at all.
-
-    Parameters and errors are those of `fill`, with the path in place of the output.
-    """
+    """Write a container as `fill` does, and give it its name, complete or not at all."""
     with Output(path) as output:
         fill(output, schema, version, about, arrays)
         publish_one(output)
@@ -60,31 +56,20 @@ def fill(
     arrays: Mapping[str, Member],
     largest: int | None = None,
 ) -> None:
-    """Write a container into a file that has no name yet, with no copy of the arrays in memory.
+    """Write a container into an empty file that has no name yet, with no copy of the arrays in memory.
 
     The same contents give the same bytes.
 
     Parameters
     ----------
-    output : Output
-        Empty.
-    schema : str
+    schema, version : str, int
         What the contents mean, such as "nmfsep.dictionary".
-    version : int
-        Version of the schema.
     about : mapping
         What describes the arrays; must be JSON.
     arrays : mapping of str to ndarray or sequence of ndarray
-        Numbers of any shape; of a sequence the arrays, all of one shape, are stacked along a new first axis.
+        Numbers of any shape; those of a sequence, all of one shape, are stacked along a new first axis.
     largest : int, optional
-        Bytes of all arrays at the most; LARGEST if not given.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    UsageError
-        It would be larger than what is read.
+        Bytes of all arrays at the most; LARGEST if not given. UsageError, if there are more.
     """
     text = json.dumps({"schema": schema, "version": version, **about}, ensure_ascii=True)
     members: dict[str, Member] = {META: np.array(text), **arrays}
@@ -94,22 +79,28 @@ def fill(
     # not compressed: other versions of zlib give other bytes, and float32 hardly shrinks
     with zipfile.ZipFile(cast("IO[bytes]", output), "w", zipfile.ZIP_STORED) as archive:
         for name, member in members.items():
-            parts = _parts(member)
-            dtype = parts[0].dtype.newbyteorder("<")
-            shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
-            header = io.BytesIO()
-            about_array = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            npy.write_array_header_1_0(header, about_array)
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            entry.file_size = header.tell() + math.prod(shape) * dtype.itemsize  # decides whether it is a large one
+            entry.file_size = HEADER + sum(part.nbytes for part in _parts(member))  # at most; decides on large headers
             with archive.open(entry, "w") as stream:
-                stream.write(header.getvalue())
-                for part in parts:
-                    rows = part.reshape(1, -1) if part.ndim < 2 else part
-                    step = max(1, PIECE // max(1, rows[:1].nbytes))
-                    for start in range(0, len(rows), step):
-                        stream.write(np.ascontiguousarray(rows[start : start + step], dtype).tobytes())
+                for piece in npy_pieces(member):
+                    stream.write(piece)
+
+
+def npy_pieces(member: Member) -> Iterator[bytes]:
+    """Yield the bytes of an ``.npy`` file, little-endian and row by row, with no copy of the whole array in memory."""
+    parts = _parts(member)
+    dtype = parts[0].dtype.newbyteorder("<")
+    shape = parts[0].shape if isinstance(member, np.ndarray) else (len(parts), *parts[0].shape)
+    header = io.BytesIO()
+    about = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    npy.write_array_header_1_0(header, about)
+    yield header.getvalue()
+    for part in parts:
+        rows = part.reshape(1, -1) if part.ndim < 2 else part
+        step = max(1, PIECE // max(1, rows[:1].nbytes))
+        for start in range(0, len(rows), step):
+            yield np.ascontiguousarray(rows[start : start + step], dtype).tobytes()
 
 
 def _parts(member: Member) -> Sequence[NDArray[Any]]:
@@ -130,6 +121,8 @@ class Archive:
     path : str
     about : dict
         The description; empty in an ``.npz`` file that another program wrote.
+    schema : str or None
+        What the contents mean; None in a file that another program wrote.
     size : int
         Bytes of all members, unpacked.
 
@@ -143,9 +136,10 @@ class Archive:
         self.path = os.fspath(path)
         self._largest = LARGEST if largest is None else largest
         try:
-            if not stat.S_ISREG(os.stat(os.fsencode(self.path)).st_mode):
+            about = os.stat(os.fsencode(self.path))
+            if not stat.S_ISREG(about.st_mode):
                 raise UsageError("is not a file", path=self.path)
-            self._file = io.BufferedReader(_Certain(os.fsencode(self.path)))
+            self._file = open(os.fsencode(self.path), "rb")  # noqa: SIM115 - __exit__ closes it
         except OSError as error:
             hint = "check the name" if error.errno == 2 else None
             kind = UnreadableError if error.errno in BROKEN else UsageError
@@ -153,32 +147,29 @@ class Archive:
         except ValueError as error:  # a NUL in it
             raise UsageError("has a name that no file can have", path=self.path) from error
         try:
-            self._zip = zipfile.ZipFile(self._file)
+            # a view, so that zipfile takes no error of the system for damage
+            self._zip = zipfile.ZipFile(View(self._file, [range(about.st_size)]).buffered())
             self._members = self._checked()
             self.about = self._description()
+            schema = self.about.get("schema")
+            self.schema = schema if isinstance(schema, str) else None
         except BaseException as error:
             self._file.close()
-            if isinstance(error, Exception) and not isinstance(error, NmfsepError):  # of zipfile, for junk
-                raise UsageError("is not a container of arrays (.npz), or is damaged", path=self.path) from error
+            if isinstance(error, NmfsepError):
+                error.path = self.path
+            elif isinstance(error, Exception):  # of zipfile, for junk
+                raise self.refusal("is not a container of arrays (.npz), or is damaged") from error
             raise
 
     def __enter__(self) -> Archive:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._zip.close()
         self._file.close()
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
-
-    @property
-    def schema(self) -> str | None:
-        """What the contents mean; None in a file that another program wrote."""
-        schema = self.about.get("schema")
-        return schema if isinstance(schema, str) else None
 
     def require(self, schema: str, version: int) -> None:
         """Raise UsageError unless the contents are of that schema, in that version or an older one."""
@@ -194,13 +185,7 @@ class Archive:
             raise self.refusal(message, "upgrade nmfsep")
 
     def array(self, name: str, ndim: int, signed: bool = False) -> NDArray[np.float32]:
-        """Return an array of finite numbers as float32, C-contiguous; they are non-negative unless signed.
-
-        Raises
-        ------
-        UsageError
-            It is missing, or not that.
-        """
+        """Return an array of finite numbers, non-negative unless signed, as C-contiguous float32, or raise UsageError."""
         values = self._member(name)
         if values.dtype.kind not in "fiu":
             raise self.refusal(f"{name} must be real numbers, not {str(values.dtype)[:40]}")
@@ -273,68 +258,21 @@ class Archive:
                 if header.size != there:
                     raise self.refusal(f"{name} claims shape {str(header.shape)[:60]} but has {there} bytes")
                 return read_numbers(stream, header)
-        except NmfsepError:
+        except NmfsepError as error:
+            error.path = self.path
             raise
         except Exception as error:  # of zipfile and what unpacks for it
             raise self.refusal(f"has a damaged {name}") from error
 
 
-class _Certain(io.FileIO):
-    """A file of which zipfile shall not take errors of the system for damage."""
-
-    def seekable(self) -> bool:
-        """Return True, without asking."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Fill the buffer; return the number of bytes."""
-        with self._told():
-            return super().readinto(buffer)
-
-    def readall(self) -> bytes:
-        """Return all that follows."""
-        with self._told():
-            return super().readall()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte; return its place."""
-        with self._told():
-            return super().seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        with self._told():
-            return super().tell()
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # before the beginning of a short file, where zipfile looks for its end
-                raise
-            reason = (error.strerror or str(error)).lower()
-            raise UnreadableError(f"cannot be read: {reason}", path=os.fsdecode(self.name)) from error
-
-
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Header of an array in a file.
-
-    Attributes
-    ----------
-    dtype : numpy.dtype
-    fortran : bool
-        Whether the first axis runs fastest.
-    shape : tuple of int
-    length : int
-        Bytes of the header itself.
-    """
+    """Header of an array in a file."""
 
     dtype: np.dtype[Any]
-    fortran: bool
+    fortran: bool  # whether the first axis runs fastest
     shape: tuple[int, ...]
-    length: int
+    length: int  # bytes of the header itself
 
     @property
     def size(self) -> int:
@@ -343,14 +281,9 @@ class Header:
 
 
 def read_header(stream: IO[bytes]) -> Header:
-    """Return the header of an array, after which its numbers follow.
+    """Return the header of an array, after which its numbers follow, or raise ValueError.
 
     As NEP 1 describes it. numpy's own reader goes further, to headers of Python 2, and fails in more ways.
-
-    Raises
-    ------
-    ValueError
-        There is no such header.
     """
     magic = stream.read(8)
     width = 2 if magic[6:7] == b"\x01" else 4
@@ -373,13 +306,7 @@ def read_header(stream: IO[bytes]) -> Header:
 
 
 def read_numbers(stream: IO[bytes], header: Header) -> NDArray[Any]:
-    """Return the array that follows its header, in the byte order of this machine.
-
-    Raises
-    ------
-    EOFError
-        The file ends before.
-    """
+    """Return the array that follows its header, in the byte order of this machine; EOFError if the file ends before."""
     flat = np.empty(math.prod(header.shape), header.dtype)
     view = flat.view(np.uint8).data
     done = 0

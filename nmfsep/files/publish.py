@@ -8,7 +8,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from .. import system
 from ..errors import OutputError
@@ -44,17 +43,15 @@ class Output:
     Parameters
     ----------
     path : Path
-        Its final name; the folder is made.
-    role : str, default "file"
-        Tells two files apart that will have one name, one after the other.
+        Its final name; the folder is made. While the file has no name, another one in this folder may be set.
 
     Raises
     ------
     OutputError
-        The folder cannot be made or written to.
+        The folder cannot be made or written to; from all methods: the system refuses.
     """
 
-    def __init__(self, path: Path, role: str = "file") -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._part: Path | None = None
         self._position = 0
@@ -65,41 +62,38 @@ class Output:
                 _tidied.add(folder)
                 _remove_what_dead_runs_left(path.parent)
             unnamed = system.open_unnamed(path.parent)
-            self.fd = self._open_part(role) if unnamed is None else unnamed
+            self.fd = self._open_part() if unnamed is None else unnamed
             system.lock(self.fd)
 
     def __enter__(self) -> Output:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
         if self._part is not None:
             with contextlib.suppress(OSError):  # the next run takes it away
                 self._part.unlink(missing_ok=True)
 
-    def _open_part(self, role: str) -> int:
+    def _open_part(self) -> int:
         while True:
-            self._part = _hidden(self.path, f"-{os.urandom(8).hex()}-{role}{UNFINISHED}")
+            self._part = self._free_name()
             self.fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_BINARY, 0o666)
             try:
                 system.lock(self.fd)
                 if os.fstat(self.fd).st_nlink:  # else another run took it for dead before it was locked
                     return self.fd
             except BaseException:
-                self.__exit__(None, None, None)
+                self.__exit__()
                 raise
             self._close()
+
+    def _free_name(self) -> Path:
+        return _hidden(self.path, f"-{os.urandom(8).hex()}{UNFINISHED}")
 
     def _close(self) -> None:
         if self.fd >= 0:
             system.close(self.fd)
             self.fd = -1
-
-    def rename(self, path: Path) -> None:
-        """Choose another final name, in the same folder, while the file has none."""
-        self.path = path
 
     def write(self, data: bytes) -> int:
         """Write bytes where the last ones ended, or where `seek` went; return how many."""
@@ -159,7 +153,7 @@ class Output:
                     # no name in between, so that a killed run leaves no litter
                     system.name_unnamed(self.fd, self.path)
                     return
-                part = _hidden(self.path, f"-{os.urandom(8).hex()}-replace{UNFINISHED}")
+                part = self._free_name()
                 system.name_unnamed(self.fd, part)
                 self._part = part
             try:
@@ -186,7 +180,7 @@ def publish(
         What stands under the manifest's name until all files have theirs: it says that the run is not complete, and
         which files are its own, the old and the new, so that after a kill the next run may replace them.
     manifest : Output
-        What vouches for them.
+        It lists the outputs, and says that they are complete.
     obsolete : sequence of Path, or a function that returns them
         Files of an earlier run that this one does not write again; removed. A function is called when no other run can
         give names in the folder, and raises an error if what is there now must stay.
@@ -195,9 +189,8 @@ def publish(
         output.sync()
     with _locked(manifest.path.parent):
         gone = obsolete() if callable(obsolete) else obsolete
-        with _Exchange() as exchange:
-            exchange.name(note)
-            for output in outputs:
+        with _exchange() as exchange:
+            for output in (note, *outputs):
                 exchange.name(output)
             for path in gone:
                 exchange.remove(path)
@@ -209,36 +202,45 @@ def publish(
 def publish_one(output: Output) -> None:
     """Give a single file its name, once its bytes are on the disk; on an error all is as it was before."""
     output.sync()
-    with _locked(output.path.parent), _Exchange() as exchange:
+    with _locked(output.path.parent), _exchange() as exchange:
         exchange.name(output)
         exchange.sync()
 
 
-class _Exchange:
-    """New files in the place of earlier ones, which keep a second name until all is done, and come back on an error.
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one run at a time give names in a folder: of two, the later one's files replace the other's, all of them."""
+    with naming_errors(folder):
+        fd = system.open_folder(folder)
+    if fd is None:
+        yield
+        return
+    try:
+        system.lock(fd)
+        yield
+    finally:
+        system.close(fd)
 
-    What would stop the process waits so long.
-    """
+
+@contextlib.contextmanager
+def _exchange() -> Iterator[_Exchange]:
+    """Change names all at once: on an error earlier files come back. What would stop the process waits so long."""
+    exchange = _Exchange()
+    with system.signals_deferred():
+        try:
+            yield exchange
+        except BaseException as error:
+            exchange.undo(error)
+            raise
+        exchange.finish()
+
+
+class _Exchange:
+    """New files in place of earlier ones, which keep a second name until all is done."""
 
     def __init__(self) -> None:
         self._kept: dict[Path, Path | None] = {}  # by its name, where the earlier file is; None if there was none
         self._named: set[Path] = set()
-        self._signals = system.signals_deferred()
-
-    def __enter__(self) -> _Exchange:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
-                self._forget()
-            else:
-                self._back(error)
-        finally:
-            self._signals.__exit__(None, None, None)
 
     def name(self, output: Output) -> None:
         """Give a file its name."""
@@ -258,29 +260,16 @@ class _Exchange:
             with naming_errors(folder):
                 system.sync_folder(folder)
 
-    def _keep(self, path: Path) -> None:
-        if path in self._kept:
-            return
-        aside = _hidden(path, KEPT)
-        with naming_errors(path):
-            try:
-                system.set_aside(path, aside)
-            except FileExistsError:  # of a run that was killed here
-                aside.unlink()
-                system.set_aside(path, aside)
-            except FileNotFoundError:
-                self._kept[path] = None
-                return
-        self._kept[path] = aside
-
-    def _forget(self) -> None:
+    def finish(self) -> None:
+        """Take the earlier files away."""
         for aside in filter(None, self._kept.values()):
             with contextlib.suppress(OSError):  # the next run takes it away
                 aside.unlink()
         for folder in self._folders():
             _remove_what_dead_runs_left(folder, also_kept=True)
 
-    def _back(self, error: BaseException) -> None:
+    def undo(self, error: BaseException) -> None:
+        """Put the earlier files back; the hint of the error names those that cannot be."""
         lost = []
         for path, aside in reversed(self._kept.items()):  # the manifest, which came first, last
             try:
@@ -296,23 +285,23 @@ class _Exchange:
             where = ", ".join(sorted(os.fspath(path) for path in lost))
             error.hint = f"earlier files could not all be put back; left are {where}"
 
+    def _keep(self, path: Path) -> None:
+        if path in self._kept:
+            return
+        aside = _hidden(path, KEPT)
+        with naming_errors(path):
+            try:
+                system.set_aside(path, aside)
+            except FileExistsError:  # of a run that was killed here
+                aside.unlink()
+                system.set_aside(path, aside)
+            except FileNotFoundError:
+                self._kept[path] = None
+                return
+        self._kept[path] = aside
+
     def _folders(self) -> list[Path]:
         return list(dict.fromkeys(path.parent for path in self._kept))
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one run at a time give names in a folder: of two, the later one's files replace the other's, all of them."""
-    with naming_errors(folder):
-        fd = system.open_folder(folder)
-    if fd is None:
-        yield
-        return
-    try:
-        system.lock(fd)
-        yield
-    finally:
-        system.close(fd)
 
 
 def _hidden(path: Path, end: str) -> Path:
@@ -340,6 +329,8 @@ def _remove_what_dead_runs_left(folder: Path, also_kept: bool = False) -> None:
 
 def folder_is_writable(folder: Path) -> bool:
     """Whether files can be made in a folder, or in the nearest one above it that exists."""
-    while not os.path.lexists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
+    while (
+        not system.exists(folder, follow=False) and folder != folder.parent
+    ):  # above a drive that is not there is nothing
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return system.is_folder(folder) and os.access(folder, os.W_OK | os.X_OK)

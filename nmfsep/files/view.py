@@ -1,21 +1,23 @@
-"""Views: stretches of a file, and bytes that stand for others, as one file to read and seek in.
+"""Views: parts of a file, and bytes that stand for others, as one file to read and seek in.
 
-So sound is decoded whose header is wrong, or that lies behind a tag or between others. Nothing is copied.
+So sound is decoded whose header is wrong, or that lies behind a tag or between other sounds. Nothing is copied.
 """
 
 from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import BinaryIO, cast
 
-from ..errors import InputError
+from ..errors import UnreadableError
 from ..system import read_at
 
 Part = bytes | range
 BUFFER = 1 << 16  # bytes read at a time; the memory of larger pieces would come fresh from the system each time
+USED = "what is there is used"  # how a warning of a cut file ends
+CUT_FRAME = f"ends within a frame; it was cut, and {USED}"
 
 
 class View(io.RawIOBase):
@@ -28,33 +30,25 @@ class View(io.RawIOBase):
     parts : iterable of bytes or range
         Bytes as they are, or which bytes of the file.
 
-    Attributes
-    ----------
-    parts : list of bytes or range
-        With ranges of the file of the system.
-    size : int
-        Bytes.
+    Raises
+    ------
+    UnreadableError
+        On reading: the system cannot read the file.
     """
 
     def __init__(self, file: BinaryIO, parts: Iterable[Part]) -> None:
         below = getattr(file, "raw", None)
         self._fd: int = below._fd if isinstance(below, View) else file.fileno()
-        self.parts: list[Part] = []
+        self.parts: list[Part] = []  # with ranges of the file of the system
         for part in parts:
-            if not isinstance(part, range):
-                self.parts += [part] if part else []
-            elif isinstance(below, View):
-                below._cut(part, self.parts)
+            if isinstance(part, range) and isinstance(below, View):
+                for begin, other in zip(below._starts, below.parts, strict=False):
+                    add(self.parts, other[max(0, part.start - begin) : max(0, part.stop - begin)])
             else:
                 add(self.parts, part)
-        self._starts = [0, *accumulate(map(len, self.parts))]
-        self.size = self._starts[-1]
+        self._starts: list[int] = [0, *accumulate(map(len, self.parts))]
+        self.size = self._starts[-1]  # bytes
         self._position = 0
-
-    def _cut(self, wanted: range, parts: list[Part]) -> None:
-        """Append some of the bytes of this view."""
-        for begin, part in zip(self._starts, self.parts, strict=False):
-            add(parts, part[max(0, wanted.start - begin) : max(0, wanted.stop - begin)])
 
     @property
     def altered(self) -> bool:
@@ -97,15 +91,11 @@ class View(io.RawIOBase):
             return read_at(self._fd, len(part), part.start)
         except OSError as error:
             message = f"cannot be read: {(error.strerror or str(error)).lower()}"
-            raise InputError(message, "the disk, or the way to it, may be failing") from error
+            raise UnreadableError(message, "the disk, or the way to it, may be failing") from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a byte; return its place."""
         self._position = max(0, offset + (0, self._position, self.size)[whence])
-        return self._position
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
         return self._position
 
 
@@ -116,3 +106,25 @@ def add(parts: list[Part], part: Part) -> None:
         parts[-1] = range(last.start, part.stop)
     elif part:
         parts.append(part)
+
+
+def bytes_at(file: BinaryIO, position: int, count: int) -> bytes:
+    """Return bytes from a place on, fewer at the end of the file."""
+    file.seek(position)
+    return file.read(count)
+
+
+def pieces_from(file: BinaryIO, position: int, overlap: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield where each piece begins, and the piece; it repeats so many bytes of the one before."""
+    while piece := bytes_at(file, position, BUFFER):
+        yield position, piece
+        if len(piece) < BUFFER:
+            break
+        position += BUFFER - overlap
+
+
+def length_warning(promised: float, there: float, promise: str = "its header promises") -> str:
+    """Return the warning of a sound that has other seconds than were promised."""
+    if promised < there:
+        return f"{promise} {promised:.3f} s, {there:.3f} s follow; all of them are used"
+    return f"ends after {there:.3f} s where {promise} {promised:.3f} s; {USED}"

@@ -1,11 +1,10 @@
-"""Writing stems that add up to their mixture."""
+"""Stems written to files such that they add up to their mixture."""
 
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Sequence
-from functools import lru_cache
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +16,19 @@ from .publish import Output
 
 Samples = NDArray[np.float32]
 Integers = NDArray[np.int32] | NDArray[np.int64]
+OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of each byte
 
 
 def quantise(stems: Samples, mixture: NDArray[np.integer], bits: int, gain: float = 1.0) -> tuple[Integers, int]:
     """Round stems to integers that add up to the mixture.
 
-    Each stem is rounded half to even; what rounding leaves over goes to the first, the loudest. A stem that would
-    leave the range is held at its limit and the excess goes to the others, which always have room for it, since the
-    mixture is in range.
+    Stems are float32, (stems, channels, samples), of full scale 1, and are multiplied by the gain. The first, the
+    loudest, is ignored: it becomes what the others, rounded half to even, leave of the mixture, which has integers of
+    that many bits: 8, 16, 24 or 32. A stem that would leave the range is held at its limit and the excess goes to the
+    others, which always have room for it, since the mixture is in range.
 
-    Parameters
-    ----------
-    stems : ndarray, shape (stems, channels, samples), float32
-        Full scale is 1. The first is ignored: it is what the others leave of the mixture.
-    mixture : ndarray of int, shape (channels, samples)
-    bits : int
-        8, 16, 24 or 32.
-    gain : float, default 1
-        Factor on the stems.
-
-    Returns
-    -------
-    integers : ndarray of int, shape of stems
-    moved : int
-        Samples held at the limit of the range.
+    Returns the integers, in the shape of the stems, and how many samples were held at the limit.
     """
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     # products of float32 by a power of two are exact, and rounded values below 2^24 are; 32 bits need doubles
@@ -51,10 +39,8 @@ def quantise(stems: Samples, mixture: NDArray[np.integer], bits: int, gain: floa
     if len(stems) > 1:
         scaled = stems[1:] * real(gain * (1 << (bits - 1)))
         np.rint(scaled, out=scaled)
-        peak = np.abs(scaled).max(initial=0)
-        if peak > high:
-            beyond = (scaled > high) | (scaled < low)
-            moved += int(beyond.sum())
+        if np.abs(scaled).max(initial=0) > high:
+            moved += int(((scaled > high) | (scaled < low)).sum())
             # in doubles, since the largest 32-bit integer is no float32
             scaled = np.clip(scaled.astype(np.float64), low, high)
         out[1:] = scaled
@@ -83,56 +69,8 @@ def to_integers(samples: Samples, bits: int, gain: float = 1.0) -> Integers:
     return limited.astype(np.int64) if bits == 32 else limited.astype(np.int32)
 
 
-POLYNOMIAL = 0x104C11DB7  # of the checksum of a page, which is linear: no start value, no final inversion
-
-
-def set_serial(file: Output, serial: int = 1) -> None:
-    """Give the stream in a file that number, and its pages the checksums that go with it."""
-    position, size = 0, file.size()
-    while position < size:
-        file.seek(position)
-        head = file.read(27 + 255)
-        length = 27 + head[26] + sum(head[27 : 27 + head[26]])
-        new = serial.to_bytes(4, "little")
-        change = int.from_bytes(head[14:18], "big") ^ int.from_bytes(new, "big")
-        checksum = int.from_bytes(head[22:26], "little") ^ _times(change, _power(8 * (length - 18) + 32))
-        file.seek(position + 14)
-        file.write(new)
-        file.seek(position + 22)
-        file.write(checksum.to_bytes(4, "little"))
-        position += length
-
-
-def _times(a: int, b: int) -> int:
-    """Multiply polynomials over GF(2) modulo the checksum's."""
-    product = 0
-    while b:
-        if b & 1:
-            product ^= a
-        a <<= 1
-        if a >> 32:
-            a ^= POLYNOMIAL
-        b >>= 1
-    return product
-
-
-@lru_cache(maxsize=4096)
-def _power(exponent: int) -> int:
-    """Return x to that power."""
-    result, base = 1, 2
-    while exponent:
-        if exponent & 1:
-            result = _times(result, base)
-        base = _times(base, base)
-        exponent >>= 1
-    return result
-
-
-OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
-
-
 class StemWriter:
-    """Writes the stems of one mixture side by side.
+    """Writes the stems of one mixture, each to its file.
 
     Parameters
     ----------
@@ -140,7 +78,7 @@ class StemWriter:
         One a stem.
     form : SampleFormat
     sample_rate, channels, length : int
-        Of the mixture; the length decides between WAV and RF64.
+        Of the mixture; its length decides between WAV and RF64.
     gain : float, default 1
         One factor for all stems.
     exponent : int, default 0
@@ -149,15 +87,6 @@ class StemWriter:
         The stems to write, one an output; all if not given.
     merged : bool, default False
         Write the channels of all selected stems side by side into one output.
-
-    Attributes
-    ----------
-    moved : int
-        Samples that had to be held within the range of integers.
-    clipped : int
-        Samples beyond full scale given to a lossy codec.
-    sum_error : float
-        Largest difference between the mixture and the sum of the stems, of the mixture's peak.
     """
 
     def __init__(
@@ -173,11 +102,9 @@ class StemWriter:
         selected: Sequence[int] | None = None,
         merged: bool = False,
     ) -> None:
-        self.form = form
-        self.gain = gain
-        self.exponent = exponent
-        self.moved = 0
-        self.clipped = 0
+        self.form, self.gain, self.exponent = form, gain, exponent
+        self.moved = 0  # samples that had to be held within the range of integers
+        self.clipped = 0  # samples beyond full scale given to a lossy codec
         self._selected, self._merged = selected, merged
         self._worst = self._peak = 0.0
         self._outputs = outputs
@@ -197,22 +124,17 @@ class StemWriter:
     def __enter__(self) -> StemWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:  # the first error is the one to tell
-            self._close()
-            return
+    def __exit__(self, kind: object, *_: object) -> None:
         try:
-            for output, file in zip(self._outputs, self._files, strict=True):
-                file.close()
-                if self.form.name == "ogg":
-                    set_serial(output)
-                if self.form.subtype in ("FLOAT", "DOUBLE"):
-                    _blank_time_stamp(output)
-        except BaseException:
+            if kind is None:  # else that error is the one to report, none of closing
+                for output, file in zip(self._outputs, self._files, strict=True):
+                    file.close()
+                    if self.form.name == "ogg":
+                        set_serial(output)
+                    if self.form.subtype in ("FLOAT", "DOUBLE"):
+                        _blank_time_stamp(output)
+        finally:
             self._close()
-            raise
 
     def _close(self) -> None:
         """Close all files now, and not when the collector comes to it."""
@@ -221,14 +143,9 @@ class StemWriter:
                 file.close()
 
     def write(self, stems: Samples, mixture: Samples, integers: Integers | None = None) -> None:
-        """Append a piece of every stem.
+        """Append a piece of every stem, (stems, channels, samples), and of the mixture, (channels, samples).
 
-        Parameters
-        ----------
-        stems : ndarray, shape (stems, channels, samples)
-        mixture : ndarray, shape (channels, samples)
-        integers : ndarray of int, shape (channels, samples), optional
-            The mixture as integers of the output's width, if the output has integers.
+        `integers` is the mixture as integers of the output's width, if the output has integers.
         """
         if integers is not None and self.form.bits:
             if self.exponent:
@@ -257,6 +174,7 @@ class StemWriter:
         return self._worst / self._peak if self._peak else 0.0
 
     def _real(self, stems: Samples, mixture: Samples) -> NDArray[np.floating]:
+        """Return stems as floating-point numbers of the file's precision."""
         data: NDArray[np.floating] = stems
         if self.exponent or self.form.subtype == "DOUBLE":
             data = stems.astype(np.float64)
@@ -275,13 +193,28 @@ class StemWriter:
         return data
 
 
+def set_serial(file: Output, serial: int = 1) -> None:
+    """Give the stream in an Ogg file that number, and its pages the checksums that go with it."""
+    position, size = 0, file.size()
+    while position < size:
+        file.seek(position)
+        head = file.read(27 + 255)
+        file.seek(position)
+        page = bytearray(file.read(27 + head[26] + sum(head[27 : 27 + head[26]])))
+        page[14:18], page[22:26] = serial.to_bytes(4, "little"), bytes(4)
+        # the checksum is zlib's, but for the order of the bits, and without inversion at the start and the end
+        checksum = zlib.crc32(page.translate(REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+        page[22:26] = int(f"{checksum:032b}"[::-1], 2).to_bytes(4, "little")
+        file.seek(position)
+        file.write(bytes(page))
+        position += len(page)
+
+
 def _blank_time_stamp(output: Output) -> None:
     """Zero the time in the PEAK chunk of a float file: equal runs shall give equal bytes."""
     output.seek(0)
     head = output.read(4096)
-    if head[:4] not in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
-        return
     place = head.find(b"PEAK")
-    if place >= 0:
+    if place >= 0 and head[:4] in (b"RIFF", b"FORM"):  # RF64 and W64 have no such chunk
         output.seek(place + 12)  # after the name, the size and the version
         output.write(bytes(4))

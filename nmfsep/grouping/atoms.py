@@ -10,89 +10,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..nmf.fit import Fit
 from ..progress import Stages
 from ..registry import GROUPINGS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .bands import Bands, bands_of
-from .choice import (
-    EXCERPT,
-    MOST,
-    ROUNDS,
-    RULER,
-    SHORTEST,
-    Choice,
-    atoms_options,
-    choose,
-    may_group,
-    one_component_option,
-)
-from .scene import FOLLOWING, Atoms, Scene
-
-EXPANSION_ROUNDS = 3
-
-
-def expand_to_bins(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
-    """Return the templates of each channel, (bins, atoms), at which W Z fits some frames of X.
-
-    Each band of an atom starts with the shape of the channel's mean spectrum; EXPANSION_ROUNDS multiplicative updates
-    of the templates, for the Kullback-Leibler divergence, then separate the atoms within it.
-
-    Parameters
-    ----------
-    W : ndarray, shape (channels * bands, atoms)
-    Z : ndarray, shape (atoms, frames)
-    X : ndarray, shape (channels * bins, frames)
-    bands : Bands
-    sample : ndarray
-        The frames.
-    """
-    Zs = np.ascontiguousarray(Z[:, sample])
-    total = np.maximum(Zs.sum(axis=1, keepdims=True), 1e-12)
-    expanded = []
-    for channel in range(len(X) // bands.bins):
-        Xt = np.ascontiguousarray(X[channel * bands.bins : (channel + 1) * bands.bins, sample].T)
-        spectrum = Xt.mean(axis=0, dtype=np.float64) + 1e-6
-        own = W[channel * bands.count : (channel + 1) * bands.count]
-        Wt = bands.spread(np.ascontiguousarray(own.T), spectrum)
-        for _ in range(EXPANSION_ROUNDS):
-            V = Zs.T @ Wt
-            V += np.float32(1e-9)
-            np.divide(Xt, V, out=V)
-            Wt *= (Zs @ V) / total
-        expanded.append(Wt.T)
-    return expanded
-
+from .choice import MOST, SHORTEST, Choice, atoms_options, choose, cost_of_choosing, may_group, one_component_option
+from .scene import FOLLOWING, Atoms, Bands, Scene, bands_of
 
 ATOMS = 12  # for each stem
 RUNS, RUN = 8, 256  # excerpts of a long sound that are learned from, and the frames of each
 JOINED = 4  # times that atoms are learned and joined, if --restarts does not say
 BLOCK = 256  # frames merged into bands at a time
+EXPANSION_ROUNDS = 3
 CHOOSING, JOINING, EXPANDING = range(3)  # stages
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Atoms of all stems.
+    """Atoms of all stems: factors for each channel, and the atoms of each stem, the loudest first.
 
-    Attributes
-    ----------
-    factors : list of Factors
-        One for each channel.
-    groups : list of list of int
-        The atoms of each stem, loudest first.
-    fit : Fit
-        What is known of how they were found: the divergence from the sampled frames, of one component and of all.
-    runs : int
-        As those of Atoms.
+    The losses of `fit` are the divergences from the sampled frames of one component and of all; `runs` is as in Atoms.
     """
 
     factors: list[Factors]
     groups: list[list[int]]
     fit: Fit
     runs: int = 1
+
+
+def find(
+    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
+) -> tuple[Choice, Grouped | None]:
+    """Choose how to separate a mixture, and find the atoms where they are grouped.
+
+    Parameters
+    ----------
+    X : ndarray, shape (channels * bins, frames)
+        Magnitudes.
+    stft : STFT
+    sample_rate : int
+        Hertz.
+    settings : Settings
+    callback : callable, optional
+        Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
+        does not matter.
+    """
+    plain, stems, frames = Choice(1, None), settings.components, X.shape[1]
+    explicit = settings.atoms is not None or settings.grouping != "auto"
+    short = frames * stft.hop_length / sample_rate < SHORTEST or frames <= 4 * stems
+    if not may_group(settings) or _too_many(settings) or short:
+        return plain, None
+    scene = scene_of(X, stft, sample_rate, settings)
+    if not scene.Y.any():
+        return plain, None
+    count = ATOMS if settings.atoms is None else settings.atoms
+    stages = Stages(_costs(scene, X, stems, count), callback, settings.max_iter)
+    if settings.grouping != "auto":
+        choice = Choice(count, settings.grouping)
+    else:
+        choice = choose(scene, X, stems, count)
+        stages.at(CHOOSING, 1.0)
+        if explicit and choice.grouping is None:
+            choice = Choice(count, "timbre", choice.simplicity)
+    if choice.grouping is None:
+        return choice, None
+    scene = replace(scene, on_progress=lambda share: stages.at(JOINING, share))
+    atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
+    found = grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
+    stages.at(EXPANDING, 1.0, found.fit.losses[-1])
+    return choice, found
 
 
 def most_atoms(settings: Settings) -> int:
@@ -123,59 +111,12 @@ def method_note(settings: Settings) -> str | None:
     return None
 
 
-def find(
-    X: Matrix, stft: STFT, sample_rate: int, settings: Settings, callback: Callable[[Any, float], object] | None = None
-) -> tuple[Choice, Grouped | None]:
-    """Choose how to separate a mixture, and find the atoms where they are grouped.
-
-    Parameters
-    ----------
-    X : ndarray, shape (channels * bins, frames)
-        Magnitudes.
-    stft : STFT
-    sample_rate : int
-        Hertz.
-    settings : Settings
-    callback : callable, optional
-        Called as callback(step, loss) as the work goes on, steps being shares of settings.max_iter; what it returns
-        does not matter.
-    """
-    plain, stems = Choice(1, None), settings.components
-    explicit = settings.atoms is not None or settings.grouping != "auto"
-    frames = X.shape[1]
-    step = stft.hop_length / sample_rate
-    if not may_group(settings) or _too_many(settings) or frames * step < SHORTEST or frames <= 4 * stems:
-        return plain, None
-    scene = scene_of(X, stft, sample_rate, settings)
-    if not scene.Y.any():
-        return plain, None
-    count = ATOMS if settings.atoms is None else settings.atoms
-    stages = Stages(_costs(scene, X, stems, count), callback, settings.max_iter)
-    if explicit and settings.grouping != "auto":
-        choice = Choice(count, settings.grouping)
-    else:
-        choice = choose(scene, X, stems, count)
-        stages.at(CHOOSING, 1.0)
-        if explicit and choice.grouping is None:
-            choice = Choice(count, "timbre", choice.simplicity)
-    if choice.grouping is None:
-        return choice, None
-    scene = replace(scene, on_progress=lambda share: stages.at(JOINING, share))
-    atoms = GROUPINGS.load(choice.grouping)(scene, stems, count)
-    found = grouped(atoms, X, bands_of(stft.bins), scene.sample, stems)
-    stages.at(EXPANDING, 1.0, found.fit.losses[-1])
-    return choice, found
-
-
 def _costs(scene: Scene, X: Matrix, stems: int, atoms: int) -> tuple[float, float, float]:
     """Return about what choosing, grouping and expanding take, in any unit: products of matrices of these sizes."""
     frames, bands = scene.Y.shape
-    sample, looked = len(scene.sample), min(frames, round(EXCERPT / scene.step))
-    joined = scene.runs * stems * atoms
-    choosing = looked * ROUNDS * stems * (6 * bands + RULER * len(X) / 2)
-    most = scene.options["max_iter"]
+    sample, joined, most = len(scene.sample), scene.runs * stems * atoms, scene.options["max_iter"]
     joining = joined * bands * (most * sample + min(most, FOLLOWING) * frames)
-    return choosing, joining, 6 * joined * len(X) * sample
+    return cost_of_choosing(scene, len(X), stems), joining, 6 * joined * len(X) * sample
 
 
 def scene_of(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Scene:
@@ -220,6 +161,30 @@ def grouped(
     losses = _losses(stacked, atoms.Z[:, sample], X[:, sample])
     fit = Fit(Factors(stacked, atoms.Z), losses, (0, atoms.n_iter), atoms.n_iter, atoms.converged, "mue")
     return Grouped([Factors(W, atoms.Z) for W in expanded], groups, fit, atoms.runs)
+
+
+def expand_to_bins(W: Matrix, Z: Matrix, X: Matrix, bands: Bands, sample: NDArray[np.intp]) -> list[Matrix]:
+    """Return the templates of each channel, (bins, atoms), at which W Z fits the sampled frames of X.
+
+    Shapes are W (channels * bands, atoms), Z (atoms, frames) and X (channels * bins, frames). Each band of an atom
+    starts with the shape of the channel's mean spectrum; EXPANSION_ROUNDS multiplicative updates of the templates, for
+    the Kullback-Leibler divergence, then separate the atoms within it.
+    """
+    Zs = np.ascontiguousarray(Z[:, sample])
+    total = np.maximum(Zs.sum(axis=1, keepdims=True), 1e-12)
+    expanded = []
+    for channel in range(len(X) // bands.bins):
+        Xt = np.ascontiguousarray(X[channel * bands.bins : (channel + 1) * bands.bins, sample].T)
+        spectrum = Xt.mean(axis=0, dtype=np.float64) + 1e-6
+        own = W[channel * bands.count : (channel + 1) * bands.count]
+        Wt = bands.spread(np.ascontiguousarray(own.T), spectrum)
+        for _ in range(EXPANSION_ROUNDS):
+            V = Zs.T @ Wt
+            V += np.float32(1e-9)
+            np.divide(Xt, V, out=V)
+            Wt *= (Zs @ V) / total
+        expanded.append(Wt.T)
+    return expanded
 
 
 def _losses(W: Matrix, Z: Matrix, X: Matrix) -> tuple[float, float]:

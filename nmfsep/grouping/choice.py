@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.separation import GROUPED, Settings
 from .scene import Scene
 
@@ -21,8 +21,6 @@ RULER = 12  # templates for each stem that measure whether a sound repeats itsel
 FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
 ROUNDS = 60
 STARTS = ("nndsvda", "random")  # the better counts
-
-
 PLAIN = ("model", "levels", "template_frames", "solver", "start")  # of fits with one component a stem only
 ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits of atoms, too
 
@@ -31,17 +29,9 @@ ATOMS = ("max_iter", "tol", "time_limit", "sparsity", "smoothness")  # of fits o
 class Choice:
     """What was chosen, and why.
 
-    Attributes
-    ----------
-    atoms : int
-        For each stem.
-    grouping : str or None
-        A name in GROUPINGS; None where every stem is one atom.
-    simplicity : float or None
-        r = (D_J - D_4J) / (D_1 - D_4J), with D_K the divergence of a fit of K components: how much of what templates
-        can explain J of them leave. None if it was not asked.
-    novelty : float or None
-        The share of the magnitudes that RULER templates for each stem leave.
+    `atoms` is for each stem, and `grouping` a name in GROUPINGS, None where every stem is one atom. `simplicity` is
+    from `simplicity_of`, and `novelty` the share of the magnitudes that RULER templates for each stem leave; None if
+    that was not asked.
     """
 
     atoms: int
@@ -72,18 +62,27 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     simplicity = simplicity_of(scene, scene.Y[excerpt], stems)
     if simplicity < SIMPLE:
         return Choice(1, None, simplicity)
-    bins = len(scene.frequencies)
-    mono = X[:bins, excerpt].copy()
-    for channel in range(1, len(X) // bins):
-        mono += X[channel * bins : (channel + 1) * bins, excerpt]
-    novelty = scene.fit(mono.T, RULER * stems, max_iter=ROUNDS // 2).losses[-1] / max(
-        float(mono.sum(dtype=np.float64)), 1e-30
-    )
+    first, *others = np.split(X, len(X) // len(scene.frequencies))
+    mono = first[:, excerpt].copy()
+    for channel in others:
+        mono += channel[:, excerpt]
+    left = scene.fit(mono.T, RULER * stems, max_iter=ROUNDS // 2).losses[-1]
+    novelty = left / max(float(mono.sum(dtype=np.float64)), 1e-30)
     return Choice(atoms, "foreground" if novelty > FREE else "timbre", simplicity, novelty)
 
 
+def cost_of_choosing(scene: Scene, rows: int, stems: int) -> float:
+    """Return about how many multiplications `choose` takes for X of so many rows."""
+    frames, bands = scene.Y.shape
+    return float(min(frames, round(EXCERPT / scene.step)) * ROUNDS * stems * (6 * bands + RULER * rows / 2))
+
+
 def simplicity_of(scene: Scene, Y: Matrix, stems: int) -> float:
-    """Return r = (D_J - D_4J) / (D_1 - D_4J) of frames (frames, bands); 0 where more components explain no more."""
+    """Return how much of what templates can explain in frames (frames, bands) is left by one template a stem.
+
+    That is r = (D_J - D_4J) / (D_1 - D_4J), with D_K the divergence of a fit of K components, J being the number of
+    stems; 0 where more components explain no more.
+    """
     one = scene.fit(Y, 1, max_iter=10).losses[-1]
     few = min(scene.fit(Y, stems, start, max_iter=ROUNDS).losses[-1] for start in STARTS)
     many = scene.fit(Y, RICHER * stems, max_iter=ROUNDS).losses[-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from .scene import Atoms, Scene
 from .timbre import group
 
@@ -24,9 +24,8 @@ def foreground(scene: Scene, stems: int, atoms: int, span: float = SPAN, still: 
     Parameters
     ----------
     scene : Scene
-    stems : int
-    atoms : int
-        For each stem.
+    stems, atoms : int
+        The stems, and atoms for each.
     span : float, default SPAN
         Seconds of the running median.
     still : int, optional

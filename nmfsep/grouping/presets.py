@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..models.convolutive import convolutive_nmf
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .atoms import ATOMS, Grouped, grouped, scene_of
-from .bands import bands_of
 from .foreground import SPAN, foreground
+from .scene import bands_of
 
 # what a stroke of each is made of: from and to hertz, level, and seconds in which it fades to 1/e
 KICK = ((30.0, 110.0, 1.0, 0.12), (110.0, 3000.0, 0.02, 0.12), (110.0, 4000.0, 0.03, 0.01))
@@ -22,12 +22,13 @@ HIHAT = ((6500.0, 16000.0, 1.0, 0.06),)
 SLOPE = 4  # power of frequency with which a band falls off at its ends
 FLOOR = 1e-4  # of the level, everywhere
 HELD = 20  # iterations in which these are held, to find when they are struck
+LONG, STILL = 4.0, 4  # seconds for which a noise stays, and its atoms
 
 
 def drums(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Grouped:
     """Return the strokes of three drums (NMFD), in the order of the names of the preset.
 
-    As in Dittmar & Müller, "Reverse engineering the Amen break" (IEEE/ACM TASLP 24(9), 2016), templates start from
+    After Dittmar & Müller, "Reverse engineering the Amen break" (IEEE/ACM TASLP 24(9), 2016): templates start from
     those of a class of drums, by which each has its name; here these are made of fading bands, not of recordings.
     """
     channels, frames = len(X) // stft.bins, X.shape[1]
@@ -49,14 +50,7 @@ def drums(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Groupe
 def strokes(frequencies: NDArray[np.float64], step: float, delays: int) -> NDArray[np.float64]:
     """Return a stroke of a kick, a snare and a hi-hat as one would expect it, (bins, 3, delays), each of unit sum.
 
-    Parameters
-    ----------
-    frequencies : ndarray, shape (bins,)
-        Hertz, from 0.
-    step : float
-        Seconds from frame to frame.
-    delays : int
-        Frames.
+    `frequencies` (bins,) are in hertz, from 0; `step` is seconds from frame to frame, and `delays` frames.
     """
     f = np.maximum(frequencies, frequencies[1] / 2)[:, None]
     seconds = np.arange(delays) * step
@@ -66,9 +60,6 @@ def strokes(frequencies: NDArray[np.float64], step: float, delays: int) -> NDArr
             shape = 1 / ((1 + (low / f) ** SLOPE) * (1 + (f / high) ** SLOPE))
             found[:, drum] += level * shape * np.exp(-seconds / fading)
     return np.asarray(found / found.sum(axis=(0, 2), keepdims=True))
-
-
-LONG, STILL = 4.0, 4  # seconds for which a noise stays, and its atoms
 
 
 def voice(X: Matrix, stft: STFT, sample_rate: int, settings: Settings) -> Grouped:

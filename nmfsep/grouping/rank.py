@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution
@@ -31,13 +31,8 @@ BANDS = 96
 class Evidence:
     """What speaks for a number of components.
 
-    Attributes
-    ----------
-    components : int
-    loosest, mean : float
-        Silhouettes of the clusters of templates, from -1 to 1, 1 where all runs agree.
-    unexplained : float
-        The least divergence of all runs, as a share of that of one component.
+    `loosest` and `mean` are silhouettes of the clusters of templates, from -1 to 1, where all runs agree; `unexplained`
+    is the least divergence of all runs, as a share of that of one component.
     """
 
     components: int
@@ -91,12 +86,7 @@ def recommended(found: Sequence[Evidence]) -> int:
 def silhouettes(runs: Sequence[NDArray[np.float64]], first: int = 0) -> NDArray[np.float64]:
     """Return the mean silhouette of each cluster of templates that run after run came out alike, (components,).
 
-    Parameters
-    ----------
-    runs : sequence of ndarray, shape (bins, components)
-        Templates of unit length.
-    first : int
-        The run whose templates are the first centres.
+    Each run has templates (bins, components) of unit length; those of run `first` are the first centres.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -109,8 +99,7 @@ def silhouettes(runs: Sequence[NDArray[np.float64]], first: int = 0) -> NDArray[
     distances = 1 - np.einsum("afk,bfl->klab", templates, templates)  # components twice, runs twice
     within = np.einsum("kkab->ka", distances) / (len(runs) - 1)
     between = distances.mean(axis=3)
-    count = len(between)
-    between[np.arange(count), np.arange(count)] = np.inf
+    between[np.diag_indices(len(between))] = np.inf
     nearest = between.min(axis=1)
     widths: NDArray[np.float64] = ((nearest - within) / np.maximum(np.maximum(nearest, within), 1e-9)).mean(axis=1)
     return widths

@@ -1,7 +1,8 @@
 """The scene that a grouping works on: a mixture in bands, and how to fit it; and the atoms that a grouping returns.
 
 A stem that changes its pitch or its sound needs several templates, its *atoms*. A grouping is a function
-(Scene, stems, atoms) -> Atoms; it works on bands, see `grouping.bands`.
+(Scene, stems, atoms) -> Atoms. It works on bands: bins merged until they are about as wide, relative to their
+frequency, as those of an ear.
 """
 
 from __future__ import annotations
@@ -13,13 +14,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit
 
+WIDTH = 0.02  # of a band, relative to its frequency: a third of a semitone; never narrower than a bin
 ROUNDS = 60  # iterations of a fit that only measures the sound
 FOLLOWING = 20  # updates of activations alone, templates held
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Bands that bins are merged into.
+
+    The Kullback-Leibler divergence takes magnitudes for counts, and sums of counts are counts: merged bins are fitted
+    by merged templates, with the same activations. `first` (bands,) has the first bin of each.
+    """
+
+    first: NDArray[np.intp]
+    bins: int
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.first)
+
+    def merge(self, spectra: Matrix) -> Matrix:
+        """Return the sums over each band, (..., bands), of spectra (..., bins)."""
+        return np.asarray(np.add.reduceat(spectra, self.first, axis=-1))
+
+    def spread(self, templates: Matrix, spectrum: Matrix) -> Matrix:
+        """Return templates (k, bins) from those of bands, (k, bands), each in the shape of a spectrum (bins,) there."""
+        widths = np.diff(self.first, append=self.bins)
+        inside = spectrum / np.repeat(self.merge(spectrum), widths)
+        return np.repeat(templates, widths, axis=-1) * inside.astype(templates.dtype)
+
+
+def bands_of(bins: int) -> Bands:
+    """Return the bands of a spectrum with so many bins, evenly spaced from 0."""
+    first, at = [], 0
+    while at < bins:
+        first.append(at)
+        at += max(1, round(WIDTH * at))
+    return Bands(np.array(first, np.intp), bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +76,7 @@ class Scene:
         Turns spectra (..., bins) into bands (..., bands).
     step : float
         Seconds between frames.
-    seed : int
-    threads : int or None
+    seed, threads : int
     runs : int, default 4
         Times that atoms are learned, where a grouping has several runs agree.
     starts : int, default 1
@@ -70,21 +107,18 @@ class Scene:
 
     def mono(self, spectra: Matrix) -> Matrix:
         """Return the means over channels of spectra (..., channels * bands)."""
-        bands = len(self.widths)
-        means: NDArray[np.float64] = spectra.reshape(*spectra.shape[:-1], -1, bands).mean(axis=-2, dtype=np.float64)
-        return means
+        channels = spectra.reshape(*spectra.shape[:-1], -1, len(self.widths))
+        return np.asarray(channels.mean(axis=-2, dtype=np.float64))
 
     @property
     def widths(self) -> NDArray[np.float64]:
         """Bins of each band."""
-        counts: NDArray[np.float64] = self.merge(np.ones_like(self.frequencies)).astype(np.float64)
-        return counts
+        return self.merge(np.ones_like(self.frequencies)).astype(np.float64)
 
     @property
     def centres(self) -> NDArray[np.float64]:
         """Hertz of each band."""
-        means: NDArray[np.float64] = self.merge(self.frequencies) / self.widths
-        return means
+        return np.asarray(self.merge(self.frequencies) / self.widths)
 
     def fit(self, Yt: Matrix, k: int, start: str = "random", run: int = 0, **options: Any) -> Fit:
         """Fit frames of the scene, (frames, bands), for ROUNDS iterations; options are those of `factorize`."""
@@ -99,8 +133,7 @@ class Scene:
     def follow(self, Yt: Matrix, W: Matrix) -> Matrix:
         """Return the activations, (k, frames), with which templates (bands, k) fit frames best."""
         most = min(FOLLOWING, self.options.get("max_iter", FOLLOWING))
-        Z: Matrix = self.fit(Yt, W.shape[1], W=W, fixed={"W"}, **{**self.options, "max_iter": most}).factors.Z
-        return Z
+        return self.fit(Yt, W.shape[1], W=W, fixed={"W"}, **{**self.options, "max_iter": most}).factors.Z
 
     def within(self, fits: int) -> Scene:
         """Return the same scene with the time limit, if there is one, shared out among so many fits."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..nmf.factorize import factorize
 from ..nmf.starts import spherical_kmeans
 
@@ -42,7 +42,7 @@ def semantic(
     frequencies : ndarray, shape (bins,)
         Hertz of each bin.
     merge : callable, optional
-        Turns spectra (..., bins) into those of Xt, where that has bands in the place of bins; one channel then.
+        Turns spectra (..., bins) into those of Xt, where that has bands instead of bins.
     """
     combs = harmonic_combs(frequencies).astype(Xt.dtype)
     if merge is not None:
@@ -60,9 +60,7 @@ def semantic(
     pitched = max(0, min(components - percussive, combs.shape[1]))
     chosen = np.sort(np.argsort(-Z[: combs.shape[1]].sum(axis=1), kind="stable")[:pitched])
     chosen = np.concatenate([chosen, np.arange(combs.shape[1], W.shape[1])])
-    chosen = np.resize(
-        chosen, components
-    )  # more components than combs: some begin alike, told apart by the noise below
+    chosen = np.resize(chosen, components)  # with more components than combs some begin alike, but for the noise below
     mean = float(mono.mean(dtype=np.float64))
     templates = W[:, chosen] + FLOOR / bins * (1 + rng.random((bins, components)))
     activations = Z[chosen] + FLOOR * mean * bins / components
@@ -79,8 +77,7 @@ def harmonic_combs(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
         distance = (frequencies[:, None] - h * pitches) / width
         combs += np.exp(-0.5 * distance**2) / h
     combs += 1e-12
-    unit: NDArray[np.float64] = combs / combs.sum(axis=0)
-    return unit
+    return np.asarray(combs / combs.sum(axis=0))
 
 
 def _onset_spectra(mono: Matrix) -> Matrix:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
@@ -102,6 +102,14 @@ class Cue(ABC):
     @abstractmethod
     def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Cue:
         """Return the cue that the values of its option stand for; `given` are the settings that the user gave."""
+
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Cue:
+        """Return the cue that an argument of Python's `separate` stands for: a path, several, or one for each name."""
+        if isinstance(value, Mapping):
+            return cls.read([f"{name}={os.fspath(path)}" for name, path in value.items()], given)
+        paths = [value] if isinstance(value, (str, os.PathLike)) else value
+        return cls.read([os.fspath(path) for path in paths], given)
 
     @property
     @abstractmethod

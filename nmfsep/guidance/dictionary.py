@@ -20,7 +20,7 @@ from ..errors import UsageError
 from ..files import npz as archive
 from ..files.json_fields import matches
 from ..kernels.divergence import as_divergence
-from ..settings.option import WINDOWS
+from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
 from .cue import Context, Cue, Proposed, sha256
@@ -287,6 +287,15 @@ class Dictionaries(Cue):
     _fitted: dict[Any, tuple[Dictionary, tuple[str, ...]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Dictionaries:
+        """Return the cue of dictionaries in memory, of their files, or of both."""
+        kits = [value] if isinstance(value, (Dictionary, str, os.PathLike)) else list(value)
+        paths = [os.fspath(kit) for kit in kits if not isinstance(kit, Dictionary)]
+        if len(paths) == len(kits):
+            return cls.read(paths, given)
+        return cls(tuple(kit if isinstance(kit, Dictionary) else read(kit) for kit in kits))
 
     def __post_init__(self) -> None:
         owner: dict[str, int] = {}

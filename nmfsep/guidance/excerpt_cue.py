@@ -60,6 +60,11 @@ class Excerpts(Cue):
             spans[label] = [_span(label, excerpt) for excerpt in times.split(",")]
         return cls(spans)
 
+    @classmethod
+    def of(cls, value: Any, given: Mapping[str, Any]) -> Excerpts:
+        """Return the cue of excerpts in seconds, for each label."""
+        return cls(value)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Those that are learned."""

@@ -101,7 +101,7 @@ class Guide:
         what = "labels" if all(cue.alone for cue in self.cues) else "a dictionary"
         if given.get("components") not in (None, len(self.labels)):
             says = "the dictionary says" if what == "a dictionary" else "labels say"
-            raise UsageError(f"{says} what stems there are, so -k is not heeded", "leave out -k")
+            raise UsageError(f"{says} what stems there are, so -k is not needed", "leave out -k")
         if given.get("model", "nmf") != "nmf" or set(given) & {"levels", "level", "template_frames"}:
             hint = "leave out --model, --levels, --level and --template-frames"
             raise UsageError(f"with {what} the model is nmf", hint)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.select import ONCE
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution

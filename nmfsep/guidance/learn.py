@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import as_divergence
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..kernels.threads import Workers
 from ..models.convolutive import convolutive_nmf
-from ..nmf import statistics as sums
+from ..nmf import blockwise as sums
+from ..nmf.blockwise import Sample, Statistics
 from ..nmf.factorize import factorize
 from ..nmf.problem import Problem
-from ..nmf.sampling import Sample, richness
-from ..nmf.statistics import Statistics
+from ..nmf.starts import richness
 from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate
 from ..signal.read import read
@@ -117,7 +117,7 @@ class Executor(Protocol):
         """Yield function(item, common) for each item, in order."""
 
     def total(self, function: Callable[[T, C], Statistics], items: Sequence[T], common: C) -> Statistics:
-        """Return the sum of function(item, common) over the items, added as `nmf.statistics.total` adds."""
+        """Return the sum of function(item, common) over the items, added as `nmf.blockwise.total` adds."""
 
 
 class Here:
@@ -267,7 +267,7 @@ class _Learner:
         """Return templates after passes over all frames, of which only sums are kept."""
         Wt = np.ascontiguousarray(W)
         for _ in range(PASSES):
-            total = self._executor.total(_sums_of, files, (Wt, stft, self._problem, self._threads, False))
+            total = self._executor.total(sums_of, files, (Wt, stft, self._problem, self._threads, False))
             Wt = sums.update(Wt, total, self._problem)
         return Wt
 
@@ -324,7 +324,7 @@ def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | No
     return found
 
 
-def _sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Problem, int | None, bool]) -> Statistics:
+def sums_of(item: tuple[Sound, Loudness | None], common: tuple[Matrix, STFT, Problem, int | None, bool]) -> Statistics:
     """Return the statistics of a sound, whose loudness is measured first if it is not known."""
     (file, loudness), (Wt, stft, problem, threads, with_loss) = item, common
     alone = Workers(1)  # blocks are looked at side by side already
@@ -385,7 +385,7 @@ def statistics(
     stft = STFT(2 * (Wt.shape[1] - 1), hop_length or 0, window)
     problem = Problem(as_divergence(divergence), sparsity=sparsity)
     sound = Sound(os.fspath(path), lambda: at_rate(read(path), sample_rate))
-    return _sums_of((sound, None), (Wt, stft, problem, threads, True))
+    return sums_of((sound, None), (Wt, stft, problem, threads, True))
 
 
 def update(W: ArrayLike, total: Statistics, *, divergence: str | float = "kl", sparsity: float = 0.0) -> Matrix:

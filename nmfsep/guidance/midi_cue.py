@@ -7,7 +7,6 @@ harmonic when notes set in. A drum has a template of its spectrum when it sets i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -16,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..signal.pitch import to_hertz
 from ..signal.stft import STFT
+from ..system import exists
 from .alignment import align
 from .cue import Context, Cue, Proposed, evenly, sha256
 from .dictionary import check_label
@@ -172,7 +172,7 @@ def _struck(context: Context, stft: STFT, indices: NDArray[np.intp]) -> Matrix:
 def _name_and_path(text: str) -> tuple[str | None, str]:
     """Return the name, if there is one, and the path of NAME=FILE; a file of that very name goes before."""
     name, equals, path = text.partition("=")
-    if not equals or os.path.exists(os.fsencode(text)):
+    if not equals or exists(text):
         return None, text
     if not path:
         raise UsageError(f"--midi {text[:80]!r} names no file", "give NAME=score.mid")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..signal.stft import STFT
 
 

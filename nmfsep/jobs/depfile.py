@@ -11,55 +11,17 @@ from pathlib import Path
 from ..errors import UsageError
 from ..files.naming import collision_key
 from ..files.publish import Output, folder_is_writable, publish_one
+from ..system import exists
 from .plan import Job
 from .safety import identities, require_readable
 from .track import Outcome
 
 
-def rule(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> bytes:
-    """Return the line of a makefile that says what outputs are made from.
-
-    Raises
-    ------
-    UsageError
-        A name has a line break, which make has no spelling for.
-    """
-    left = b" ".join(_escaped(name, rb" \t#:%") for name in outputs)
-    right = b" ".join(_escaped(name, rb" \t#:") for name in inputs)
-    return left + b": " + right + b"\n"
-
-
-def write(path: Path, rules: Sequence[bytes]) -> None:
-    """Write rules to a file, in place of what it held.
-
-    Raises
-    ------
-    OutputError
-    """
-    with Output(path) as file:
-        file.write(b"".join(rules))
-        publish_one(file)
-
-
-def _escaped(name: str | os.PathLike[str], special: bytes) -> bytes:
-    raw = os.fsencode(name)
-    if b"\n" in raw:
-        raise UsageError("has a line break in its name, which no makefile can hold", "leave out --depfile", name)
-    # make takes a backslash for itself unless one of these follows
-    return re.sub(b"([%s])" % special, rb"\\\1", raw).replace(b"$", b"$$")
-
-
 class Dependencies:
-    """The dependencies of a run for make, if they are wanted.
+    """The dependencies of a run for make, written to the file of a name if there is one.
 
-    Parameters
-    ----------
-    name : str, optional
-        The file to write.
-    jobs : list of Job
-        Of which those are refused whose names cannot be in a makefile.
-    shared : sequence of str
-        Files that are read besides the inputs, such as dictionaries, on which all outputs depend.
+    `shared` are files that are read besides the inputs, such as dictionaries, on which all outputs depend. Of `jobs`
+    those are refused whose names cannot be in a makefile.
 
     Raises
     ------
@@ -74,10 +36,10 @@ class Dependencies:
         self._made: dict[int, Job] = {}
         if self._path is None:
             return
-        if os.path.lexists(self._path):
+        if exists(self._path, follow=False):
             require_readable(str(self._path))
         taken = {collision_key(path) for job in jobs for path in job.outputs}
-        sources = identities([*(job.path for job in jobs), *self._shared])
+        sources = identities([*(job.path for job in jobs), *shared])
         if collision_key(self._path) in taken or identities([str(self._path)]) & sources:
             raise UsageError("is an input or output of this run", "choose another name for --depfile", self._path)
         if not folder_is_writable(self._path.absolute().parent):
@@ -98,7 +60,24 @@ class Dependencies:
     def write(self) -> None:
         """Write the rules of all jobs whose files are there, in the order of inputs."""
         if self._path is not None:
-            write(self._path, [self._rule(job) for _, job in sorted(self._made.items())])
+            with Output(self._path) as file:
+                file.write(b"".join(self._rule(job) for _, job in sorted(self._made.items())))
+                publish_one(file)
 
     def _rule(self, job: Job) -> bytes:
         return rule(job.outputs, (*([] if job.path == "-" else [job.path]), *self._shared))
+
+
+def rule(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> bytes:
+    """Return the line of a makefile that says what outputs are made from; raise UsageError at a line break."""
+    left = b" ".join(_escaped(name, rb" \t#:%") for name in outputs)
+    right = b" ".join(_escaped(name, rb" \t#:") for name in inputs)
+    return left + b": " + right + b"\n"
+
+
+def _escaped(name: str | os.PathLike[str], special: bytes) -> bytes:
+    raw = os.fsencode(name)
+    if b"\n" in raw:
+        raise UsageError("has a line break in its name, which no makefile can hold", "leave out --depfile", name)
+    # make takes a backslash for itself unless one of these follows
+    return re.sub(b"([%s])" % special, rb"\\\1", raw).replace(b"$", b"$$")

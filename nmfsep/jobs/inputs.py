@@ -5,76 +5,47 @@ A folder stands for the sounds in and below it, by their extensions, without tho
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import glob
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.formats import SUFFIXES
-from ..files.naming import MANIFEST
+from ..files.naming import MANIFEST, track_name
+from ..system import exists, is_file, is_folder
 from .manifest import files_of, load
+from .safety import identities, require_readable
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file to work on.
+    """A file to work on."""
 
-    Attributes
-    ----------
-    path : str
-        "-" is standard input.
-    below : str
-        Its folder, relative to the one that was given; empty for a file that was named itself.
-    found : bool
-        Whether it was found in a folder, not named.
-    refused : UsageError, optional
-        Why it cannot be worked on, though it was named.
-    """
-
-    path: str
-    below: str = ""
-    found: bool = False
-    refused: UsageError | None = None
+    path: str  # "-" is standard input
+    below: str = ""  # its folder, relative to the one that was given; empty for a file that was named itself
+    found: bool = False  # in a folder, not named
+    refused: UsageError | None = None  # why it cannot be worked on, though it was named
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What was found in a folder.
-
-    Attributes
-    ----------
-    path : str
-    inputs : tuple of Input
-        The sounds in and below it, by name.
-    others : int
-        Files with an extension that no sound has.
-    products : int
-        Sounds that are left out, because a manifest says nmfsep wrote them.
-    unread : tuple of str
-        Folders that cannot be looked into.
-    """
+    """What was found in a folder."""
 
     path: str
-    inputs: tuple[Input, ...]
-    others: int
-    products: int
-    unread: tuple[str, ...] = ()
+    inputs: tuple[Input, ...]  # the sounds in and below it, by name
+    others: int  # files with an extension that no sound has
+    products: int  # sounds that are left out, because a manifest says nmfsep wrote them
+    unread: tuple[str, ...] = ()  # folders that cannot be looked into
 
 
 def listed(name: str, null: bool = False) -> list[str]:
-    """Return the names in a file, one a line, or ended by NUL characters; "-" is standard input.
-
-    Raises
-    ------
-    UsageError
-        It cannot be read.
-    """
+    """Return the names in a file, one a line, or ended by NUL characters; "-" is standard input."""
     try:
         if name == "-":
             if sys.stdin is None:
@@ -98,76 +69,58 @@ def gather(paths: Sequence[str], recursive: bool) -> tuple[list[Input], list[Fol
     """
     inputs, folders = [], []
     for path in paths:
-        if not recursive or path == "-" or not os.path.isdir(os.fsencode(path)):
+        if not recursive or path == "-" or not is_folder(path):
             inputs.append(Input(path))
-            continue
-        folder = look(path)
-        if not folder.inputs:
+        elif (folder := look(path)).inputs:
+            folders.append(folder)
+            inputs += folder.inputs
+        else:
             refused = UsageError("holds no sound files", f"looked for {' '.join(sorted(SUFFIXES))}", path)
             inputs.append(Input(path, refused=refused))
-            continue
-        folders.append(folder)
-        inputs += folder.inputs
     return inputs, folders
 
 
 def look(path: str, deep: bool = True, products: bool = False) -> Folder:
     """Return the sounds in a folder, by their extensions.
 
-    Hidden files and folders are left out, and so are stems that nmfsep has written, so that the output folder may lie
-    in the given one. Links to files are files; links to folders are not followed; pipes and devices are left out.
-
-    Parameters
-    ----------
-    path : str
-    deep : bool, default True
-        Whether to look into the folders in it.
-    products : bool, default False
-        Whether what nmfsep has written is taken as well.
+    Hidden files and folders are left out, and so are stems that nmfsep has written, unless `products` are wanted: the
+    output folder may lie in the given one. Links to files are files; links to folders are not followed; pipes and
+    devices are left out. Folders in it are looked into if `deep`.
 
     Raises
     ------
     UsageError
         It cannot be looked into.
     """
-    inputs: list[Input] = []
-    written: set[str] = set()
-    unread: list[str] = []
-    others = 0
-    for folder, names in _walk(path, deep, unread):
-        below = os.path.relpath(folder, path)
-        if not products:
-            written.update(file for name in names for file in _written(folder, name))
-        for name in names:
-            file = os.path.join(folder, name)
-            if os.path.splitext(name)[1].lower() in SUFFIXES and (os.path.isfile(file) or not os.path.exists(file)):
-                inputs.append(Input(file, "" if below == "." else below, found=True))
-            else:
-                others += not name.endswith(MANIFEST)
-    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in written)
-    return Folder(path, kept, others, len(inputs) - len(kept), tuple(unread))
-
-
-def _walk(path: str, deep: bool, unread: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder with the names in it, all in order of their names, none that is hidden."""
+    inputs, others = list[Input](), 0
+    written, unread = set[str](), list[str]()
 
     def refuse(error: OSError) -> None:
         if error.filename in (path, os.fsencode(path)):
             raise UsageError((error.strerror or str(error)).lower(), path=path) from error
         unread.append(os.fsdecode(error.filename))
 
-    for folder, below, names in os.walk(path, onerror=refuse):
-        below[:] = sorted(name for name in below if deep and not name.startswith("."))
-        yield folder, sorted(name for name in names if not name.startswith("."))
+    for folder, folders, files in os.walk(path, onerror=refuse):
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        below = os.path.relpath(folder, path)
+        for name in sorted(name for name in files if not name.startswith(".")):
+            file = os.path.join(folder, name)
+            if name.endswith(MANIFEST):
+                written.update(_written(file) if not products else ())
+            elif os.path.splitext(name)[1].lower() in SUFFIXES and (is_file(file) or not exists(file)):
+                inputs.append(Input(file, "" if below == "." else below, found=True))
+            else:
+                others += 1
+    kept = tuple(entry for entry in inputs if os.path.normpath(entry.path) not in written)
+    return Folder(path, kept, others, len(inputs) - len(kept), tuple(unread))
 
 
-def _written(folder: str, name: str) -> Iterator[str]:
-    """Yield the files that a manifest vouches for."""
-    if name.endswith(MANIFEST):
-        with contextlib.suppress(InputError):
-            manifest = load(Path(folder, name))
-            for entry in [*files_of(manifest), *manifest.get("former", [])]:
-                yield os.path.normpath(os.path.join(folder, entry["file"]))
+def _written(manifest: str) -> Iterator[str]:
+    """Yield the files that a manifest lists, or did before."""
+    with contextlib.suppress(InputError):
+        about = load(Path(manifest))
+        for entry in [*files_of(about), *about.get("former", [])]:
+            yield os.path.normpath(os.path.join(os.path.dirname(manifest), entry["file"]))
 
 
 def labelled(
@@ -176,14 +129,8 @@ def labelled(
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
     FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
-
-    Parameters
-    ----------
-    arguments : iterable of str
-    left_out : list, optional
-        Takes what is wrong with arguments that name no file, where their labels have others.
-    notes : list of str, optional
-        Takes what of folders is left out, in words.
+    `left_out` takes what is wrong with arguments that name no file, where their labels have others; without it, that is
+    raised. `notes` takes what of folders is left out, in words.
 
     Raises
     ------
@@ -196,7 +143,7 @@ def labelled(
     for argument in arguments:
         path = argument
         match = re.match(r"([^=/]+)=(.*)", argument, re.DOTALL)
-        if match and not os.path.lexists(os.fsencode(argument)):
+        if match and not exists(argument, follow=False):
             label, path = match.groups()
             found.setdefault(label, [])
             if not path:  # the files are the next arguments, as a shell's own pattern gives them
@@ -217,27 +164,56 @@ def labelled(
             raise faults[name]
         if not paths:
             raise UsageError(f"{name!r} is given no file", f"write {name}=FILE")
-        twice = [path for path, count in collections.Counter(map(os.path.realpath, paths)).items() if count > 1]
+        twice = [path for path, count in Counter(map(os.path.realpath, paths)).items() if count > 1]
         if twice:
             raise UsageError(f"is given twice for {name!r}", "give each file once", twice[0])
     return found
 
 
 def _expand(path: str, notes: list[str]) -> list[str]:
-    if os.path.isdir(os.fsencode(path)):
-        folder = look(path)
+    """Return the files of an argument, sorted where it is a folder or a pattern."""
+    if is_folder(path):
+        folder, hint = look(path), "name them to learn from them"
         if folder.products:
-            notes.append(
-                f"{path}: {folder.products} sounds that nmfsep wrote are left out; name them to learn from them"
-            )
+            notes.append(f"{path}: {folder.products} sounds that nmfsep wrote are left out; {hint}")
         notes += [f"{name}: cannot be looked into" for name in folder.unread]
+        if not folder.inputs and folder.products:
+            raise UsageError("holds no audio files, but what nmfsep wrote", hint, path)
         if not folder.inputs:
-            only = ", but what nmfsep wrote" if folder.products else ""
-            raise UsageError(f"holds no audio files{only}", "name them to learn from them" if only else None, path)
+            raise UsageError("holds no audio files", path=path)
         return [entry.path for entry in folder.inputs]
-    if not os.path.lexists(os.fsencode(path)) and re.search(r"[*?\[]", path):
-        matches = sorted(name for name in glob.glob(path, recursive=True) if not os.path.isdir(name))
+    if not exists(path, follow=False) and re.search(r"[*?\[]", path):
+        matches = sorted(name for name in glob.glob(path, recursive=True) if not is_folder(name))
         if not matches:
             raise UsageError("matches no file", "check the pattern", path)
         return matches
     return [path]
+
+
+def stem_files(paths: Sequence[str], mixture: str | None = None) -> list[str]:
+    """Return files to compare: each path, or instead of a folder the sounds in it, sorted by name.
+
+    The mixture is left out where a folder holds it.
+
+    Raises
+    ------
+    UsageError
+        A path cannot be opened, a folder holds no audio, or two files have one name but for their folder and extension.
+    """
+    left_out = identities([mixture]) if mixture else set()
+    found: list[str] = []
+    for path in paths:
+        if path == "-" or not is_folder(path):
+            require_readable(path)
+            found.append(path)
+            continue
+        files = [entry.path for entry in look(path, deep=False, products=True).inputs]
+        inside = [file for file in files if not identities([file]) & left_out]
+        if not inside:
+            raise UsageError("holds no audio files", "name the folder that the stems themselves lie in", path)
+        found += inside
+    names = Counter(map(track_name, found))
+    for path in found:
+        if names[track_name(path)] > 1:
+            raise UsageError(f"is one of {names[track_name(path)]} files called {track_name(path)!r}", "keep one", path)
+    return found

@@ -1,7 +1,7 @@
 """Plan of a run: which files each input becomes, checked as far as possible before any work starts.
 
 Inputs and options go in; jobs come out, one an input, each with the names of its stems and the paths of all its files.
-A job that cannot be done is refused with its reason, so that the others go on.
+A job that cannot be done is refused with its reason, so that the others go on. `forecast` looks into one input further.
 """
 
 from __future__ import annotations
@@ -15,75 +15,50 @@ from .. import memory
 from ..errors import NmfsepError, UsageError
 from ..files.formats import FORMATS, SampleFormat, resolve
 from ..files.naming import (
-    beside,
+    MODEL,
     check_template,
     collision_key,
     expand,
     manifest_name,
-    model_name,
     parent_name,
+    sidecar_name,
     track_name,
 )
 from ..kernels.divergence import as_divergence
 from ..nmf.fit import choose_solver
 from ..registry import EXPORTS, suggestion
-from ..separation.options import require_model
+from ..separation.beyond_masks import NO_ROOM
+from ..separation.obstacles import require_model
 from ..settings.commands import OutputSettings
 from ..signal.read import Source
 from ..signal.stft import STFT
+from ..system import is_file
 from .budget import Budget, budget, length_of, model_size, stretch_of
 from .inputs import Input
-from .manifest import Manifest, Origin, vouched_model
-from .resume import ExpectedManifest, stem_names_in
-from .run_options import RunOptions
+from .manifest import Manifest, Origin, listed_model
+from .run_options import RunOptions, expected_entries, is_up_to_date, same_input, stem_names_in
 from .safety import identities, require_free, require_readable, require_space
+
+APART = "{parent}/{track}/{stem}.{ext}"  # the template that keeps tracks of one name apart
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One track to separate.
+    """One track to separate: its names, its files, and whether there is anything to do."""
 
-    Attributes
-    ----------
-    path : str
-        The input; "-" is standard input.
-    track : str
-    names : tuple of str
-        Of all stems, loudest first.
-    selected : tuple of int
-        Indices of the stems to write.
-    targets : tuple of Path
-        Their files; empty when writing to standard output.
-    manifest : Path or None
-    model : Path or None
-        The file for the factorization, if it is to be saved.
-    kept : Path or None
-        The saved model that is rendered from and lies among the outputs; it stays.
-    exports : tuple of (str, Path)
-        Other files to write, by their names in the registry.
-    components : int or None
-        The number found for this input; None takes that of the settings.
-    up_to_date : bool
-        Whether the manifest in place lists these very stems. The input itself has not been compared yet.
-    names_pending : bool
-        Whether stems and files are named after the fit, by how they sound.
-    refused : NmfsepError or None
-        Why this input cannot be separated, if that is known before any work.
-    """
-
-    path: str
+    path: str  # the input; "-" is standard input
     track: str
-    names: tuple[str, ...]
-    selected: tuple[int, ...]
-    targets: tuple[Path, ...]
+    names: tuple[str, ...]  # of all stems, loudest first
+    selected: tuple[int, ...]  # indices of the stems to write
+    targets: tuple[Path, ...]  # their files; none when writing to standard output
     manifest: Path | None
-    model: Path | None = None
-    kept: Path | None = None
-    exports: tuple[tuple[str, Path], ...] = ()
-    components: int | None = None
-    up_to_date: bool = False
-    names_pending: bool = False
-    refused: NmfsepError | None = None
+    model: Path | None = None  # the file for the factorization, if it is to be saved
+    kept: Path | None = None  # the saved model that is rendered from and lies among the outputs; it stays
+    exports: tuple[tuple[str, Path], ...] = ()  # other files to write, by their names in the registry
+    components: int | None = None  # the number found for this input; None takes that of the settings
+    up_to_date: bool = False  # the manifest in place lists these very stems; the input has not been compared yet
+    names_pending: bool = False  # stems and files are named after the fit, by how they sound
+    refused: NmfsepError | None = None  # why this input cannot be separated, if that is known before any work
 
     @property
     def results(self) -> tuple[Path, ...]:
@@ -109,49 +84,31 @@ class Job:
             names[index] = stem["name"]
         return replace(self, names=tuple(names), targets=tuple(folder / stem["file"] for stem in manifest["stems"]))
 
+    def renamed(self, names: Sequence[str], options: RunOptions) -> Job:
+        """Return the job with other names of stems; of their paths, only the last part changes."""
+        last = options.output.filename.rpartition("/")[2]
+        files = [expand(last, _fields(self.path, names[index], index, options)).name for index in self.selected]
+        targets = tuple(target.with_name(name) for target, name in zip(self.targets, files, strict=True))
+        return replace(self, names=tuple(names), targets=targets)
 
-def job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], options: RunOptions) -> Job:
-    """Return the job of one input; `selected` are the indices of the stems to write."""
-    path, track, output = entry.path, track_name(entry.path), options.output
-    if output.out == "-":
-        return Job(path, track, names, selected, (), None)
-    targets = []
-    for index in selected:
-        fields = _fields(path, names[index], index, options)
-        targets.append(Path(output.out) / entry.below / expand(output.filename, fields))
-    folder = Path(os.path.commonpath([target.parent for target in targets]))
-    manifest, kept = folder / manifest_name(track), None
-    if options.saved is not None:
-        before = vouched_model(manifest)
-        is_it = before and before.is_file() and os.path.samefile(before, os.fsencode(options.saved.path))
-        kept = before if is_it else None
-    model = folder / model_name(track) if output.save_model else None
-    exports = tuple((name, folder / beside(track, EXPORTS.load(name).suffix)) for name in output.exports)
-    pending = output.label == "auto"
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending)
+    def require_room(
+        self, protected: set[tuple[int, int]], output: OutputSettings, sha256: str | None = None
+    ) -> list[Path]:
+        """Return the files of an earlier run that this one does not write again.
 
+        `protected` identifies the files that are read, and `sha256` is that of the input, if it has been read.
 
-def rename_stems(job: Job, names: Sequence[str], options: RunOptions) -> Job:
-    """Return a job whose stems have other names; of their paths, only the last part changes."""
-    last = options.output.filename.rpartition("/")[2]
-    files = [expand(last, _fields(job.path, names[index], index, options)).name for index in job.selected]
-    targets = tuple(target.with_name(name) for target, name in zip(job.targets, files, strict=True))
-    return replace(job, names=tuple(names), targets=targets)
-
-
-def _fields(path: str, stem: str, index: int, options: RunOptions) -> Mapping[str, str]:
-    return {
-        "track": track_name(path),
-        "stem": stem,
-        "ext": FORMATS[options.output.format].extension,
-        "index": str(index + 1),
-        "parent": parent_name(path),
-        "k": str(options.settings.components),
-        "seed": str(options.settings.seed),
-    }
-
-
-APART = "{parent}/{track}/{stem}.{ext}"  # the template that tells tracks of one name apart
+        Raises
+        ------
+        UsageError
+            The job would write over files that it must not touch.
+        """
+        if self.manifest is None:
+            return []
+        known = [path for path in self.files if path not in self.targets] if self.names_pending else self.files
+        origin = Origin(self.path, sha256)
+        remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
+        return require_free(known, self.manifest, protected, output.force, self.kept, origin, remedy)
 
 
 def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = False) -> list[Job]:
@@ -183,9 +140,9 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
         EXPORTS.load(name).require()
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    jobs = [replace(job_of(entry, names, selected, options), refused=_refusal(entry)) for entry in entries]
+    jobs = [replace(_job_of(entry, names, selected, options), refused=_refusal(entry)) for entry in entries]
     _require_distinct([(entry, job) for entry, job in zip(entries, jobs, strict=True) if job.refused is None])
-    expected = ExpectedManifest.of(options) if resume else None
+    expected = expected_entries(options) if resume else None
     protected = identities((*paths, *options.files_read))
     if pending and output.force:
         _require_apart(jobs)
@@ -194,17 +151,86 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
             continue
         before = job
         if pending:
-            before = rename_stems(job, stem_names_in(job.manifest, job.names, job.selected), options)
-        if expected is not None and job.manifest is not None and expected.is_up_to_date(job.manifest, before.files):
+            before = job.renamed(stem_names_in(job.manifest, job.names, job.selected), options)
+        if expected is not None and job.manifest is not None and is_up_to_date(job.manifest, before.files, expected):
             jobs[number] = replace(before, up_to_date=True)
         else:
             try:
-                require_room(job, protected, output)
+                job.require_room(protected, output)
             except UsageError as error:
                 jobs[number] = replace(job, refused=error)
     if len(jobs) == 1 and jobs[0].refused is not None:
         raise jobs[0].refused
     return jobs
+
+
+def _job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], options: RunOptions) -> Job:
+    """Return the job of one input; `selected` are the indices of the stems to write."""
+    path, track, output = entry.path, track_name(entry.path), options.output
+    if output.out == "-":
+        return Job(path, track, names, selected, (), None)
+    targets = []
+    for index in selected:
+        fields = _fields(path, names[index], index, options)
+        targets.append(Path(output.out) / entry.below / expand(output.filename, fields))
+    folder = Path(os.path.commonpath([target.parent for target in targets]))
+    manifest, kept = folder / manifest_name(track), None
+    if options.saved is not None:
+        before = listed_model(manifest)
+        is_it = before and is_file(before) and os.path.samefile(before, os.fsencode(options.saved.path))
+        kept = before if is_it else None
+    model = folder / sidecar_name(track, MODEL) if output.save_model else None
+    exports = tuple((name, folder / sidecar_name(track, EXPORTS.load(name).suffix)) for name in output.exports)
+    pending = output.label == "auto"
+    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending)
+
+
+def _fields(path: str, stem: str, index: int, options: RunOptions) -> Mapping[str, str]:
+    return {
+        "track": track_name(path),
+        "stem": stem,
+        "ext": FORMATS[options.output.format].extension,
+        "index": str(index + 1),
+        "parent": parent_name(path),
+        "k": str(options.settings.components),
+        "seed": str(options.settings.seed),
+    }
+
+
+def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
+    for name in only:
+        if name not in names:
+            raise UsageError(f"--only {name!r} is no stem of this separation", suggestion(name, list(names)))
+    return tuple(index for index, name in enumerate(names) if not only or name in only)
+
+
+def _refusal(entry: Input) -> UsageError | None:
+    """Return why there is nothing that could be read."""
+    if entry.found or entry.refused is not None:
+        return entry.refused
+    try:
+        require_readable(entry.path)
+    except UsageError as error:
+        return error
+    return None
+
+
+def check_model(options: RunOptions) -> None:
+    """Refuse settings that no input could make possible."""
+    settings, guide = options.settings, options.guide
+    if options.saved is not None:
+        return  # it was made
+    if guide is None and settings.asked(("free", "adapt")):
+        raise UsageError(
+            "--background and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
+        )
+    if guide is None and settings.asked(("midi_by",)):
+        raise UsageError("--midi-by means something with --midi only")
+    if settings.n_fft is not None:
+        STFT(*settings.frames(0), settings.window)
+    require_model(settings)
+    if settings.free or settings.adapt or (guide and guide.moves(settings)):  # which need a solver that has penalties
+        choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
 
 
 def _require_one_stream(paths: Sequence[str], output: OutputSettings) -> None:
@@ -221,42 +247,33 @@ def _require_one_stream(paths: Sequence[str], output: OutputSettings) -> None:
         raise UsageError("-o - writes WAV only", "leave out --format")
 
 
-def _refusal(entry: Input) -> UsageError | None:
-    """Return why there is nothing that could be read."""
-    if entry.found or entry.refused is not None:
-        return entry.refused
-    try:
-        require_readable(entry.path)
-    except UsageError as error:
-        return error
-    return None
+def _require_apart(jobs: Sequence[Job]) -> None:
+    """Refuse inputs in folders for stems whose names are not known yet: a stem might replace them."""
+    folders = {os.path.realpath(target.parent) for job in jobs for target in job.targets}
+    for job in jobs:
+        if job.path != "-" and os.path.dirname(os.path.realpath(job.path)) in folders:
+            hint = "leave out --force or --stem-names auto, or choose another folder with -o"
+            raise UsageError("lies where stems go whose names are not known yet", hint, job.path)
 
 
-def require_room(
-    job: Job, protected: set[tuple[int, int]], output: OutputSettings, sha256: str | None = None
-) -> list[Path]:
-    """Return the files of an earlier run that a job does not write again.
-
-    Parameters
-    ----------
-    job : Job
-    protected : set
-        Identities of files that are read.
-    output : OutputSettings
-    sha256 : str, optional
-        Of the input, if it has been read.
-
-    Raises
-    ------
-    UsageError
-        The job would write over files that it must not touch.
-    """
-    if job.manifest is None:
-        return []
-    known = [path for path in job.files if path not in job.targets] if job.names_pending else job.files
-    origin = Origin(job.path, sha256)
-    remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
-    return require_free(known, job.manifest, protected, output.force, job.kept, origin, remedy)
+def _require_distinct(work: Sequence[tuple[Input, Job]]) -> None:
+    """Refuse two outputs of one name, and say what keeps them apart."""
+    seen: dict[str, Job] = {}
+    for _, job in work:
+        for target in job.outputs:
+            key = collision_key(target)
+            if key in seen:
+                other = seen[key].path
+                if seen[key] is not job and os.path.abspath(other) == os.path.abspath(job.path):
+                    raise UsageError("is given twice", "give each input once", job.path)
+                places = {collision_key(Path(entry.below, parent_name(its.path), its.track)) for entry, its in work}
+                hint = f"use --filename {APART!r}, or other folders with -o"
+                if len(places) < len(work):
+                    hint = "{parent} would not tell them apart: separate one by one, each with another -o"
+                if seen[key] is job:
+                    hint = "put {stem} or {index} into --filename"
+                raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
+            seen[key] = job
 
 
 def check_source(job: Job, source: Source, options: RunOptions) -> tuple[SampleFormat, Budget]:
@@ -268,6 +285,8 @@ def check_source(job: Job, source: Source, options: RunOptions) -> tuple[SampleF
         The container cannot hold the stems, memory would not suffice, or a cue does not fit.
     InputError
         The stretch asked for begins after the end.
+    OutputError
+        The disk has no room for the stems.
     """
     output, length = options.output, length_of(source, options.output)
     if options.guide is not None:
@@ -291,59 +310,50 @@ def check_source(job: Job, source: Source, options: RunOptions) -> tuple[SampleF
     return form, way
 
 
-def check_model(options: RunOptions) -> None:
-    """Refuse settings that no input could make possible."""
-    settings, guide = options.settings, options.guide
-    if options.saved is not None:
-        return  # it was made
-    if guide is None and settings.asked(("free", "adapt")):
-        raise UsageError(
-            "--background and --adapt mean something with guidance only", "give a dictionary with -m, --learn or --midi"
-        )
-    if guide is None and settings.asked(("midi_by",)):
-        raise UsageError("--midi-by means something with --midi only")
-    if settings.n_fft is not None:
-        STFT(*settings.frames(0), settings.window)
-    require_model(settings)
-    if settings.free or settings.adapt or (guide and guide.moves(settings)):  # which need a solver that has penalties
-        choose_solver(settings.solver, as_divergence(settings.divergence), settings.start, penalized=True)
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would be written for a job, and how it would be done."""
+
+    job: Job
+    budget: Budget
+    subtype: str
+    notes: tuple[str, ...]
+    done_before: bool  # the stems are there already, and would be skipped
+
+    @property
+    def results(self) -> list[Path]:
+        """Files that would be written and whose names are certain."""
+        return [path for path in self.job.results if not (self.job.names_pending and path in self.job.targets)]
+
+    def document(self) -> dict[str, object]:
+        """Return it as JSON."""
+        return {
+            "path": self.job.path,
+            "outputs": [str(path) for path in self.results],
+            "stems": list(self.job.names),
+            "memory": self.budget.need,
+            "streamed": self.budget.streamed,
+            "subtype": self.subtype,
+        }
 
 
-def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
-    for name in only:
-        if name not in names:
-            raise UsageError(f"--only {name!r} is no stem of this separation", suggestion(name, list(names)))
-    return tuple(index for index, name in enumerate(names) if not only or name in only)
+def forecast(job: Job, options: RunOptions) -> Forecast:
+    """Check a job as far as can be without separating, and return what it would write.
 
-
-def _require_apart(jobs: Sequence[Job]) -> None:
-    """Refuse inputs in folders for stems whose names are not known yet: a stem might replace them."""
-    folders = {os.path.realpath(target.parent) for job in jobs for target in job.targets}
-    for job in jobs:
-        if job.path != "-" and os.path.dirname(os.path.realpath(job.path)) in folders:
-            hint = "leave out --force or --stem-names auto, or choose another folder with -o"
-            raise UsageError("lies where stems go whose names are not known yet", hint, job.path)
-
-
-def _require_distinct(work: Sequence[tuple[Input, Job]]) -> None:
-    seen: dict[str, Job] = {}
-    for _, job in work:
-        for target in filter(None, (*job.files, job.manifest)):
-            key = collision_key(target)
-            if key in seen:
-                other = seen[key].path
-                if seen[key] is not job and os.path.abspath(other) == os.path.abspath(job.path):
-                    raise UsageError("is given twice", "give each input once", job.path)
-                hint = f"use --filename {APART!r}, or other folders with -o"
-                if not _stand_apart(work):
-                    hint = "{parent} would not tell them apart: separate one by one, each with another -o"
-                if seen[key] is job:
-                    hint = "put {stem} or {index} into --filename"
-                raise UsageError(f"{str(target)!r} would be written for {other!r} too", hint, job.path)
-            seen[key] = job
-
-
-def _stand_apart(work: Sequence[tuple[Input, Job]]) -> bool:
-    """Whether the folders that inputs lie in tell their outputs apart."""
-    keys = {collision_key(Path(entry.below, parent_name(job.path), job.track)) for entry, job in work}
-    return len(keys) == len(work)
+    Raises
+    ------
+    NmfsepError
+        The job cannot be done.
+    """
+    if job.refused is not None:
+        raise job.refused
+    with Source(job.path) as source:
+        form, way = check_source(job, source, options.with_components(job.components))
+        guide, stretch = options.guide, stretch_of(source, options.output)
+        notes = guide.check(source.sample_rate, options.settings, *stretch) if guide else []
+    if guide is not None and guide.matches(options.settings) and not way.match:
+        notes = [*notes, NO_ROOM]
+    if job.names_pending:
+        notes = [*notes, "the names of the stems will be known when it is known how they sound"]
+    done = job.up_to_date and job.manifest is not None and same_input(job.path, job.manifest)
+    return Forecast(job, way, form.subtype, tuple(notes), done)

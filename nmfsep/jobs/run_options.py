@@ -1,46 +1,43 @@
-"""Options of a run: all that decides how each of its files is separated, in one frozen and picklable dataclass.
+"""Options of a run: all that decides how each of its files is separated, and whether an earlier run did just that.
 
-The commands build it once from what the user gave; planning, the memory budget and the separation of a file read it.
+The commands build `RunOptions` once from what the user gave; planning, the memory budget and the separation of a file
+read it. Files are up to date if the manifest in place has the entries that these options lead to, and its files exist
+in the sizes that it lists. The input's own bytes are compared later, when its turn comes.
 """
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+from ..errors import InputError
 from ..guidance.guide import Guide
+from ..separation.arrange import arrange
+from ..separation.fit import resolved
 from ..separation.saved import Saved
-from ..separation.stem_groups import arrange
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
+from ..system import is_file
+from .manifest import file_sha256, files_of, load, versions
+
+DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is done with every file of a run.
-
-    Parameters
-    ----------
-    settings : Settings
-    output : OutputSettings, optional
-    guide : Guide, optional
-        Dictionaries and other cues to separate with.
-    saved : Saved, optional
-        The factorization to render, which makes a fit needless; never together with a guide.
-    limit : int, optional
-        Bytes of memory that a file may take; three quarters of what is free if not given.
-    threads : int, optional
-        Threads for a file where the settings name none; all cores if not given.
-    debug : bool, default False
-        Raise errors that are bugs, instead of reporting them as the outcome of their file.
-    """
+    """What is done with every file of a run; one that is rendered from a saved model has no guide."""
 
     settings: Settings
     output: OutputSettings = field(default_factory=OutputSettings)
-    guide: Guide | None = None
-    saved: Saved | None = None
-    limit: int | None = None
-    threads: int | None = None
-    debug: bool = False
+    guide: Guide | None = None  # dictionaries and other cues to separate with
+    saved: Saved | None = None  # the factorization to render, which makes a fit needless
+    limit: int | None = None  # bytes of memory that a file may take; if None, three quarters of what is free
+    threads: int | None = None  # for a file where the settings name none; if None, all cores
+    debug: bool = False  # raise errors that are bugs, instead of reporting them as the outcome of their file
 
     @property
     def is_guided(self) -> bool:
@@ -48,16 +45,10 @@ class RunOptions:
         return self.guide is not None or self.saved is not None
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the sources that the guide or the saved model knows; none where components are numbered."""
-        if self.saved is not None:
-            return self.saved.labels
-        return self.guide.labels if self.guide is not None else ()
-
-    @property
     def stem_names(self) -> tuple[str, ...]:
         """Names of all stems, the residual last."""
-        return arrange(self.settings, self.labels).names
+        known = self.saved or self.guide
+        return arrange(self.settings, known.labels if known else ()).names
 
     @property
     def files_read(self) -> tuple[str, ...]:
@@ -66,11 +57,78 @@ class RunOptions:
             return (self.saved.path,)
         return self.guide.names if self.guide is not None else ()
 
-    @property
-    def settings_with_threads(self) -> Settings:
-        """The settings, with the threads of this run where they name none."""
-        return self.settings if self.settings.threads else replace(self.settings, threads=self.threads)
-
     def with_components(self, count: int | None) -> RunOptions:
         """Return the options with another number of components; None leaves it as it is."""
         return self if count is None else replace(self, settings=replace(self.settings, components=count))
+
+
+def output_entry(output: OutputSettings) -> dict[str, Any]:
+    """Return the output settings that decide what the stems are, as a manifest keeps them."""
+    return {name: getattr(output, name) for name in DECISIVE}
+
+
+def expected_entries(options: RunOptions) -> dict[str, Any]:
+    """Return the entries, in the types of JSON, of a manifest whose stems are those that a run would make.
+
+    Threads never matter, nor do the places that a guide was read from.
+    """
+    entries = {
+        "versions": versions(),
+        "settings": resolved(options.settings, options.is_guided) | {"threads": None},
+        "output": output_entry(options.output),
+        "guidance": _without_places(options.guide.about(()) if options.guide is not None else []),
+        "rendered_from": None,
+    }
+    return dict(json.loads(json.dumps(entries)))
+
+
+def is_up_to_date(path: Path, files: Sequence[Path], expected: dict[str, Any]) -> bool:
+    """Whether the manifest in place has the expected entries, and lists exactly these files in the sizes they have."""
+    try:
+        manifest = load(path)
+    except InputError:
+        return False
+    found = {name: manifest.get(name) for name in expected}
+    if isinstance(found["settings"], dict):
+        found["settings"] = found["settings"] | {"threads": None}
+    found["guidance"] = _without_places(found["guidance"])
+    found["rendered_from"] = found["rendered_from"] or None
+    if not manifest["complete"] or "kind" in manifest or found != expected:
+        return False
+    listed = [(os.path.normpath(path.parent / entry["file"]), entry["bytes"]) for entry in files_of(manifest)]
+    there = {os.path.normpath(file): _size(file) for file in files}
+    return len(listed) == len(there) and dict(listed) == there
+
+
+def _without_places(guidance: Any) -> list[dict[str, Any]] | None:
+    """Return the entries of a guide without paths and frames; None if a manifest has something else there."""
+    entries = guidance or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return None
+    return [{name: value for name, value in entry.items() if name not in ("path", "n_fft")} for entry in entries]
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if is_file(path) and not path.is_symlink() else None
+
+
+def same_input(path: str, manifest: Path) -> bool:
+    """Whether a file has the bytes that the stems of a manifest were made from."""
+    try:
+        return bool(load(manifest)["input"]["sha256"] == file_sha256(path))
+    except (InputError, OSError):
+        return False
+
+
+def stem_names_in(path: Path | None, names: Sequence[str], selected: Sequence[int]) -> list[str]:
+    """Return stem names, those of the selected stems taken from the manifest in place if it lists as many."""
+    found = list(names)
+    try:
+        manifest = load(path) if path is not None else {}
+    except InputError:
+        return found
+    stems = [] if "kind" in manifest else manifest.get("stems", [])
+    if len(stems) == len(selected):
+        for index, stem in zip(selected, stems, strict=True):
+            found[index] = stem["name"]
+    return found

@@ -14,8 +14,8 @@ from ..errors import OutputError, UsageError
 from ..files.publish import folder_is_writable
 from ..memory import show_size
 from ..signal.read import is_url
-from ..system import free_space
-from .manifest import Origin, is_manifest, written_by_us
+from ..system import exists, free_space, is_folder
+from .manifest import Origin, load_if_any, written_by_us
 
 
 def require_readable(path: str) -> None:
@@ -39,11 +39,7 @@ def require_readable(path: str) -> None:
 
 def identities(paths: Sequence[str]) -> set[tuple[int, int]]:
     """Return device and inode of the files that exist, which identify them by whatever name."""
-    found = set()
-    for path in paths:
-        if path != "-" and (identity := _identity(path)):
-            found.add(identity)
-    return found
+    return {identity for path in paths if path != "-" and (identity := _identity(path))}
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
@@ -65,27 +61,23 @@ def require_free(
 ) -> list[Path]:
     """Refuse to write over an input, or over what nmfsep did not write from this one, or where nothing can be written.
 
+    Returned are the files of an earlier run that are not among the targets, which that run's manifest lists.
+
     Parameters
     ----------
     targets : sequence of Path
-        The files to be written.
+        The files to be written, besides the manifest.
     manifest : Path
-        What will vouch for them.
     inputs : sequence of str, or their identities
         Files that must not be touched.
     force : bool
         Whether what another program wrote may be replaced.
     kept : Path, optional
-        A file that the manifest in place vouches for and that is read from and stays.
+        A file of the earlier run that is read from and stays.
     origin : Origin, optional
         What the files are made from.
     remedy : str, default ""
         What else helps than another folder, where there are files from another input.
-
-    Returns
-    -------
-    list of Path
-        Files of an earlier run that are not among those to be written.
 
     Raises
     ------
@@ -99,15 +91,15 @@ def require_free(
         message = f"would replace {other} in {str(manifest.parent)!r}"
         raise UsageError(message, f"use another folder with -o, {remedy}or --force to replace them", origin.path)
     written = (*targets, manifest)
-    existing = [path for path in written if os.path.lexists(path)]
+    existing = [path for path in written if exists(path, follow=False)]
     for path in dict.fromkeys((*existing, *sorted(mine))):  # what a rerun does not write again it removes
         if _identity(path) in protected:
             raise UsageError("is an input and would be overwritten", "choose another folder with -o", path)
-        if os.path.isdir(path):
+        if is_folder(path):
             raise UsageError("is a folder where a file should go", "choose another folder with -o", path)
     if existing and not force:
         for path in existing:
-            if path not in mine and not (path == manifest and is_manifest(path)):
+            if path not in mine and not (path == manifest and load_if_any(path) is not None):
                 hint = "use --force to replace it, or another folder with -o"
                 raise UsageError("exists and was not written by nmfsep, or was changed since", hint, path)
     for folder in dict.fromkeys(path.parent for path in written):
@@ -119,7 +111,7 @@ def require_free(
 def require_space(folder: Path, need: int) -> None:
     """Raise OutputError unless so many bytes are free where a folder is or will be."""
     path = folder
-    while not folder.exists() and folder != folder.parent:  # above a drive that is not there is nothing
+    while not exists(folder) and folder != folder.parent:  # above a drive that is not there is nothing
         folder = folder.parent
     try:
         free = free_space(folder)

@@ -13,8 +13,8 @@ import numpy as np
 
 from .blocked import Blocked
 from .divergence import Divergence
-from .factors import EPS, Matrix
-from .interface import Update
+from .product import EPS, Matrix
+from .reference import Ahead, Momentum, Update
 from .threads import Workers, spans
 
 FUSED = 12  # components from which BLAS does the products of least squares as well
@@ -27,7 +27,7 @@ class Compiled(Blocked):
     """Compiled loops over float32 matrices, for the divergences and sizes that they suit."""
 
     def divergence(self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
-        if not _able(Xt, measure, (0, 1, 2)):
+        if measure.beta not in (0, 1, 2) or Xt.dtype != REAL:
             return super().divergence(Xt, Wt, Zt, measure, workers)
         from .numba_loops import is_loss, kl_loss, squares_loss
 
@@ -39,27 +39,30 @@ class Compiled(Blocked):
 
         return sum(workers.map(part, _spans(Z)))
 
-    def mm_activations(
-        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers
-    ) -> None:
-        if callable(update) or not _able(Xt, measure):
-            return super().mm_activations(Xt, Wt, Zt, measure, update, workers)
-        _run(Xt, Wt, Zt, measure, update, workers, None)
-        return None
-
-    def mm_statistics(
-        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers
-    ) -> tuple[Matrix, Matrix]:
-        if not _able(Xt, measure):
-            return super().mm_statistics(Xt, Wt, Zt, measure, workers)
-        return _run(Xt, Wt, Zt, measure, None, workers, Wt)
-
     def mm_pass(
-        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Matrix
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, update: Update, workers: Workers, ahead: Ahead
     ) -> tuple[Matrix, Matrix]:
-        if callable(update) or not _able(Xt, measure):
+        if callable(update) or measure.beta not in (0, 1) or Xt.dtype != REAL:
             return super().mm_pass(Xt, Wt, Zt, measure, update, workers, ahead)
-        return _run(Xt, Wt, Zt, measure, update, workers, ahead)
+        from .numba_loops import is_frames, kl_frames
+
+        loop = is_frames if measure.beta == 0 else kl_frames
+        updates, adds, power = update is not None, ahead is not None, REAL(1 if update is None else update)
+        k, bins = Wt.shape
+        W, Z = _rows(Wt), _fours(Zt)
+        templates = W if ahead is None or ahead is Wt else _rows(ahead)
+        parts = _spans(Z)
+        N = np.zeros((len(parts), *W.shape), REAL)
+        D = np.zeros_like(N) if measure.beta == 0 else np.zeros((*N.shape[:2], 1), REAL)
+
+        def part(index: int) -> None:
+            span = parts[index]
+            loop(Xt, W, templates, Z, span.start, span.stop, REAL(EPS), power, updates, adds, N[index], D[index])
+
+        workers.map(part, range(len(parts)))
+        if updates and Z is not Zt:
+            Zt[:] = Z[: len(Zt), :k]
+        return _sum(N[:, :k, :bins]), _sum(D[:, :k, :bins])
 
     def sweep(self, P: Matrix, G: Matrix, H: Matrix, sweeps: int) -> None:
         if H.dtype != REAL or not H.flags.c_contiguous:
@@ -70,72 +73,28 @@ class Compiled(Blocked):
         return None
 
     def hals_pass(
-        self,
-        Xt: Matrix,
-        Wt: Matrix,
-        Zt: Matrix,
-        sweeps: int,
-        workers: Workers,
-        plain: Matrix | None = None,
-        momentum: float = 0.0,
+        self, Xt: Matrix, Wt: Matrix, Zt: Matrix, sweeps: int, workers: Workers, momentum: Momentum | None = None
     ) -> tuple[Matrix, Matrix]:
         k, bins = Wt.shape
+        plain, step = momentum or (None, -1)  # the loop leaves alone what is to move by less than 0
         if k >= FUSED or not all(A is None or (A.dtype == REAL and A.flags.c_contiguous) for A in (Xt, Zt, plain)):
-            return super().hals_pass(Xt, Wt, Zt, sweeps, workers, plain, momentum)
+            return super().hals_pass(Xt, Wt, Zt, sweeps, workers, momentum)
         from .numba_loops import hals_frames
 
         W, square, Z = _rows(Wt), _fours(Wt @ Wt.T), _fours(Zt)
         before = Z if plain is None else _fours(plain)
-        ahead = REAL(-1 if plain is None else momentum)
-
         parts = _spans(Z)
         A, B = np.zeros((len(parts), *W.shape), REAL), np.zeros((len(parts), *square.shape), REAL)
 
         def part(index: int) -> None:
             span = parts[index]
-            hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, ahead, A[index], B[index])
+            hals_frames(Xt, W, square, Z, before, span.start, span.stop, sweeps, REAL(step), A[index], B[index])
 
         workers.map(part, range(len(parts)))
         for padded, factor in ((Z, Zt), (before, plain)):
             if factor is not None and padded is not factor:
                 factor[:] = padded[: len(factor), :k]
         return _sum(A[:, :k, :bins]), _sum(B[:, :k, :k])
-
-
-def _run(
-    Xt: Matrix,
-    Wt: Matrix,
-    Zt: Matrix,
-    measure: Divergence,
-    exponent: float | None,
-    workers: Workers,
-    ahead: Matrix | None,
-) -> tuple[Matrix, Matrix]:
-    """Update Zt, unless the exponent is None; then return the statistics at `ahead`, zeros if it is None."""
-    from .numba_loops import is_frames, kl_frames
-
-    loop = is_frames if measure.beta == 0 else kl_frames
-    power, update, accumulate = REAL(1 if exponent is None else exponent), exponent is not None, ahead is not None
-    k, bins = Wt.shape
-    W, Z = _rows(Wt), _fours(Zt)
-    templates = W if ahead is None or ahead is Wt else _rows(ahead)
-
-    parts = _spans(Z)
-    N = np.zeros((len(parts), *W.shape), REAL)
-    D = np.zeros_like(N) if measure.beta == 0 else np.zeros((*N.shape[:2], 1), REAL)
-
-    def part(index: int) -> None:
-        span = parts[index]
-        loop(Xt, W, templates, Z, span.start, span.stop, REAL(EPS), power, update, accumulate, N[index], D[index])
-
-    workers.map(part, range(len(parts)))
-    if update and Z is not Zt:
-        Zt[:] = Z[: len(Zt), :k]
-    return _sum(N[:, :k, :bins]), _sum(D[:, :k, :bins])
-
-
-def _able(Xt: Matrix, measure: Divergence, betas: tuple[int, ...] = (0, 1)) -> bool:
-    return measure.beta in betas and Xt.dtype == REAL
 
 
 def _fours(A: Matrix) -> Matrix:

@@ -5,7 +5,6 @@ d(x|y) = [x^b + (b-1) y^b - b x y^(b-1)] / (b (b-1)), with the limits Kullback-L
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,28 +12,17 @@ import numpy as np
 
 from ..errors import UsageError
 from ..registry import DIVERGENCES
-from .factors import Matrix
+from .product import Matrix
 
 
 @dataclass(frozen=True, slots=True)
 class Beta:
-    """The beta-divergence of one beta.
-
-    Parameters
-    ----------
-    beta : float
-        2 is half the squared error, 1 Kullback-Leibler, 0 Itakura-Saito.
-
-    Raises
-    ------
-    UsageError
-        beta is not finite, or so large that powers overflow in single precision.
-    """
+    """The beta-divergence of one beta: 2 is half the squared error, 1 Kullback-Leibler, 0 Itakura-Saito."""
 
     beta: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta) and -2 <= self.beta <= 4):
+        if not -2 <= self.beta <= 4:  # beyond, powers overflow in single precision
             raise UsageError(f"a divergence of beta {self.beta} is not between -2 and 4")
 
     def value(self, X: Matrix, V: Matrix) -> float:
@@ -58,9 +46,8 @@ class Beta:
             return linear - float(V.sum())
         X, V = X.astype(np.float64, copy=False), V.astype(np.float64, copy=False)  # the sums nearly cancel
         power = V ** (beta - 1)
-        total = float((X**beta).sum())
-        total -= beta * float(np.einsum("ij,ij->", X, power, dtype=np.float64))
-        total += (beta - 1) * float(np.einsum("ij,ij->", V, power, dtype=np.float64))
+        cross, own = (float(np.einsum("ij,ij->", A, power, dtype=np.float64)) for A in (X, V))
+        total = float((X**beta).sum()) - beta * cross + (beta - 1) * own
         return max(total / (beta * (beta - 1)), 0.0)
 
     def ratios(self, X: Matrix, V: Matrix, positive: Matrix) -> tuple[Matrix, Matrix | None]:
@@ -85,8 +72,7 @@ class Beta:
             return V, np.reciprocal(root, out=positive)
         np.power(V, np.asarray(beta - 2, V.dtype), out=positive)
         np.multiply(V, positive, out=V)
-        negative = np.multiply(X, positive, out=positive)
-        return negative, V
+        return np.multiply(X, positive, out=positive), V
 
 
 def sum_of_squares(A: Matrix) -> float:
@@ -100,20 +86,17 @@ itakura_saito = Beta(0.0)
 
 
 class Divergence(Protocol):
-    """A measure of how far the model V is from X, summed over entries."""
+    """A measure of how far the model V, which is positive, is from X, summed over entries."""
 
     @property
     def beta(self) -> float:
         """The beta of the family, which fixes the exponent of a monotone multiplicative update."""
 
     def value(self, X: Matrix, V: Matrix) -> float:
-        """Return D(X | V); V is positive and may be overwritten."""
+        """Return D(X | V); V may be overwritten."""
 
     def ratios(self, X: Matrix, V: Matrix, positive: Matrix) -> tuple[Matrix, Matrix | None]:
-        """Return the negative and the positive part of dD/dV, each non-negative.
-
-        V is overwritten; `positive` is a buffer of the same shape. None stands for a positive part of all ones.
-        """
+        """Return the negative and the positive part of dD/dV, None for ones; V and `positive` are overwritten."""
 
 
 def as_divergence(spec: str | float | Divergence) -> Divergence:

@@ -17,7 +17,7 @@ import numba as nb
 import numpy as np
 
 from ..system import private_folder
-from .factors import TINY as LEAST
+from .product import TINY as LEAST
 
 inline = nb.njit(inline="always", fastmath=True)
 # a check for division by zero would keep the loops from being vectorised: error_model="numpy" leaves it out

@@ -6,8 +6,7 @@ import functools
 
 from .blocked import Blocked
 from .divergence import Divergence
-from .interface import Kernels
-from .reference import Reference
+from .reference import Kernels
 
 SMALL = 1 << 16  # entries of X below which tiles and threads cost more than they save
 LARGE = 1 << 19  # entries of X from which compiled loops are worth loading in a process that fits more than once
@@ -18,11 +17,11 @@ THIN = 48  # components from which BLAS is as fast as the compiled loops, where 
 def choose(bins: int, frames: int, components: int, measure: Divergence, compiled_from: int = LARGE) -> Kernels:
     """Return the kernels for a problem of that size.
 
-    Only the problem and `compiled_from`, entries of X, decide, since other kernels round differently and the same input
-    must give the same bytes.
+    Only it and `compiled_from`, entries of X, decide: other kernels round differently, but the same input must give the
+    same bytes.
     """
     if bins * frames < SMALL:
-        return Reference()
+        return Kernels()
     if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
         compiled_from *= 8
     suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)

@@ -22,21 +22,16 @@ SPANS = 8  # accumulators a pass keeps at the most; their sums are added in orde
 
 
 class Workers:
-    """A context in which BLAS runs single-threaded and spans of frames run side by side.
+    """A context in which BLAS runs single-threaded and spans of frames run side by side, by default on all cores.
 
     BLAS rounds differently for every number of its own threads, so it gets one; work is divided by size alone.
-
-    Parameters
-    ----------
-    threads : int, optional
-        Threads to use; all cores available to this process if not given.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or cpu_count()
         self._pool: ThreadPoolExecutor | None = None
         self._local = threading.local()
-        self._limits: contextlib.ExitStack = contextlib.ExitStack()
+        self._limits = contextlib.ExitStack()
 
     def __enter__(self) -> Workers:
         if any(os.environ.get(name) != "1" for name in BLAS_VARIABLES):
@@ -116,8 +111,7 @@ def _libraries() -> Any:
 def spans(frames: int, tile: int) -> list[range]:
     """Divide frames into at most SPANS runs of tiles no longer than `tile`; each range steps from tile to tile.
 
-    The tiles are of one length, and their number, if it is not 1, is even, or a multiple of SPANS, so that threads end
-    together.
+    Tiles have one length; unless it is 1, their number is even, or a multiple of SPANS, so that threads end together.
     """
     tiles = max(1, -(-frames // tile))
     tiles += -tiles % (1 if tiles == 1 else 2 if tiles < SPANS else SPANS)

@@ -1,1 +1,1 @@
-"""Any matrix: read from files or images, factorized by any model, written with what vouches for it."""
+"""Any matrix: read from files or images, factorized by any model, written with a manifest."""

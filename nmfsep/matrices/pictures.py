@@ -1,4 +1,4 @@
-"""What is drawn of a factorization."""
+"""Pictures of a factorization, and the figures in their titles: its error, its sparseness, and what PCA reaches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.plots.matrix import Panel, breakdown, factors_picture, sheet, tree
-from ..kernels.factors import Factors
+from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.convolutive import ConvolutiveFit
 from ..models.deep import DeepFit
 from ..settings.commands import FactorizeSettings
-from .read import Found
+from .load import Found
 
 BLOCK = 1 << 18  # entries looked at at a time
 
@@ -47,13 +47,9 @@ def sparseness(W: NDArray[Any]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """Principal components of the columns of a matrix.
+    """Principal components of the columns of a matrix, and the mean, (rows,).
 
-    Attributes
-    ----------
-    mean : ndarray, shape (rows,)
-    factors : Factors
-        W holds the components, of unit length, those of largest variance first; Z the scores.
+    W holds the components, of unit length, those of largest variance first; Z the scores.
     """
 
     mean: NDArray[np.float64]
@@ -86,41 +82,37 @@ def pictures(
 ) -> dict[str, Iterable[bytes]]:
     """Return the PNG files asked for; what PCA reaches is added to `figures`."""
     files: dict[str, Iterable[bytes]] = {}
+    W, Z = fit.factors.W, fit.factors.Z
     title = f"{settings.model}: {_parts(fit)}, error {figures['error']:.1%}"
     if settings.pictures:
-        W, Z = fit.factors.W, fit.factors.Z
         files["picture"] = [factors_picture(found.X, W, Z, fit.evaluated, fit.losses, title)]
     if found.size is None:
         return files
-    parts = _stack(fit.factors.W, found.size)
-    images = _stack(found.X, found.size)
-    named = [_short(name) for name in found.names]
-    files["parts"] = [sheet([Panel(title, parts, _numbers(len(parts)))])]
-    files["reconstructions"] = [breakdown(images, parts, fit.factors.Z, named, f"{len(images)} images, {title}")]
+    parts, images = _stack(W, found.size), _stack(found.X, found.size)
+    files["parts"] = [sheet([Panel(title, parts, [str(n + 1) for n in range(len(parts))])])]
+    files["reconstructions"] = [breakdown(images, parts, Z, f"{len(images)} images, {title}")]
     if isinstance(fit, DeepFit):
         levels = [_stack(fit.level(n + 1).W, found.size) for n in range(len(fit.layers))]
         files["tree"] = [tree(levels, [fit.parents(n) for n in range(1, len(levels))], title)]
     if settings.pca:
-        files["pca"] = [_beside_pca(found, parts, settings.model, figures)]
+        pca = principal_components(found.X, len(parts))
+        mean, clipped = pca.clipped()
+        figures |= {
+            "pca_error": relative_error(found.X, pca.factors, pca.mean),
+            "pca_clipped_error": relative_error(found.X, clipped, mean),
+            "pca_sparseness": sparseness(pca.factors.W),
+        }
+        ours = (
+            f"{settings.model}: {_count(len(parts))}\n"
+            f"error {figures['error']:.1%}, sparseness {figures['sparseness']:.2f}"
+        )
+        theirs = (
+            f"PCA: components of either sign\n"
+            f"error {figures['pca_error']:.1%}, sparseness {figures['pca_sparseness']:.2f}\n"
+            f"error {figures['pca_clipped_error']:.0%} without what is negative"
+        )
+        files["pca"] = [sheet([Panel(ours, parts), Panel(theirs, _stack(pca.factors.W, found.size))])]
     return files
-
-
-def _beside_pca(found: Found, parts: NDArray[Any], model: str, figures: dict[str, float]) -> bytes:
-    assert found.size is not None
-    pca = principal_components(found.X, len(parts))
-    mean, clipped = pca.clipped()
-    figures |= {
-        "pca_error": relative_error(found.X, pca.factors, pca.mean),
-        "pca_clipped_error": relative_error(found.X, clipped, mean),
-        "pca_sparseness": sparseness(pca.factors.W),
-    }
-    ours = f"{model}: {_count(len(parts))}\nerror {figures['error']:.1%}, sparseness {figures['sparseness']:.2f}"
-    theirs = (
-        f"PCA: components of either sign\n"
-        f"error {figures['pca_error']:.1%}, sparseness {figures['pca_sparseness']:.2f}\n"
-        f"error {figures['pca_clipped_error']:.0%} without what is negative"
-    )
-    return sheet([Panel(ours, parts), Panel(theirs, _stack(pca.factors.W, found.size))])
 
 
 def _parts(fit: AnyFit) -> str:
@@ -138,11 +130,3 @@ def _count(parts: int) -> str:
 def _stack(columns: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """Return columns as images, (images, height, width)."""
     return np.ascontiguousarray(columns.T).reshape(-1, *size)
-
-
-def _numbers(count: int) -> list[str]:
-    return [str(n + 1) for n in range(count)]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else name[:11] + "…"

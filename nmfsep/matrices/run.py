@@ -6,26 +6,26 @@ The work is planned as a `Task` first, so that whatever can be refused is refuse
 from __future__ import annotations
 
 import contextlib
-import io
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .. import memory
 from ..analysis.plots.canvas import require_plots
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from ..files.naming import fit_name, manifest_name, track_name
+from ..files.npz import npy_pieces
 from ..files.publish import Output
 from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
-from ..jobs.safety import require_free, require_readable
+from ..jobs.safety import require_free, require_readable, require_space
 from ..kernels.select import LARGE, THIN, slower
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of, rehearse, require_options, require_parts
 from ..models.convolutive import ConvolutiveFit
@@ -33,39 +33,24 @@ from ..models.deep import DeepFit
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings.commands import FactorizeSettings
 from ..settings.separation import Settings
+from ..system import is_folder
+from .load import Found, list_images, read_images, read_matrix, require_positive
 from .pictures import pictures, relative_error, sparseness
-from .read import Found, list_images, read_images, read_matrix, require_positive
-from .table import lines_of
+from .text import lines_of
 
 KIND = "factorization"  # of manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One matrix to factorize.
+    """One matrix to factorize."""
 
-    Attributes
-    ----------
-    path : str
-        The input; "-" is standard input.
-    name : str
-    images : tuple of str
-        The files of a folder of images, else none.
-    parts : int or tuple of int
-        Components, or those of each level.
-    options : mapping
-        What was asked of the model, by the names it has there.
-    targets : mapping of str to Path
-        What is written, and where.
-    manifest : Path
-    """
-
-    path: str
+    path: str  # the input; "-" is standard input
     name: str
-    images: tuple[str, ...]
-    parts: int | tuple[int, ...]
-    options: Mapping[str, Any]
-    targets: Mapping[str, Path]
+    images: tuple[str, ...]  # the files of a folder of images, else none
+    parts: int | tuple[int, ...]  # components, or those of each level
+    options: Mapping[str, Any]  # what was asked of the model, by the names it has there
+    targets: Mapping[str, Path]  # what is written, and where
     manifest: Path
 
     @property
@@ -75,14 +60,7 @@ class Task:
 
 
 def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[str, Any]) -> Task:
-    """Return the task of a run.
-
-    Parameters
-    ----------
-    path : str
-    settings : FactorizeSettings
-    options : mapping
-        Options of the model that were asked for.
+    """Return the task of a run; `options` are those of the model that were asked for.
 
     Raises
     ------
@@ -96,7 +74,7 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     if settings.images or settings.pictures:
         require_plots()
     images: tuple[str, ...] = ()
-    folder = path != "-" and os.path.isdir(os.fsencode(path))
+    folder = path != "-" and is_folder(path)
     if folder and not settings.images:
         raise UsageError("is a folder", "use --images if it holds images", path)
     if folder:
@@ -106,74 +84,46 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     name = track_name(os.path.abspath(path) if folder else path)
     below = Path(settings.out) / fit_name(name)
     targets = {what: below / file for what, file in _files(settings, parts).items()}
-    manifest = below / manifest_name(name)
-    task = Task(path, name, images, parts, dict(options), targets, manifest)
-    require_room(task, settings.force)
+    task = Task(path, name, images, parts, dict(options), targets, below / manifest_name(name))
+    _require_room(task, settings.force)
     return task
 
 
-def require_room(task: Task, force: bool, sha256: str | None = None) -> list[Path]:
-    """Raise UsageError where a task would write over files that it must not touch.
-
-    Parameters
-    ----------
-    task : Task
-    force : bool
-    sha256 : str, optional
-        Of the input, if it has been read.
-
-    Returns
-    -------
-    list of Path
-        Files of an earlier run that the task does not write again.
-    """
-    origin = Origin(task.path, sha256, KIND)
-    return require_free(list(task.targets.values()), task.manifest, task.images or [task.path], force, origin=origin)
-
-
-def require_rank(task: Task, settings: FactorizeSettings, rows: int, columns: int) -> None:
-    """Raise UsageError if a matrix has too few rows or columns for the components asked for."""
-    most, why = min(rows, columns), f"a matrix of {rows} x {columns} has rank {min(rows, columns)} at the most"
-    if settings.model in CLUSTERINGS:
-        most, why = columns, f"there are {columns} columns to cluster"
-    elif settings.model in SIGNED_MODELS:
-        most += 1  # one more than the rank can be of use
-    if task.finest > most and not task.options.get("sparsity"):
-        raise UsageError(f"{task.finest} components are too many: {why}", f"use {most} or fewer", task.path)
-
-
-def require_memory(
-    task: Task, settings: FactorizeSettings, rows: int, columns: int, size: int, limit: int | None
-) -> None:
-    """Raise UsageError if factorizing a matrix with entries of `size` bytes would take too much memory."""
-    divergence = task.options.get("divergence", "kl" if "divergence" in options_of(settings.model) else "frobenius")
-    compiled = rows * columns >= LARGE and task.finest < THIN and divergence in ("kl", "is", 1, 0)
-    pictures = settings.images or settings.pictures
-    k = task.finest * (settings.template_frames if "template_frames" in options_of(settings.model) else 1)
-    need = matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
-    memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
+def require_disk(task: Task, settings: FactorizeSettings, X: NDArray[Any]) -> None:
+    """Raise OutputError if the disk has no room for the factors of a matrix; pictures may take more."""
+    levels = task.parts if isinstance(task.parts, tuple) else ()
+    last = levels[-1] if levels else task.finest
+    frames = settings.template_frames if "template_frames" in options_of(settings.model) else 1
+    numbers = last * (X.shape[0] * frames + X.shape[1]) + sum(a * b for a, b in itertools.pairwise((len(X), *levels)))
+    size = 8 if X.dtype == np.float64 or settings.model == "deep-semi" else 4
+    text = len("0.0,") if settings.csv else 0  # of a number at the least
+    require_space(task.manifest.parent, numbers * (size + text))
 
 
 def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[str, str]:
     """Return what is written, and its file name."""
-    factors = ["W", "Z"]
-    if isinstance(parts, tuple):
-        factors = ["W", *(f"W-{level + 1}" for level in range(len(parts))), "Z"]
+    levels = len(parts) if isinstance(parts, tuple) else 0
+    factors = ["W", *(f"W-{level + 1}" for level in range(levels)), "Z"]
     files = {what: f"{what}.npy" for what in factors}
     if settings.csv:
         files |= {f"{what}.csv": f"{what}.csv" for what in [*factors, "loss"]}
     if settings.images:
-        files |= {"parts": "parts.png", "reconstructions": "reconstructions.png"}
-        if isinstance(parts, tuple):
-            files["tree"] = "tree.png"
-        if settings.pca:
-            files["pca"] = "pca.png"
+        files |= {what: f"{what}.png" for what in ("parts", "reconstructions")}
+        files |= {"tree": "tree.png"} if levels else {}
+        files |= {"pca": "pca.png"} if settings.pca else {}
     if settings.pictures:
         files["picture"] = "factors.png"
     return files
 
 
-ROWS = 4096  # of an array, written at a time
+def _require_room(task: Task, force: bool, sha256: str | None = None) -> list[Path]:
+    """Raise UsageError where a task would write over files that it must not touch.
+
+    `sha256` is that of the input, if it has been read. Returns the files of an earlier run that the task does not
+    write again.
+    """
+    origin = Origin(task.path, sha256, KIND)
+    return require_free(list(task.targets.values()), task.manifest, task.images or [task.path], force, origin=origin)
 
 
 def run_factorization(
@@ -211,7 +161,7 @@ def run_factorization(
     began = time.perf_counter()
     found = _read(task, settings, limit)
     if found.sha256 is not None:
-        require_room(task, settings.force, found.sha256)  # what comes through a pipe is known only now
+        _require_room(task, settings.force, found.sha256)  # what comes through a pipe is known only now
     try:
         fit = fit_model(settings.model, found.X, task.parts, **task.options, callback=progress).ordered()
     except UsageError as error:
@@ -227,59 +177,65 @@ def run_factorization(
                 file.write(piece)
         manifest = _manifest(task, settings, found, fit, figures, files) | {"seconds": seconds}
         publish_with_manifest(
-            task.manifest, manifest, list(files.values()), lambda: require_room(task, settings.force, found.sha256)
+            task.manifest, manifest, list(files.values()), lambda: _require_room(task, settings.force, found.sha256)
         )
     return manifest
 
 
 def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
+    """Return the input, as the model takes it."""
+
     def allow(shape: tuple[int, ...], size: int) -> None:
         rows, columns = shape if len(shape) == 2 else (shape[1] * shape[2], shape[0])
-        require_memory(task, settings, rows, columns, size, limit)
+        _require_memory(task, settings, rows, columns, size, limit)
 
     if task.images:
         found = read_images(list(task.images), allow)
     else:
         found = read_matrix(task.path, settings.array, settings.images, allow)
     if settings.model not in SIGNED_MODELS:
-        try:
-            require_positive(found.X, "use --model semi or deep-semi, which take any sign")
-        except InputError as error:
-            error.path = task.path
-            raise
+        require_positive(found.X, task.path)
     if settings.transpose:
         found = replace(found, X=found.X.T)
-    require_rank(task, settings, *found.X.shape)
+    rows, columns = found.X.shape
+    most, why = min(rows, columns), f"a matrix of {rows} x {columns} has rank {min(rows, columns)} at the most"
+    if settings.model in CLUSTERINGS:
+        most, why = columns, f"there are {columns} columns to cluster"
+    elif settings.model in SIGNED_MODELS:
+        most += 1  # one more than the rank can be of use
+    if task.finest > most and not task.options.get("sparsity"):
+        raise UsageError(f"{task.finest} components are too many: {why}", f"use {most} or fewer", task.path)
+    require_disk(task, settings, found.X)
     return found
 
 
-def _arrays(fit: AnyFit) -> dict[str, NDArray[Any]]:
-    """Return the arrays that are written of a fit, by name."""
-    if isinstance(fit, ConvolutiveFit):
-        return {"W": fit.templates, "Z": fit.Z}
-    layers = fit.layers if isinstance(fit, DeepFit) else ()
-    return {"W": fit.factors.W, "Z": fit.factors.Z} | {f"W-{n + 1}": layer for n, layer in enumerate(layers)}
+def _require_memory(
+    task: Task, settings: FactorizeSettings, rows: int, columns: int, size: int, limit: int | None
+) -> None:
+    """Raise UsageError if factorizing a matrix with entries of `size` bytes would take too much memory."""
+    known = options_of(settings.model)
+    divergence = task.options.get("divergence", "kl" if "divergence" in known else "frobenius")
+    compiled = rows * columns >= LARGE and task.finest < THIN and divergence in ("kl", "is", 1, 0)
+    pictures = settings.images or settings.pictures
+    k = task.finest * (settings.template_frames if "template_frames" in known else 1)
+    need = matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
+    memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
 
 
 def _factors(fit: AnyFit, csv: bool) -> dict[str, Iterable[bytes]]:
     """Return the files of the factors and the loss; in CSV, the columns of a template stand side by side."""
-    arrays = _arrays(fit)
-    files: dict[str, Iterable[bytes]] = {what: _npy(array) for what, array in arrays.items()}
+    arrays: dict[str, NDArray[Any]] = {"W": fit.factors.W, "Z": fit.factors.Z}
+    if isinstance(fit, ConvolutiveFit):
+        arrays = {"W": fit.templates, "Z": fit.Z}
+    elif isinstance(fit, DeepFit):
+        arrays |= {f"W-{n + 1}": layer for n, layer in enumerate(fit.layers)}
+    files: dict[str, Iterable[bytes]] = {what: npy_pieces(array) for what, array in arrays.items()}
     if csv:
         flat = {what: array.reshape(len(array), -1) for what, array in arrays.items()}
         files |= {f"{what}.csv": map(str.encode, lines_of(array)) for what, array in flat.items()}
         rows = [f"{step},{loss!r}\n" for step, loss in zip(fit.evaluated, fit.losses, strict=True)]
         files["loss.csv"] = [b"iteration,loss\n", *map(str.encode, rows)]
     return files
-
-
-def _npy(array: NDArray[Any]) -> Iterator[bytes]:
-    head = io.BytesIO()
-    array = np.ascontiguousarray(array)
-    npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(array))
-    yield head.getvalue()
-    for start in range(0, len(array), ROWS):
-        yield array[start : start + ROWS].tobytes()
 
 
 def _manifest(
@@ -294,17 +250,16 @@ def _manifest(
     source: dict[str, Any] = Origin(task.path, found.sha256).entry(folder) | {"shape": list(found.X.shape)}
     if found.size is not None:
         source |= {"height": found.size[0], "width": found.size[1], "images": list(found.names)}
-    options = {**defaults_of(settings.model), **task.options}
     # those that can be asked for, without threads, which change nothing
     askable = {field.name for field in (*fields(FactorizeSettings), *fields(Settings))} - {"threads"}
-    used = {name: value for name, value in options.items() if name in askable}
+    options = {**defaults_of(settings.model), **task.options}
     about: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": KIND,
         "complete": True,
         "versions": versions(sound=False),
         "input": source,
-        "settings": settings.values() | used,
+        "settings": settings.values() | {name: options[name] for name in options if name in askable},
         "files": [{"name": what, **file_entry(file, folder)} for what, file in files.items()],
         "fit": {
             "solver": fit.solver,

@@ -61,18 +61,17 @@ def fit_model(model: str, X: ArrayLike, k: int | Sequence[int], **options: Any) 
 
 def options_of(model: str) -> tuple[str, ...]:
     """Return the names of the options that a model has."""
-    parameters = inspect.signature(MODELS.load(model)).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return tuple(defaults_of(model))
 
 
 def defaults_of(model: str) -> dict[str, Any]:
     """Return the values that the options of a model have if nothing is said."""
-    parameters = inspect.signature(MODELS.load(model)).parameters
-    return {name: parameters[name].default for name in options_of(model)}
+    parameters = inspect.signature(MODELS.load(model)).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 def has_levels(model: str) -> bool:
-    """Return whether a model takes the components of several levels in the place of k."""
+    """Return whether a model takes the components of several levels rather than k."""
     return "levels" in inspect.signature(MODELS.load(model)).parameters
 
 
@@ -81,8 +80,8 @@ def require_options(model: str, options: Collection[str]) -> None:
     for name in options:
         if name not in options_of(model):
             able = [repr(other) for other in MODELS if name in options_of(other)][:FAMILY]
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {_have(able)}")
+            flag, have = "--" + name.replace("_", "-"), "has it" if len(able) == 1 else "have it"
+            raise UsageError(f"model {model!r} has no option {flag}", f"{_listed(able)} {have}")
 
 
 def require_names(model: str, options: Mapping[str, Any]) -> None:
@@ -107,23 +106,15 @@ def rehearse(model: str, options: Mapping[str, Any]) -> None:
 
 
 def require_parts(model: str, components: int | None, levels: tuple[int, ...] | None) -> int | tuple[int, ...]:
-    """Return the components of a model, or those of its levels.
-
-    Raises
-    ------
-    UsageError
-        They are not given, given twice, or levels grow.
-    """
+    """Return the components of a model, or those of its levels; raise UsageError unless they are what it takes."""
     if has_levels(model):
         if levels is None:
             raise UsageError(f"model {model!r} needs --levels", "such as --levels 40,12,4, the finest first")
         if components is not None:
             raise UsageError(f"model {model!r} takes --levels in the place of -k", "leave out -k")
-        for finer, coarser in itertools.pairwise(levels):
-            if coarser >= finer:
-                shown = ",".join(map(str, levels))
-                message = f"--levels {shown} must have fewer parts from one level to the next"
-                raise UsageError(message, f"try {','.join(map(str, sorted(set(levels), reverse=True)))}")
+        if any(coarser >= finer for finer, coarser in itertools.pairwise(levels)):
+            message = f"--levels {','.join(map(str, levels))} must have fewer parts from one level to the next"
+            raise UsageError(message, f"try {','.join(map(str, sorted(set(levels), reverse=True)))}")
         return levels
     if levels is not None:
         raise UsageError(f"model {model!r} has no levels", "use -k, or --model deep")
@@ -134,7 +125,3 @@ def require_parts(model: str, components: int | None, levels: tuple[int, ...] | 
 
 def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _have(able: list[str]) -> str:
-    return "has it" if len(able) == 1 else "have it"

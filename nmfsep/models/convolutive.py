@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
-from ..kernels.factors import EPS, Factors, Matrix, keep_positive
-from ..kernels.select import LARGE
+from ..kernels.product import EPS, Factors, Matrix, keep_positive
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
-from ..nmf.problem import Anchor, Problem, update_templates
-from ..nmf.solvers.base import Solver, State
+from ..nmf.problem import Anchor, Problem, check_given, update_templates
+from ..nmf.solvers import Solver, State
 from ..nmf.solvers.mu import exponent
+from ..settings.fields import MAX_ITER, TOL
 
 
 def unroll(Zt: Matrix, delays: int) -> Matrix:
-    """Return activations (frames, components) beside their delayed selves: (frames, components * delays).
+    """Return activations (frames, components) next to their delayed selves: (frames, components * delays).
 
     Column k * delays + d holds component k, d frames late; what would come before the first frame is 0.
     """
@@ -44,13 +45,7 @@ def gather(A: Matrix, delays: int) -> Matrix:
 
 
 class Convolutive(Solver):
-    """Z, then W, by multiplicative updates; the state holds both unrolled.
-
-    Parameters
-    ----------
-    delays : int
-        Frames of a template.
-    """
+    """Z, then W, by multiplicative updates; the state holds both unrolled to the frames of a template, `delays`."""
 
     def __init__(self, delays: int) -> None:
         self.delays = delays
@@ -64,11 +59,10 @@ class Convolutive(Solver):
         measure, kernels = problem.divergence, state.kernels
         gamma = exponent(measure.beta)
         if "Z" not in problem.fixed:
-            parts = np.empty_like(state.Zt), np.empty_like(state.Zt)
+            parts = np.empty((2, *state.Zt.shape), state.Zt.dtype)
 
             def collect(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
-                parts[0][first : first + len(z)] = numerator
-                parts[1][first : first + len(z)] = denominator
+                parts[:, first : first + len(z)] = numerator, denominator
 
             kernels.mm_activations(Xt, state.Wt, state.Zt, measure, collect, state.workers)
             numerator, denominator = (gather(part, self.delays) for part in parts)
@@ -134,9 +128,8 @@ class ConvolutiveFit:
 
     def unrolled(self) -> Fit:
         """Return the same fit as one of an ordinary factorization, with `factors`."""
-        return Fit(
-            self.factors, self.losses, self.evaluated, self.n_iter, self.converged, self.solver, self.warnings
-        )  # fmt: skip
+        history = self.losses, self.evaluated, self.n_iter, self.converged
+        return Fit(self.factors, *history, self.solver, self.warnings)
 
     def ordered(self) -> ConvolutiveFit:
         """Return the same model, components in order of energy, loudest first."""
@@ -157,8 +150,8 @@ def convolutive_nmf(
     Z: ArrayLike | None = None,
     fixed: Collection[str] = (),
     anchor: Anchor | None = None,
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -166,31 +159,24 @@ def convolutive_nmf(
 ) -> ConvolutiveFit:
     """Factorize a non-negative matrix into templates of several frames (NMFD) and when they begin.
 
-    Smaragdis, "Non-negative matrix factor deconvolution", ICA 2004; the updates are those of `solvers.convolutive`,
-    with which the loss never rises. Templates start from a plain factorization, fading linearly (Dittmar & Müller,
-    "Reverse engineering the Amen break", IEEE/ACM TASLP 24(9), 2016), activations from where its own rise.
+    Smaragdis, "Non-negative matrix factor deconvolution", ICA 2004, with updates that never raise the loss. Templates
+    start from a plain factorization, fading linearly (Dittmar & Müller, "Reverse engineering the Amen break", IEEE/ACM
+    TASLP 24(9), 2016), activations from where its own rise.
 
     Parameters
     ----------
     X : array_like, shape (bins, frames)
-        Finite and non-negative; never written to. float64 is computed in float64, all else in float32.
-    k : int
-        Components.
+    k, divergence, max_iter, tol, time_limit, seed, callback, threads
+        As in `factorize`.
     template_frames : int, default 8
         Frames of a template; 1 is plain NMF. Ignored where W is given.
-    divergence : str, float or Divergence, default "kl"
-        As in `factorize`.
     W : array_like, shape (bins, k, delays), optional
-        Templates to start from.
     Z : array_like, shape (k, frames), optional
-        Activations to start from, in the units of X.
+        The start, in the units of X.
     fixed : collection of {"W", "Z"}, default ()
         Given factors that are held.
     anchor : Anchor, optional
-        What holds some columns of a given W, or pulls them back, unrolled: of shape (k * delays, bins). Its weights are
-        in the units of X.
-    max_iter, tol, time_limit, seed, callback, threads
-        As in `factorize`.
+        As in `factorize`, unrolled: of shape (k * delays, bins).
 
     Returns
     -------
@@ -213,41 +199,42 @@ def convolutive_nmf(
     """
     check_count("k", k)
     check_count("template_frames", template_frames)
+    check_given(fixed, anchor, W, Z)
     measure = as_divergence(divergence)
     given = as_matrix(X)
     bins, frames = given.shape
     templates = None if W is None else _given("W", W, (bins, k, None))
     activations = None if Z is None else _given("Z", Z, (k, frames))
     delays = template_frames if templates is None else templates.shape[2]
-    for name, factor in (("W", templates), ("Z", activations)):
-        if name in fixed and factor is None:
-            raise UsageError(f"{name} is to be held fixed but is not given")
-    if anchor is not None and templates is None:
-        raise UsageError("an anchor holds columns of W, which is not given")
+    warnings: tuple[str, ...] = ()
     with Workers(threads) as workers:
         Xt, unit, _ = prepare(given.T, workers)
         if delays > frames:
             message = f"templates of {delays} frames are longer than the {frames} that there are"
             raise UsageError(message, "use fewer template frames")
-        if activations is not None:
-            activations = activations / unit
-        plain = None
+        activations = None if activations is None else activations / unit
         if templates is None or activations is None:
-            plain = factorize(
-                Xt.T, k, divergence=measure, solver="mu", max_iter=FIRST, tol=0, seed=seed, threads=threads
-            )
-        start = _start(plain.factors if plain else None, templates, activations, delays, Xt.dtype)
-        if anchor is not None:
-            weight = anchor.weight / float(unit) ** measure.beta
-            anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
-        problem = Problem(measure, frozenset(fixed), anchor=anchor)
-        stop, told = Stop(max_iter, tol, time_limit), told_in_units(callback, unit, measure.beta)
-        result = fit(Xt, start, problem, Convolutive(delays), stop, workers, told, LARGE)
-    result = result.in_units(unit, measure.beta)
-    return _normalized(result, bins, delays, bool(fixed or anchor), plain.warnings if plain else ())
+            options: dict[str, Any] = {"max_iter": FIRST, "tol": 0, "seed": seed, "threads": threads}
+            plain = factorize(Xt.T, k, divergence=measure, solver="mu", **options)
+            templates = _fading(plain.factors.W, delays) if templates is None else templates
+            activations = _onsets(plain.factors.Z) if activations is None else activations
+            warnings = plain.warnings
+        Zt = np.ascontiguousarray(activations.T).astype(Xt.dtype)
+        begin = Factors(templates.reshape(bins, k * delays).astype(Xt.dtype), unroll(Zt, delays).T)
+        pull = None if anchor is None else anchor.in_units(unit, measure.beta, Xt, k * delays)
+        problem, stop = Problem(measure, frozenset(fixed), anchor=pull), Stop(max_iter, tol, time_limit)
+        in_units = callback_in_units(callback, unit, measure.beta)
+        result = fit(Xt, begin, problem, Convolutive(delays), stop, workers, in_units).in_units(unit, measure.beta)
+    templates, activations = result.factors.W.reshape(bins, -1, delays), result.factors.Z[::delays]
+    if not (fixed or anchor):  # templates sum to 1
+        total = templates.sum(axis=(0, 2), dtype=np.float64).astype(templates.dtype)
+        templates = templates / np.where(total > 0, total, 1)[:, None]
+        activations = activations * total[:, None]
+    history = {name: getattr(result, name) for name in ("losses", "evaluated", "n_iter", "converged")}
+    return ConvolutiveFit(templates, activations, **history, solver="convolutive", warnings=warnings)
 
 
-def _given(name: str, factor: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+def _given(name: str, factor: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.floating]:
     array = np.asarray(factor, dtype=np.float64)
     if array.ndim != len(shape) or any(want not in (n, None) for n, want in zip(array.shape, shape, strict=True)):
         wanted = " x ".join("any" if length is None else str(length) for length in shape)
@@ -257,44 +244,14 @@ def _given(name: str, factor: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
     return array
 
 
-def _start(
-    plain: Factors | None,
-    templates: NDArray[np.float64] | None,
-    activations: NDArray[np.float64] | None,
-    delays: int,
-    dtype: np.dtype[np.floating],
-) -> Factors:
-    """Return unrolled factors: what is given, and for the rest the plain ones, fading."""
-    if templates is None:
-        assert plain is not None
-        bins, k = plain.W.shape
-        fading = np.linspace(1, LAST, delays) if delays > 1 else np.ones(1)
-        templates = plain.W[:, :, None] * (fading / fading.sum())
-    bins, k, _ = templates.shape
-    if activations is not None:
-        Z: Matrix = activations
-    else:
-        assert plain is not None
-        Z = _onsets(plain.Z)
-    Zt = np.ascontiguousarray(Z.T).astype(dtype)
-    return Factors(templates.reshape(bins, k * delays).astype(dtype), unroll(Zt, delays).T)
+def _fading(W: Matrix, delays: int) -> Matrix:
+    """Return templates, (bins, components, delays), that fade linearly from plain ones."""
+    fading = np.linspace(1, LAST, delays) if delays > 1 else np.ones(1)
+    return np.asarray(W[:, :, None] * (fading / fading.sum()))
 
 
 def _onsets(Z: Matrix) -> Matrix:
     """Return where activations rise: a plain template sounds on where a convolutive one has begun before."""
     before = np.zeros_like(Z)
     before[:, 1:] = Z[:, :-1]
-    onsets: Matrix = np.maximum(Z - HELD * before, 0) + QUIET * Z.mean()
-    return onsets
-
-
-def _normalized(result: Fit, bins: int, delays: int, as_is: bool, warnings: tuple[str, ...]) -> ConvolutiveFit:
-    """Return the result with templates that sum to 1, unless a factor was held."""
-    templates = result.factors.W.reshape(bins, -1, delays)
-    Z = result.factors.Z[::delays]
-    if not as_is:
-        total = templates.sum(axis=(0, 2), dtype=np.float64).astype(templates.dtype)
-        templates = templates / np.where(total > 0, total, 1)[:, None]
-        Z = Z * total[:, None]
-    fields = {name: getattr(result, name) for name in ("losses", "evaluated", "n_iter", "converged")}
-    return ConvolutiveFit(templates, Z, **fields, solver="convolutive", warnings=warnings)
+    return np.asarray(np.maximum(Z - HELD * before, 0) + QUIET * Z.mean())

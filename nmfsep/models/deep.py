@@ -1,7 +1,8 @@
-"""Deep NMF and Deep Semi-NMF: parts made of parts, X ≈ W_1 W_2 … W_L Z."""
+"""Deep NMF and Deep Semi-NMF: parts made of parts, X ≈ W_1 W_2 … W_L Z, level by level first and then jointly."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence, frobenius
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare, raise_floor
 from ..nmf.problem import Problem
-from .chain import Chain
+from ..nmf.solvers import Solver, State
+from ..nmf.solvers.hals import W_SWEEPS, Z_SWEEPS
+from ..nmf.solvers.mu import exponent, nesterov
+from ..nmf.solvers.pinv import pseudo_inverse, solve
+from ..settings.fields import MAX_ITER, TOL
 from .semi import semi_nmf
+
+ROUNDS = 10  # gradient steps on a small matrix, each cheap next to a product with X
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class DeepFit:
         return self.level(len(self.layers))
 
     def level(self, level: int) -> Factors:
-        """Return W = W_1 … W_l, (bins, levels[l - 1]), and Z = W_{l+1} … W_L Z; the product is the same at every level.
+        """Return W = W_1 … W_l, (bins, levels[l - 1]), and Z = W_{l+1} … W_L Z, whose product every level shares.
 
         Raises
         ------
@@ -69,30 +76,23 @@ class DeepFit:
             There is no such level.
         """
         self._check(level, len(self.layers))
-        W, Z = self.layers[0], self.Z
-        for layer in self.layers[1:level]:
-            W = W @ layer
-        for layer in reversed(self.layers[level:]):
-            Z = layer @ Z
-        return Factors(W, Z)
+        W = functools.reduce(np.matmul, self.layers[:level])
+        return Factors(W, _times(self.layers[level:], self.Z))
 
     def shares(self, level: int) -> Matrix:
         """Return how much each part of a level is used by each of the next, (levels[l - 1], levels[l]); rows sum to 1.
 
-        The share of part i that goes to j is W_ij ‖z_j‖₁ / sum_j W_ij ‖z_j‖₁, of absolute entries: of all of the
-        activation of i, that which is there on behalf of j. It does not depend on how W and Z are scaled. A part that
-        is silent is shared evenly.
+        The share of part i that goes to j is W_ij ‖z_j‖₁ / sum_j W_ij ‖z_j‖₁, of absolute entries: what there is of the
+        activation of i on behalf of j, however W and Z are scaled. A part that is silent is shared evenly.
         """
         self._check(level, len(self.layers) - 1)
         use = np.abs(self.layers[level]) * np.abs(self.level(level + 1).Z).sum(axis=1)
         total = use.sum(axis=1, keepdims=True)
-        shares: Matrix = np.where(total > 0, use / np.where(total > 0, total, 1), 1 / use.shape[1])
-        return shares
+        return np.asarray(np.where(total > 0, use / np.where(total > 0, total, 1), 1 / use.shape[1]))
 
     def parents(self, level: int) -> NDArray[np.intp]:
         """Return for each part of a level the part of the next that has most of it, (levels[l - 1],): the tree."""
-        parents: NDArray[np.intp] = self.shares(level).argmax(axis=1)
-        return parents
+        return np.asarray(self.shares(level).argmax(axis=1))
 
     @property
     def tree(self) -> list[list[int]]:
@@ -100,16 +100,11 @@ class DeepFit:
         return [self.parents(level).tolist() for level in range(1, len(self.layers))]
 
     def parts(self, level: int | None = None) -> tuple[Factors, list[list[int]]]:
-        """Return the factors of the finest level, and which of its parts belong to each part of another by the tree.
+        """Return the factors of the finest level, and which of its parts belong to each part of another, or the last.
 
-        Unlike the components of `level`, parts of a coarse level are then sums of those of the finer ones. One that is
-        nobody's parent has none. Where W_2 … W_L have negative entries parts cancel rather than add up: then these are
-        the components of `level`.
-
-        Parameters
-        ----------
-        level : int, optional
-            The coarsest if not given.
+        By the tree, unlike the components of `level`, parts of a coarse level are sums of those of the finer ones; one
+        that is nobody's parent has none. Where W_2 … W_L have negative entries parts cancel rather than add up: then
+        these are the components of `level`.
         """
         level = len(self.layers) if level is None else level
         self._check(level, len(self.layers))
@@ -138,8 +133,8 @@ def deep_nmf(
     *,
     divergence: str | float | Divergence = "kl",
     start: str = "auto",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -152,31 +147,22 @@ def deep_nmf(
     representations", IEEE TPAMI 39(3), 2017, with every factor non-negative; the layers are those of Cichocki & Zdunek,
     "Multilayer nonnegative matrix factorisation", Electronics Letters 42(16), 2006).
 
-    W_1 … W_L is one more matrix of levels[-1] columns, so that no deep model fits better than `factorize` could with as
-    many components. What it adds is what each of them is made of.
+    No deep model fits better than `factorize` could with levels[-1] components; it adds what each of them is made of.
 
     Parameters
     ----------
     X : array_like, shape (bins, frames)
-        Finite and non-negative; never written to. float64 is computed in float64, all else in float32.
+    divergence, seed, threads
+        As in `factorize`.
     levels : sequence of int
         Parts at each level, fewer from one to the next, such as (40, 12, 4).
-    divergence : str, float or Divergence, default "kl"
-        As in `factorize`.
-    start : str, default "auto"
-        Of every level, as in `factorize`.
-    max_iter : int, default 200
-        Iterations of each level, and of the refinement, at the most.
-    tol : float, default 1e-4
-        Of each level and of the refinement, as in `factorize`.
+    start, max_iter, tol
+        Of each level, the latter two also of the refinement, as in `factorize`.
     time_limit : float, optional
         Seconds, for all together.
-    seed : int, default 0
     callback : callable, optional
         Called as callback(iteration, loss), counted on from stage to stage, with the loss of the stage; a true result
         ends the stage.
-    threads : int, optional
-        All cores if not given; never changes the result.
 
     Returns
     -------
@@ -198,12 +184,9 @@ def deep_nmf(
     ((20, 6), (20, 2), (6,))
     """
     measure = as_divergence(divergence)
-
-    def one_level(Y: ArrayLike, k: int, **options: Any) -> Fit:
-        return factorize(Y, k, divergence=measure, start=start, **options)
-
-    problem, name = Problem(measure), "hals" if measure.beta == 2 else "mu"
-    return _deep(X, levels, one_level, problem, name, max_iter, tol, time_limit, seed, callback, threads)
+    one_level = functools.partial(factorize, divergence=measure, start=start)
+    name = "hals" if measure.beta == 2 else "mu"
+    return _deep(X, levels, one_level, Problem(measure), name, Stop(max_iter, tol, time_limit), seed, callback, threads)
 
 
 def deep_semi_nmf(
@@ -213,8 +196,8 @@ def deep_semi_nmf(
     free: str = "W",
     solver: str = "hals",
     start: str = "svd",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -229,15 +212,12 @@ def deep_semi_nmf(
     Parameters
     ----------
     X : array_like, shape (bins, frames)
-        Finite; never written to. Computed in float64, whatever its type, since parts that may be negative can grow and
-        cancel.
-    levels : sequence of int
-        Parts at each level, fewer from one to the next.
+        Finite; never written to. Computed in float64, since parts that may be negative can grow and cancel.
     free : {"W", "Z"}, default "W"
         What may be negative.
     solver, start : str
         Of every level, as in `semi_nmf`; the refinement has its own.
-    max_iter, tol, time_limit, seed, callback, threads
+    levels, max_iter, tol, time_limit, seed, callback, threads
         As in `deep_nmf`.
 
     Returns
@@ -249,26 +229,11 @@ def deep_semi_nmf(
     UsageError
         X is not a finite matrix, levels grow, or a name is unknown.
     """
-
-    def one_level(Y: ArrayLike, k: int, **options: Any) -> Fit:
-        return semi_nmf(Y, k, free=free, solver=solver, start=start, **options)
-
     if free not in ("W", "Z"):
         raise UsageError(f"free must be 'W' or 'Z', not {free!r}")
-    problem = Problem(frobenius, free=frozenset({free}))
-    return _deep(
-        as_matrix(X).astype(np.float64),
-        levels,
-        one_level,
-        problem,
-        "hals",
-        max_iter,
-        tol,
-        time_limit,
-        seed,
-        callback,
-        threads,
-    )
+    one_level = functools.partial(semi_nmf, free=free, solver=solver, start=start)
+    given, problem = as_matrix(X).astype(np.float64), Problem(frobenius, free=frozenset({free}))
+    return _deep(given, levels, one_level, problem, "hals", Stop(max_iter, tol, time_limit), seed, callback, threads)
 
 
 def _deep(
@@ -277,72 +242,171 @@ def _deep(
     one_level: Callable[..., Fit],
     problem: Problem,
     name: str,
-    max_iter: int,
-    tol: float,
-    time_limit: float | None,
+    stop: Stop,
     seed: int,
     callback: Callback | None,
     threads: int | None,
 ) -> DeepFit:
-    levels = _checked(levels)
+    """Fit each level to Z of the one before, then all factors jointly."""
+    _check_levels(levels)
     given = as_matrix(X)
-    ends = None if time_limit is None else time.monotonic() + time_limit
+    ends = None if stop.time_limit is None else time.monotonic() + stop.time_limit
     beta, done = problem.divergence.beta, 0
 
     def rest() -> float | None:
         return None if ends is None else max(0.0, ends - time.monotonic())
 
-    def told() -> Callback | None:
+    def counted_on() -> Callback | None:
         before = done
         return None if callback is None else lambda iteration, loss: callback(before + iteration, loss)
 
-    pretraining: list[Fit] = []
+    stages: list[Fit] = []
     for k in levels:
-        matrix = pretraining[-1].factors.Z if pretraining else given
-        options = {"max_iter": max_iter, "tol": tol, "time_limit": rest(), "seed": seed, "threads": threads}
-        pretraining.append(one_level(matrix, k, callback=told(), **options))
-        done += pretraining[-1].n_iter
+        matrix = stages[-1].factors.Z if stages else given
+        limits: dict[str, Any] = {"max_iter": stop.max_iter, "tol": stop.tol, "time_limit": rest()}
+        stages.append(one_level(matrix, int(k), seed=seed, threads=threads, callback=counted_on(), **limits))
+        done += stages[-1].n_iter
     with Workers(threads) as workers:
         Xt, unit, _ = prepare(given.T, workers, signed=bool(problem.free))
         Xt = raise_floor(Xt, beta)
-        W, *between = (stage.factors.W for stage in pretraining)
-        chain = Chain(between, pretraining[-1].factors.Z / unit)
-        Z = chain.Zt.T
-        for factor in reversed(between):
-            Z = factor @ Z
-        stop = Stop(max_iter, tol, rest())
-        result = fit(Xt, Factors(W, Z), problem, chain, stop, workers, told_in_units(told(), unit, beta))
+        W, *between = (stage.factors.W for stage in stages)
+        chain = Chain(between, stages[-1].factors.Z / unit)
+        start, stop = Factors(W, _times(between, chain.Zt.T)), replace(stop, time_limit=rest())
+        result = fit(Xt, start, problem, chain, stop, workers, callback_in_units(counted_on(), unit, beta))
     layers, Z = _normalized([result.factors.W, *chain.between], chain.Zt.T)
-    result = replace(result.in_units(unit, beta), solver=name, warnings=pretraining[0].warnings)
-    return DeepFit(
-        layers,
-        Z * unit,
-        result.losses,
-        result.evaluated,
-        result.n_iter,
-        result.converged,
-        result.solver,
-        result.warnings,
-        tuple(pretraining),
-    )
+    result = result.in_units(unit, beta)
+    history = {field: getattr(result, field) for field in ("losses", "evaluated", "n_iter", "converged")}
+    return DeepFit(layers, Z * unit, **history, solver=name, warnings=stages[0].warnings, pretraining=tuple(stages))
 
 
-def _checked(levels: Sequence[int]) -> tuple[int, ...]:
+def _check_levels(levels: Sequence[int]) -> None:
     if isinstance(levels, (str, bytes)) or not np.iterable(levels) or not len(levels):
         raise UsageError(f"levels must be a list of numbers of parts, such as 40, 12, 4, not {levels!r}")
     for k in levels:
         check_count("each level", k)
-    for finer, coarser in itertools.pairwise(levels):
-        if coarser >= finer:
-            shown = ", ".join(str(k) for k in levels)
-            raise UsageError(f"levels must have fewer parts from one to the next, not {shown}", "start with the finest")
-    return tuple(int(k) for k in levels)
+    if any(coarser >= finer for finer, coarser in itertools.pairwise(levels)):
+        shown = ", ".join(map(str, levels))
+        raise UsageError(f"levels must have fewer parts from one to the next, not {shown}", "start with the finest")
+
+
+def _times(layers: Sequence[Matrix], Z: Matrix) -> Matrix:
+    """Return the product of layers and Z, from the right."""
+    return functools.reduce(lambda product, layer: layer @ product, reversed(layers), Z)
 
 
 def _normalized(layers: Sequence[Matrix], Z: Matrix) -> tuple[tuple[Matrix, ...], Matrix]:
     """Make the absolute entries of every column sum to 1; the scale goes on into what stands after it, in the end Z."""
-    done: list[Matrix] = []
-    for layer, following in zip(layers, [*layers[1:], Z], strict=True):
-        pair = Factors(done.pop() if done else layer, following).normalize()
-        done += [pair.W, pair.Z]
-    return tuple(done[:-1]), done[-1]
+    done, *rest = layers[0], *layers[1:], Z
+    out = []
+    for following in rest:
+        pair = Factors(done, following).normalize()
+        out.append(pair.W)
+        done = pair.Z
+    return tuple(out), done
+
+
+class Chain(Solver):
+    """Each factor in its turn, with the products before and after it held; Z of the state is itself W_2 … W_L Z_L.
+
+    `between`, W_2 to W_L, and `Zt`, Z_L transposed, are its parts, copied from the start.
+
+    For beta 2, W_1 and Z are updated as in `hals`, and a factor between them by projected gradient steps with
+    Nesterov's momentum (Guan, Tao, Luo & Yuan, "NeNMF", IEEE TSP 60(6), 2012), taken back where the loss would rise; a
+    factor that is free is solved for (Trigeorgis et al. 2017). For other betas, each is updated as in `mu`: a factor
+    between two others is one more non-negative factor to the majorisation, of the matrix of all products of their
+    entries.
+    """
+
+    def __init__(self, between: Sequence[Matrix], Z: Matrix) -> None:
+        self.between = [factor.copy() for factor in between]
+        self.Zt = np.array(Z.T, order="C", copy=True)
+
+    def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Solve for Z if it is free: the levels before did so each in a metric of its own."""
+        if "Z" in problem.free:
+            self._solve_activations(Xt, self._product().T @ state.Wt, solve)
+            state.Zt[:] = self.Zt @ self._product().T
+
+    def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        """Update W_1, W_2 and so on to Z."""
+        if problem.divergence.beta == 2:
+            self._squares(Xt, state, problem)
+        else:
+            self._multiply(Xt, state, problem)
+        state.Zt[:] = self.Zt @ self._product().T
+
+    def _product(self, first: int = 0) -> Matrix:
+        """Return what stands between the components of level `first` + 1 and those of the last."""
+        return _times(self.between[first:], np.eye(self.Zt.shape[1], dtype=self.Zt.dtype))
+
+    def _solve_activations(self, Xt: Matrix, At: Matrix, update: Callable[[Matrix, Matrix, Matrix], None]) -> None:
+        Z = np.ascontiguousarray(self.Zt.T)
+        update(At @ Xt.T, At @ At.T, Z)
+        self.Zt[:] = Z.T
+
+    def _squares(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        free = "W" in problem.free
+        At, C = state.Wt, self._product()
+        # products with X are those of Z alone: what stands before Z is small, and multiplies them
+        last = C.T @ At
+        P, G = state.kernels.hals_pass(Xt, last, self.Zt, 0, state.workers)
+        if free:
+            solve(C @ P, C @ G @ C.T, At)
+        else:
+            sweep(C @ P, C @ G @ C.T, At, W_SWEEPS)
+        for index, factor in enumerate(self.between):
+            C = self._product(index + 1)
+            gram, after, cross = At @ At.T, C @ G @ C.T, At @ (C @ P).T
+            if free:
+                rest = cross - gram.astype(np.float64) @ factor @ after
+                factor += (pseudo_inverse(gram) @ rest @ pseudo_inverse(after)).astype(factor.dtype)
+            else:
+                descend_between(cross, gram, after, factor)
+            At = factor.T @ At
+        self._solve_activations(Xt, At, solve if "Z" in problem.free else functools.partial(sweep, sweeps=Z_SWEEPS))
+
+    def _multiply(self, Xt: Matrix, state: State, problem: Problem) -> None:
+        measure, kernels, workers = problem.divergence, state.kernels, state.workers
+        gamma, eps = exponent(measure.beta), Xt.dtype.type(EPS)
+        N, D = kernels.mm_statistics(Xt, state.Wt, state.Zt, measure, workers)
+        state.Wt *= (N / (D + eps)) ** gamma
+        keep_positive(state.Wt)
+        At = state.Wt
+        for index, factor in enumerate(self.between):
+            after = self.Zt @ self._product(index + 1).T
+            N, D = kernels.mm_statistics(Xt, factor.T @ At, after, measure, workers)
+            D = np.broadcast_to(D, N.shape)
+            factor *= ((At @ N.T) / (At @ D.T + eps)) ** gamma
+            keep_positive(factor)
+            At = factor.T @ At
+        kernels.mm_activations(Xt, At, self.Zt, measure, gamma, workers)
+
+
+def descend_between(P: Matrix, before: Matrix, after: Matrix, M: Matrix) -> None:
+    """Lower ‖X - A M B‖² over M >= 0 in place, P = Aᵀ X Bᵀ, `before` = Aᵀ A and `after` = B Bᵀ; it never rises.
+
+    Columns of A and rows of B are brought to unit length first, without which one step would not suit them all.
+    """
+    lengths = [np.sqrt(np.maximum(np.diag(G).astype(np.float64), 0)) for G in (before, after)]
+    rows, columns = (np.where(length > 0, length, 1) for length in lengths)
+    scale = np.outer(rows, columns)
+    cross, left, right = P / scale, before / np.outer(rows, rows), after / np.outer(columns, columns)
+    steepest = float(np.linalg.norm(left, 2) * np.linalg.norm(right, 2))
+    if steepest == 0:
+        return
+
+    def value(A: Matrix) -> float:
+        return float(np.vdot(A, 0.5 * (left @ A @ right) - cross))
+
+    current = M * scale
+    ahead, lowest, t = current, value(current), 1.0
+    for _ in range(ROUNDS):
+        moved = np.maximum(ahead - (left @ ahead @ right - cross) / steepest, 0)
+        found = value(moved)
+        if found > lowest:  # momentum went too far: on from the best point without it
+            ahead, t = current, 1.0
+            continue
+        t, weight = nesterov(t)
+        ahead = moved + weight * (moved - current)
+        current, lowest = moved, found
+    M[:] = current / scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
 from dataclasses import replace
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..kernels.divergence import frobenius
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers, spans, tiles
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import SILENT, Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.starts import plus_plus
+from ..settings.fields import MAX_ITER
 
 TILE = 256  # frames at a time
 
@@ -34,12 +36,7 @@ class Clusters(Solver):
     def scores(self, products: Matrix, energies: Matrix) -> tuple[Matrix, Matrix]:
         """Return by how much each template lowers a frame's squared error, and the activation that does so.
 
-        Parameters
-        ----------
-        products : ndarray, shape (frames, components)
-            Inner products of frames and templates.
-        energies : ndarray, shape (components,)
-            Sums of squares of the templates.
+        `products` are those of frames and templates, (frames, components), `energies` the templates' sums of squares.
         """
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
@@ -107,7 +104,7 @@ def k_means(
     k: int,
     *,
     restarts: int = 10,
-    max_iter: int = 200,
+    max_iter: int = MAX_ITER,
     tol: float = 1e-6,
     time_limit: float | None = None,
     seed: int = 0,
@@ -130,15 +127,12 @@ def k_means(
         Starts, of which each runs to its end; the best is returned.
     max_iter : int, default 200
         Iterations of each start at the most.
-    tol : float, default 1e-6
-        Stop when ten iterations would lower the loss by less than this share of the first loss; 0 never stops early.
+    tol (default 1e-6), seed, threads
+        As in `factorize`.
     time_limit : float, optional
         Seconds, for all starts together.
-    seed : int, default 0
     callback : callable, optional
         Called as callback(iteration, loss), counted on from start to start; a true result ends the search.
-    threads : int, optional
-        All cores if not given; never changes the result.
 
     Returns
     -------
@@ -164,12 +158,11 @@ def k_means(
         middle = Xt.mean(axis=0, dtype=np.float64).astype(Xt.dtype)
         low, high = Xt.min(axis=0), Xt.max(axis=0)
         Xt = Xt - middle  # distances do not depend on the origin, their rounding does
-        stop, told = Stop(max_iter, tol, time_limit, 1), told_in_units(callback, unit, 2)
-        best = _search(Xt, k, KMeans(), restarts, stop, seed, workers, told)
-    scaled = best.in_units(unit, 2)  # the unit belongs to W here, since Z is one-hot
+        stop, in_units = Stop(max_iter, tol, time_limit, 1), callback_in_units(callback, unit, 2)
+        best = _search(Xt, k, KMeans(), restarts, stop, seed, workers, in_units)
     centres = np.clip(best.factors.W.T + middle, low, high).T  # where means lie, but for rounding
-    factors = Factors(centres * unit, best.factors.Z)
-    return replace(scaled, factors=factors, solver="kmeans", warnings=_warnings(k, len(Xt), silent))
+    factors = Factors(centres * unit, best.factors.Z)  # the unit belongs to W here, since Z is one-hot
+    return replace(best.in_units(unit, 2), factors=factors, solver="kmeans", warnings=_warnings(k, len(Xt), silent))
 
 
 def orthogonal_nmf(
@@ -177,7 +170,7 @@ def orthogonal_nmf(
     k: int,
     *,
     restarts: int = 10,
-    max_iter: int = 200,
+    max_iter: int = MAX_ITER,
     tol: float = 1e-6,
     time_limit: float | None = None,
     seed: int = 0,
@@ -220,8 +213,8 @@ def orthogonal_nmf(
     check_count("restarts", restarts)
     with Workers(threads) as workers:
         Xt, unit, silent = prepare(as_matrix(X).T, workers)
-        stop, told = Stop(max_iter, tol, time_limit, 1), told_in_units(callback, unit, 2)
-        best = _search(Xt, k, Orthogonal(), restarts, stop, seed, workers, told)
+        stop, in_units = Stop(max_iter, tol, time_limit, 1), callback_in_units(callback, unit, 2)
+        best = _search(Xt, k, Orthogonal(), restarts, stop, seed, workers, in_units)
     best = best.in_units(unit, 2)
     notes = _warnings(k, len(Xt), silent)
     return replace(best, factors=best.factors.normalize(), solver="orthogonal", warnings=notes)
@@ -245,30 +238,28 @@ def _search(
         left: Matrix = np.maximum(energies - gains[:, 0], 0)
         return left
 
-    ends = None if stop.time_limit is None else time.monotonic() + stop.time_limit
-    best: Fit | None = None
+    ends = math.inf if stop.time_limit is None else time.monotonic() + stop.time_limit
+    runs: list[Fit] = []
     done, ended = 0, False
 
-    def told(iteration: int, loss: float) -> bool:
+    def counted_on(iteration: int, loss: float) -> bool:
         nonlocal ended
         ended = callback is not None and bool(callback(done + iteration, loss))
         return ended
 
     for index in range(restarts):
-        rest = stop if ends is None else replace(stop, time_limit=max(0.0, ends - time.monotonic()))
+        rest = replace(stop, time_limit=max(0.0, ends - time.monotonic()))
         W = Xt[plus_plus(len(Xt), k, np.random.default_rng([seed, index]), distances)].T
         begin = Factors(W, np.zeros((k, len(Xt)), Xt.dtype))
-        run = fit(Xt, begin, Problem(frobenius), solver, rest, workers, told)
-        done += run.n_iter
-        if best is None or run.losses[-1] < best.losses[-1]:
-            best = run
-        if ended or (ends is not None and time.monotonic() >= ends):
+        runs.append(fit(Xt, begin, Problem(frobenius), solver, rest, workers, counted_on))
+        done += runs[-1].n_iter
+        runs = [min(runs, key=lambda run: run.losses[-1])]
+        if ended or time.monotonic() >= ends:
             break
-    assert best is not None
-    return best
+    return runs[0]
 
 
 def _warnings(k: int, frames: int, silent: bool) -> tuple[str, ...]:
     if silent:
-        return ("everything is zero, so there is nothing to tell apart",)
+        return (SILENT,)
     return (f"{k} clusters are more than the {frames} columns",) if k > frames else ()

@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..kernels.divergence import frobenius
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers
 from ..nmf.fit import Callback, Fit, Stop, fit
 from ..nmf.prepare import as_matrix, check_count
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 
 MEMORY = (0.9, 0.999)  # of the mean and of the mean square of the gradient
 EPS = 1e-8
@@ -32,17 +32,8 @@ EPS = 1e-8
 class Network(Solver):
     """Adam on both layers with a rate that falls to nothing; the state holds Y ≈ W Z with W the hidden layer, Z = W_2.
 
-    Parameters
-    ----------
-    X : ndarray, shape (samples, features)
-    W1 : ndarray, shape (features, hidden)
-        Weights of the first layer where the training starts; copied.
-    decay : float
-        Weight of ½ (‖W_1‖² + ‖W_2‖²).
-    rates : tuple of float
-        First step of a weight, about, of each layer.
-    steps : int
-        Iterations until the rate is 0.
+    X is (samples, features), W1, which is copied, (features, hidden); the rates, about the first step of a weight in
+    each layer, fall to 0 in so many steps.
     """
 
     betas = frozenset({2.0})
@@ -97,8 +88,7 @@ def whiten(X: ArrayLike) -> Array:
     Parameters
     ----------
     X : array_like, shape (samples, features)
-        With at most as many samples as features, and linearly independent. With more, Xᵀ X = I instead, and what this
-        module says of X Xᵀ = I does not hold.
+        At most as many samples as features; with more, Xᵀ X = I instead, and what this module says does not hold.
 
     Raises
     ------
@@ -110,8 +100,7 @@ def whiten(X: ArrayLike) -> Array:
     if s[-1] <= s[0] * max(given.shape) * np.finfo(np.float64).eps:
         which = "samples" if given.shape[0] <= given.shape[1] else "features"
         raise UsageError(f"{which} are linearly dependent, so that they cannot be whitened", "leave some of them out")
-    white: Array = U @ V
-    return white
+    return np.asarray(U @ V)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +127,7 @@ class ReLUNetwork:
 
     def hidden(self, X: ArrayLike) -> Array:
         """Return (X W_1)_+, shape (samples, hidden)."""
-        hidden: Array = np.maximum(_real(X) @ self.W1, 0)
-        return hidden
+        return np.asarray(np.maximum(_real(X) @ self.W1, 0))
 
     def __call__(self, X: ArrayLike) -> Array:
         """Return (X W_1)_+ W_2, shape (samples, outputs)."""
@@ -156,16 +144,10 @@ class ReLUNetwork:
 
     @classmethod
     def of_factors(cls, factors: Factors, X: ArrayLike) -> ReLUNetwork:
-        """Return the network whose hidden layer on samples X is W, and whose W_2 is Z.
+        """Return the network whose hidden layer on samples X, (samples, features), is W, and whose W_2 is Z.
 
         Of all such networks it is the one with the smallest ‖W_1‖: W_1 = X⁺ W, which is Xᵀ W where X Xᵀ = I; there it
         has the norm of W, so that weight decay, too, costs both the same.
-
-        Parameters
-        ----------
-        factors : Factors
-            W >= 0, shape (samples, hidden), and Z, shape (hidden, outputs).
-        X : array_like, shape (samples, features)
 
         Raises
         ------
@@ -173,8 +155,7 @@ class ReLUNetwork:
             W is negative, or X has not as many rows, or the rows of X are dependent (as always with more samples than
             features) and no weights have W as their hidden layer.
         """
-        given = _real(X)
-        H = np.asarray(factors.W, dtype=np.float64)
+        given, H = _real(X), np.asarray(factors.W, dtype=np.float64)
         if len(H) != len(given):
             raise UsageError(f"W has {len(H)} rows, not as many as the {len(given)} samples")
         if H.min(initial=0) < 0:
@@ -182,10 +163,8 @@ class ReLUNetwork:
         whitened = np.allclose(given @ given.T, np.eye(len(given)), rtol=0, atol=1e-12)
         network = cls(given.T @ H if whitened else np.linalg.pinv(given) @ H, np.asarray(factors.Z, dtype=np.float64))
         if np.abs(network.hidden(given) - H).max(initial=0) > 1e-6 * np.abs(H).max(initial=0):
-            raise UsageError(
-                "the samples are linearly dependent, and no weights lead to this hidden layer",
-                "use at most as many samples as features",
-            )
+            message = "the samples are linearly dependent, and no weights lead to this hidden layer"
+            raise UsageError(message, "use at most as many samples as features")
         return network
 
     @classmethod
@@ -222,15 +201,8 @@ class ReLUNetwork:
             the hidden layer starts so, and the training ends at a much larger loss.
         rate : float, default 0.005
             Size of a step, in units of the spread of the first weights; it falls to 0 at `max_iter`.
-        max_iter : int, default 2000
-        tol : float, default 0
-            Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
-        seed : int, default 0
-            Of the first weights.
-        callback : callable, optional
-            Called as callback(iteration, loss); a true result stops the training.
-        threads : int, optional
-            All cores if not given; never changes the result.
+        max_iter, tol, seed, callback, threads
+            As in `factorize`.
 
         Returns
         -------
@@ -253,16 +225,14 @@ class ReLUNetwork:
         spread_in = 1 / max(float(np.sqrt(np.mean(np.sum(inputs**2, axis=1)))), np.finfo(float).tiny)
         spread_out = float(np.sqrt(np.mean(targets**2) / hidden)) or 1.0
         W1: Array = spread_in * rng.standard_normal((inputs.shape[1], hidden))
-        W2: Array = spread_out * rng.standard_normal((hidden, targets.shape[1]))
+        W2 = spread_out * rng.standard_normal((hidden, targets.shape[1]))
         with Workers(threads) as workers:
             if alive:
                 W1 = np.asarray(np.linalg.pinv(inputs) @ np.abs(inputs @ W1), np.float64)
             # both layers are trained in units of their first spread, so that one rate suits them
             solver = Network(inputs, W1, decay, (rate * spread_in, rate * spread_out), max_iter)
-            begin = Factors(np.maximum(inputs @ W1, 0), W2)
-            stop = Stop(max_iter, tol)
-            Yt = np.ascontiguousarray(targets.T)
-            result = fit(Yt, begin, Problem(frobenius), solver, stop, workers, callback)
+            begin, Yt = Factors(np.maximum(inputs @ W1, 0), W2), np.ascontiguousarray(targets.T)
+            result = fit(Yt, begin, Problem(frobenius), solver, Stop(max_iter, tol), workers, callback)
         return cls(solver.best_W1.astype(np.float64), result.factors.Z.astype(np.float64)), result
 
 

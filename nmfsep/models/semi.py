@@ -10,14 +10,15 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import frobenius
-from ..kernels.factors import EPS, Factors, Matrix, keep_positive, sweep
+from ..kernels.product import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
-from ..nmf.fit import Callback, Fit, Stop, fit, told_in_units
+from ..nmf.fit import SILENT, Callback, Fit, Stop, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Problem
-from ..nmf.solvers.base import Solver, State
+from ..nmf.solvers import Solver, State
 from ..nmf.solvers.pinv import solve
 from ..registry import SIGNED_SOLVERS, SIGNED_STARTS, suggestion
+from ..settings.fields import MAX_ITER, TOL
 
 
 def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
@@ -27,14 +28,7 @@ def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
     Appl. 36(4), 2015. Of A B, that best approximation, the rows of B lose their least entry in each frame,
     and one more template takes it back: X ≈ [A, -A 1] [B - 1 m; -m], m_t = min(0, min_k B_kt).
 
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-        Of any sign.
-    components : int
-        Those beyond the rank of X plus one start silent.
-    rng : numpy.random.Generator
-        Not used.
+    Components beyond the rank of X plus one start silent.
     """
     frames, bins = Xt.shape
     V, s, Ut = np.linalg.svd(Xt, full_matrices=False)
@@ -46,9 +40,8 @@ def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
         return Factors(W, Z)
     rank = min(components - 1, frames, bins)
     A, B = (Ut[:rank] * s[:rank, None]).T, V[:, :rank].T
-    flip = np.where(B.min(axis=1) < -B.max(axis=1), -1, 1).astype(
-        Xt.dtype
-    )  # the fewer large negative entries, the better
+    # the fewer large negative entries, the better
+    flip = np.where(B.min(axis=1) < -B.max(axis=1), -1, 1).astype(Xt.dtype)
     A, B = A * flip, B * flip[:, None]
     least = np.minimum(B.min(axis=0), 0)
     W[:, :rank], W[:, rank] = A, -A.sum(axis=1)
@@ -57,15 +50,7 @@ def svd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
 
 
 def random(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
-    """Return |N(0, 1)| activations and the templates that suit them best.
-
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-        Of any sign.
-    components : int
-    rng : numpy.random.Generator
-    """
+    """Return |N(0, 1)| activations and the templates that suit them best."""
     Zt = np.abs(rng.standard_normal((len(Xt), components))).astype(Xt.dtype)
     W = np.linalg.lstsq(Zt.astype(np.float64), Xt.astype(np.float64), rcond=None)[0].T
     return Factors(W.astype(Xt.dtype), np.ascontiguousarray(Zt.T))
@@ -128,8 +113,8 @@ def semi_nmf(
     free: str = "W",
     solver: str = "hals",
     start: str = "svd",
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -152,17 +137,8 @@ def semi_nmf(
         A name in SIGNED_SOLVERS: coordinate descent or multiplicative updates. Neither lets the loss rise.
     start : {"svd", "random"}, default "svd"
         A name in SIGNED_STARTS. svd starts at no more than the error of the best approximation of rank k - 1.
-    max_iter : int, default 200
-    tol : float, default 1e-4
-        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
-    time_limit : float, optional
-        Seconds.
-    seed : int, default 0
-        Of the random start.
-    callback : callable, optional
-        Called as callback(iteration, loss); a true result stops the fit.
-    threads : int, optional
-        All cores if not given; never changes the result.
+    max_iter, tol, time_limit, seed, callback, threads
+        As in `factorize`.
 
     Returns
     -------
@@ -192,30 +168,15 @@ def semi_nmf(
     with Workers(threads) as workers:
         Xt, unit, silent = prepare(as_matrix(Y).T, workers, signed=True)
         rng = np.random.default_rng(seed)
-        begin: Factors = begin_at(Xt, k, rng) if free == "W" else begin_at(Xt.T, k, rng).transpose()
+        begin: Factors = begin_at(Xt if free == "W" else Xt.T, k, rng)
         if not method.fills:
-            begin = _filled(begin, free)
+            # templates from svd sum to zero, so that what is the same in all activations leaves their product as it is
+            begin = Factors(begin.W, begin.Z + begin.Z.dtype.type(FILL * float(begin.Z.mean(dtype=np.float64))))
+        begin = begin if free == "W" else begin.transpose()
         problem = Problem(frobenius, free=frozenset({free}))
-        told = told_in_units(callback, unit, 2)
-        result = fit(Xt, begin, problem, method, Stop(max_iter, tol, time_limit), workers, told)
-    result = result.in_units(unit, 2)
-    notes = _warnings(k, min(Xt.shape), silent)
-    return replace(result, factors=result.factors.normalize(), solver=solver, warnings=notes)
-
-
-def _filled(begin: Factors, free: str) -> Factors:
-    """Add a little to all of the non-negative factor; where its rows came from svd, this leaves their product as it is.
-
-    There, the templates sum to zero, so that what is the same in all activations changes nothing.
-    """
-    if free == "Z":
-        return _filled(begin.transpose(), "W").transpose()
-    return Factors(begin.W, begin.Z + begin.Z.dtype.type(FILL * float(begin.Z.mean(dtype=np.float64))))
-
-
-def _warnings(k: int, rank: int, silent: bool) -> tuple[str, ...]:
-    if silent:
-        return ("everything is zero, so there is nothing to tell apart",)
-    if k > rank + 1:
-        return (f"{k} components are more than the {rank + 1} that semi-NMF can use here",)
-    return ()
+        stop, in_units = Stop(max_iter, tol, time_limit), callback_in_units(callback, unit, 2)
+        result = fit(Xt, begin, problem, method, stop, workers, in_units).in_units(unit, 2)
+    warnings, rank = (SILENT,) if silent else (), min(Xt.shape)
+    if k > rank + 1 and not silent:
+        warnings = (f"{k} components are more than the {rank + 1} that semi-NMF can use here",)
+    return replace(result, factors=result.factors.normalize(), solver=solver, warnings=warnings)

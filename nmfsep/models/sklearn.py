@@ -20,10 +20,11 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import NmfsepError
-from ..kernels.factors import Matrix
+from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit
 from ..registry import STARTS, suggestion
+from ..settings.fields import MAX_ITER, TOL
 
 FLOATS = (np.float64, np.float32)  # whatever else comes in is made the first, as in scikit-learn
 EVERY = 10  # iterations between two looks at the loss, as in scikit-learn
@@ -95,8 +96,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         init: str | None = None,
         solver: str = "auto",
         beta_loss: str | float = "frobenius",
-        tol: float = 1e-4,
-        max_iter: int = 200,
+        tol: float = TOL,
+        max_iter: int = MAX_ITER,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
@@ -151,25 +152,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         return result.factors.Z.T
 
     def transform(self, X: ArrayLike) -> Matrix:
-        """Return W, how much of each component every sample holds, for the components as they are.
+        """Return W, (n_samples, n_components), how much each sample of X holds of the components as they are.
 
         Each sample starts from equal amounts of all components, at its own level, and nothing is random. Samples share
         when to stop, when an extrapolated solver restarts, and the floor where beta <= 0; else none influences another.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_features)
-            Finite and non-negative.
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_components)
-            float32 if X is, else float64.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            There was no fit yet, or X is not a finite non-negative matrix with the features of the fit.
+        X, dtypes and errors are as in `fit_transform`; NotFittedError, too.
         """
         check_is_fitted(self)
         data = self._validated(X, reset=False)
@@ -181,22 +168,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         return result.factors.Z.T
 
     def inverse_transform(self, X: ArrayLike) -> Matrix:
-        """Return W H, the samples that a W stands for.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n_samples, n_components)
-            W, as `transform` returns it.
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_features)
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            There was no fit yet, or X is not a matrix with a column for each component.
-        """
+        """Return W H, (n_samples, n_features), for a W, here X, as `transform` returns it; dense or sparse."""
         check_is_fitted(self)
         W = check_array(X, accept_sparse=True, dtype=FLOATS, input_name="X")
         if W.shape[1] != self._n_features_out:
@@ -284,7 +256,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
 
 class _Settled:
-    """Told each loss, tells when sqrt(loss) has settled, by the rule of scikit-learn's "mu"."""
+    """A callback that stops when sqrt(loss) has settled, by the rule of scikit-learn's "mu"."""
 
     def __init__(self, tol: float, loss: float) -> None:
         self.tol = tol

@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 from ..kernels.threads import Workers
 from ..registry import STARTS
-from .fit import Callback, Execution, Fit, Stop, choose_solver, fit, told_in_units
-from .prepare import as_matrix, check_costs, check_count, check_mask, check_weights, prepare, raise_floor
-from .problem import Anchor, Problem
-from .solvers.base import Solver
+from ..settings.fields import MAX_ITER, TOL
+from .fit import SILENT, Callback, Execution, Fit, Stop, callback_in_units, choose_solver, fit
+from .prepare import as_matrix, check_count, check_entries, prepare, raise_floor
+from .problem import Anchor, Problem, check_given
+from .solvers import Solver
 
 RACE = 25  # iterations after which the best of several starts is chosen
 
@@ -35,8 +36,8 @@ def factorize(
     weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
     costs: Mapping[str, ArrayLike] | None = None,
-    max_iter: int = 200,
-    tol: float = 1e-4,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
     time_limit: float | None = None,
     seed: int = 0,
     sparsity: float = 0.0,
@@ -51,10 +52,9 @@ def factorize(
     Parameters
     ----------
     X : array_like, shape (bins, frames)
-        Finite and non-negative; never written to. Its level does not matter: it is scaled by a power of two to about
-        unit mean inside, so that X and 2**n X give the same factors bit for bit (where W and Z are both given, levels
-        within a million of 1 are left as they are, which saves a copy, and the factors agree to rounding). float64 is
-        computed in float64, all else in float32.
+        Finite and non-negative; never written to. It is scaled by a power of two to about unit mean inside, so that X
+        and 2**n X give the same factors bit for bit (to rounding where W and Z are both given, since levels within a
+        million of 1 are then left as they are). float64 is computed in float64, all else in float32.
     k : int
         Components.
     divergence : str, float or Divergence, default "kl"
@@ -64,8 +64,7 @@ def factorize(
         solver can leave zeros.
     W : array_like, shape (bins, k), optional
     Z : array_like, shape (k, frames), optional
-        The exact start, in the units of X; what is not given comes from `start`, or, where the other is given, starts
-        constant at the level of X.
+        The exact start, in the units of X; where one is given, the other starts constant at the level of X.
     fixed : collection of {"W", "Z"}, or mapping of these to array_like of bool, default ()
         Factors, given, that are held; or a mask for each, true at the entries that are held.
     weights : array_like, shape (bins, frames), optional
@@ -77,19 +76,16 @@ def factorize(
         What each entry of a factor costs, finite and not negative: sparsity that differs from entry to entry.
     max_iter : int, default 200
     tol : float, default 1e-4
-        Stop when ten iterations lower the loss by less than this share of the first loss; with 0, exactly `max_iter`
-        iterations run.
+        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
     time_limit : float, optional
         Seconds.
     seed : int, default 0
     sparsity : float, default 0
-        How strongly few activations are preferred: the weight of sum_k ‖w_k‖ ‖z_k‖₁ for X of unit mean.
+        Weight of sum_k ‖w_k‖ ‖z_k‖₁ for X of unit mean: few activations are preferred.
     smoothness : float, default 0
-        How strongly slow activations are preferred: the weight of the squared steps of Z relative to its mean; for
-        beta 1.
+        Weight of the squared steps of Z relative to its mean: slow activations are preferred; for beta 1.
     restarts : int, default 1
-        Starts that run a short race, the one of the lowest loss going on: the first as `start` says or as given, the
-        others random.
+        Starts, all but the first random, that run a short race; the one of the lowest loss goes on.
     callback : callable, optional
         Called as callback(iteration, loss); a true result stops the fit.
     threads : int, optional
@@ -105,8 +101,7 @@ def factorize(
     Raises
     ------
     UsageError
-        X is not a finite non-negative matrix, a name is unknown, shapes do not fit, or the solver cannot minimise
-        this divergence.
+        X is not a finite non-negative matrix, a name is unknown, shapes do not fit, or the solver cannot do this.
 
     Examples
     --------
@@ -124,72 +119,66 @@ def factorize(
     masks = dict(fixed) if isinstance(fixed, Mapping) else {}
     if not set(fixed) <= {"W", "Z"}:
         raise UsageError(f"only 'W' and 'Z' can be held fixed, not {sorted(set(fixed) - {'W', 'Z'})}")
-    penalized = bool(sparsity or smoothness or anchor or masks or costs) or weights is not None
-    if restarts > 1 and (fixed or anchor):
+    held = bool(fixed or anchor)
+    if restarts > 1 and held:
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
-    if anchor is not None and W is None:
-        raise UsageError("an anchor holds columns of W, which is not given")
-    both_given = W is not None and Z is not None
+    check_given(fixed, anchor, W, Z)
+    penalized = bool(sparsity or smoothness or anchor or masks or costs) or weights is not None
+    given_start = W is not None and Z is not None and not penalized
     name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
     with Workers(threads or execution.threads) as workers:
         given = as_matrix(X)
         if weights is not None:
-            weights = check_weights(weights, given.shape)
+            weights = check_entries("weights", weights, given.shape)
             given = np.where(weights > 0, given, given.dtype.type(0))
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = both_given and not penalized and restarts == 1 and given.flags.c_contiguous
-        rows = given if turned else given.T
-        Xt, unit, silent = prepare(rows, workers, keep_level=both_given and not penalized)
+        turned = given_start and restarts == 1 and given.flags.c_contiguous
+        Xt, unit, silent = prepare(given if turned else given.T, workers, keep_level=given_start)
         Xt = raise_floor(Xt, measure.beta)
-        level = float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0
-        for which, factor in (("W", W), ("Z", Z)):
-            if which in fixed and factor is None:
-                raise UsageError(f"{which} is to be held fixed but is not given")
-        if anchor is not None:
-            if anchor.templates.shape != (k, Xt.shape[1]):
-                raise UsageError(f"the anchor has shape {anchor.templates.shape}, not {(k, Xt.shape[1])}")
-            weight = anchor.weight / float(unit) ** measure.beta
-            anchor = Anchor(np.ascontiguousarray(anchor.templates, Xt.dtype), weight)
         shapes = {"W": (given.shape[0], k), "Z": (k, given.shape[1])}
         problem = Problem(
             measure,
             frozenset(fixed) - set(masks),
             sparsity,
             smoothness,
-            level,
-            anchor=anchor,
+            level=float(Xt.sum(dtype=np.float64)) / (len(Xt) * k) if smoothness else 1.0,
+            anchor=None if anchor is None else anchor.in_units(unit, measure.beta, Xt, k),
             weights=None if weights is None else np.ascontiguousarray(weights.T, Xt.dtype),
-            held={name: check_mask(name, mask, shapes[name]) for name, mask in masks.items()},
-            costs={name: check_costs(name, cost, shapes, Xt.dtype) for name, cost in (costs or {}).items()},
+            held=_by_factor("fixed entries", masks, shapes, bool),
+            costs=_by_factor("costs", costs or {}, shapes, Xt.dtype),
         )
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
         begin = _start(Xt.T if turned else Xt, k, unit, start, W, Z, np.random.default_rng(seed))
         if restarts > 1:
             begin = _race(Xt, k, begin, restarts, seed, problem, method, workers, execution.compiled_from)
+        warnings = _warnings(begin, silent, held)
         templates = begin.W
         if smoothness:  # which is reckoned with templates of unit sum
             begin = begin.normalize()
-        told = told_in_units(callback, unit, measure.beta)
-        every = execution.loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
-        stop = Stop(max_iter, tol, time_limit, every)
         if turned:
-            result = fit(
-                Xt, begin.transpose(), problem.transpose(), method, stop, workers, told, execution.compiled_from
-            )
-            result = replace(result, factors=result.factors.transpose())
-        else:
-            result = fit(Xt, begin, problem, method, stop, workers, told, execution.compiled_from)
+            begin, problem = begin.transpose(), problem.transpose()
+        every = execution.loss_every or (10 if tol > 0 or callback is not None else max(1, max_iter))
+        stop, in_units = Stop(max_iter, tol, time_limit, every), callback_in_units(callback, unit, measure.beta)
+        result = fit(Xt, begin, problem, method, stop, workers, in_units, execution.compiled_from)
+    factors = result.factors.transpose() if turned else result.factors
     if smoothness and "W" in fixed:  # back to the templates as they were given
         sums = templates.sum(axis=0)
-        result = replace(result, factors=Factors(templates, result.factors.Z / np.where(sums > 0, sums, 1)[:, None]))
-    result = result.in_units(unit, measure.beta)
-    return replace(
-        result,
-        factors=result.factors if fixed or anchor else result.factors.normalize(),
-        solver=name,
-        warnings=_warnings(begin, silent, bool(fixed or anchor)),
-    )
+        factors = Factors(templates, factors.Z / np.where(sums > 0, sums, 1)[:, None])
+    result = replace(result, factors=factors, solver=name, warnings=warnings).in_units(unit, measure.beta)
+    return result if held else replace(result, factors=result.factors.normalize())
+
+
+def _by_factor(
+    what: str, given: Mapping[str, ArrayLike], shapes: Mapping[str, tuple[int, int]], dtype: Any
+) -> dict[str, Any]:
+    """Return arrays over the entries of W or of Z, checked and transposed, as the kernels take them."""
+    if not given.keys() <= shapes.keys():
+        raise UsageError(f"only 'W' and 'Z' can have {what}, not {min(given.keys() - shapes.keys())!r}")
+    checked = {
+        name: check_entries(f"{what} of {name}", each, shapes[name], dtype is bool) for name, each in given.items()
+    }
+    return {name: np.ascontiguousarray(each.T, dtype) for name, each in checked.items()}
 
 
 def _start(
@@ -201,15 +190,14 @@ def _start(
         return factors
     w = None if W is None else np.asarray(W, dtype=Xt.dtype)
     z = None if Z is None else np.asarray(Z, dtype=Xt.dtype) / unit
-    mean = 1.0 if w is not None and z is not None else Xt.mean(dtype=np.float64)
     # without the other factor, a start of equal entries, at which W Z has the mean of X
     if w is None:
         assert z is not None
-        level = z.mean(dtype=np.float64) * k
+        mean, level = Xt.mean(dtype=np.float64), z.mean(dtype=np.float64) * k
         w = np.full((bins, k), mean / level if 0 < level < np.inf else 1 / bins)
         w *= 0.5 + rng.random(w.shape)  # columns that start equal stay equal, so they must differ
     if z is None:
-        z = np.full((k, frames), mean / max(w.mean(dtype=np.float64) * k, 1e-30))
+        z = np.full((k, frames), Xt.mean(dtype=np.float64) / max(w.mean(dtype=np.float64) * k, 1e-30))
     for name, factor, shape in (("W", w, (bins, k)), ("Z", z, (k, frames))):
         if factor.shape != shape:
             raise UsageError(f"{name} has shape {factor.shape}, not {shape}")
@@ -230,25 +218,20 @@ def _race(
     compiled_from: int,
 ) -> Factors:
     """Let several starts run RACE iterations each; return the winner where it stands."""
-    best: Fit | None = None
-    for index in range(entrants):
+
+    def run(index: int) -> Fit:
         begin = first if index == 0 else STARTS.load("random")(Xt, k, np.random.default_rng([seed, index]))
-        if problem.smoothness:
-            begin = begin.normalize()
-        run = fit(Xt, begin, problem, solver, Stop(RACE, 0, None, RACE), workers, None, compiled_from)
-        if best is None or run.losses[-1] < best.losses[-1]:
-            best = run
-    assert best is not None
-    return best.factors
+        begin = begin.normalize() if problem.smoothness else begin
+        return fit(Xt, begin, problem, solver, Stop(RACE, 0, None, RACE), workers, None, compiled_from)
+
+    return min(map(run, range(entrants)), key=lambda each: each.losses[-1]).factors
 
 
 def _warnings(begin: Factors, silent: bool, held: bool) -> tuple[str, ...]:
-    if silent:
-        return ("everything is zero, so there is nothing to tell apart",)
-    if held:  # components that are given need not be learned, so there may be any number
-        return ()
     k, rank = begin.components, min(len(begin.W), begin.Z.shape[1])
-    if k > rank:
-        rest = "" if begin.Z.any(axis=1).all() else "; the others are silent"
-        return (f"{k} components are more than the {rank} that can differ here{rest}",)
-    return ()
+    if silent:
+        return (SILENT,)
+    if held or k <= rank:  # components that are given need not be learned, so there may be any number
+        return ()
+    rest = "" if begin.Z.any(axis=1).all() else "; the others are silent"
+    return (f"{k} components are more than the {rank} that can differ here{rest}",)

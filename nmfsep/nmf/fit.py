@@ -9,41 +9,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
+from ..kernels.blocked import Weighted
 from ..kernels.divergence import Divergence
-from ..kernels.factors import Factors, Matrix
-from ..kernels.interface import Kernels
+from ..kernels.product import Factors, Matrix
+from ..kernels.reference import Kernels
 from ..kernels.select import LARGE, choose
 from ..kernels.threads import Workers
-from ..kernels.weighted import Weighted
 from ..registry import SOLVERS
+from ..settings.fields import MAX_ITER, TOL
 from . import problem as penalties
 from .prepare import check_count
 from .problem import Problem
-from .solvers.base import Solver, State
+from .solvers import Solver, State
 
 Callback = Callable[[int, float], object]
+SILENT = "everything is zero, so there is nothing to tell apart"  # a warning
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """When to stop.
+    """When to stop."""
 
-    Parameters
-    ----------
-    max_iter : int, default 200
-        Iterations at the most.
-    tol : float, default 1e-4
-        Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
-    time_limit : float, optional
-        Seconds.
-    every : int, default 10
-        Iterations between two evaluations of the loss, each of which costs about as much as one or two of them.
-    """
-
-    max_iter: int = 200
-    tol: float = 1e-4
-    time_limit: float | None = None
-    every: int = 10
+    max_iter: int = MAX_ITER
+    tol: float = TOL  # share of the first loss by which ten iterations must lower it; 0 never stops early
+    time_limit: float | None = None  # [s]
+    every: int = 10  # iterations between evaluations of the loss, each of which costs about as much as one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +48,8 @@ class Execution:
         Entries of X from which compiled kernels are used, which round differently. Loading them takes half a second
         once a process, and some seconds once an installation.
     loss_every : int, optional
-        Iterations between evaluations of the loss, each of which costs about as much as one or two of them. By default
-        10, or, where neither `tol` nor a callback needs the loss, only the first and the last are done.
+        Iterations between evaluations of the loss. By default 10, or, where neither `tol` nor a callback needs the
+        loss, only the first and the last are done.
 
     Raises
     ------
@@ -84,18 +74,14 @@ class Fit:
     ----------
     factors : Factors
         W and Z in the units of X, columns of W summing to 1.
-    losses : tuple of float
-        The loss at the start and after each iteration of `evaluated`.
-    evaluated : tuple of int
-        Iterations at which the loss was taken, 0 first.
+    losses, evaluated : tuple of float, tuple of int
+        The loss, and the iterations after which it was taken, 0 first.
     n_iter : int
         Iterations done.
     converged : bool
         Whether `tol` was met; False after max_iter, the time limit, or a callback that asked to stop.
-    solver : str
-        The solver that ran.
-    warnings : tuple of str
-        What the user should know about the result.
+    solver, warnings : str, tuple of str
+        The solver that ran, and what the user should know about the result.
     """
 
     factors: Factors
@@ -120,8 +106,8 @@ class Fit:
         return replace(self, factors=Factors(self.factors.W, self.factors.Z * unit), losses=losses)
 
 
-def told_in_units(callback: Callback | None, unit: float, beta: float) -> Callback | None:
-    """Return what tells a callback the losses with the unit that X was divided by put back."""
+def callback_in_units(callback: Callback | None, unit: float, beta: float) -> Callback | None:
+    """Return a callback that gets the losses with the unit that X was divided by put back."""
     scale = float(unit) ** beta
     return None if callback is None else lambda iteration, loss: callback(iteration, loss * scale)
 
@@ -129,12 +115,9 @@ def told_in_units(callback: Callback | None, unit: float, beta: float) -> Callba
 def choose_solver(
     name: str, divergence: Divergence, start: str = "auto", penalized: bool = False
 ) -> tuple[str, Solver]:
-    """Return the solver of that name, or the one that "auto" stands for, and its name.
+    """Return the solver of that name, or the one that "auto" stands for, and its name; raise UsageError if it cannot.
 
-    Raises
-    ------
-    UsageError
-        The name is unknown, or the solver cannot minimise the divergence or leave the zeros of the start.
+    It must minimise the divergence, leave the zeros of the start, and know penalties where there are any.
     """
     beta = divergence.beta
     name = SOLVERS.resolve(name if name != "auto" else "ehals" if beta == 2 and not penalized else "mue")
@@ -143,14 +126,11 @@ def choose_solver(
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
         raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use solver mu")
     if start == "nndsvd" and not solver.fills:
-        raise UsageError(
-            f"start {start!r} has exact zeros, which solver {name!r} can never leave",
-            "use start nndsvda, or solver hals",
-        )
+        message = f"start {start!r} has exact zeros, which solver {name!r} can never leave"
+        raise UsageError(message, "use start nndsvda, or solver hals")
     if penalized and not solver.penalties:
-        raise UsageError(
-            f"solver {name!r} knows no sparsity, smoothness, anchors, weights or held entries", "use solver mue"
-        )
+        message = f"solver {name!r} knows no sparsity, smoothness, anchors, weights or held entries"
+        raise UsageError(message, "use solver mue")
     return name, solver
 
 
@@ -164,7 +144,7 @@ def fit(
     callback: Callback | None = None,
     compiled_from: int = LARGE,
 ) -> Fit:
-    """Iterate a solver from a start.
+    """Iterate a solver from a start, and return the factors as it left them, not normalised.
 
     Parameters
     ----------
@@ -172,20 +152,14 @@ def fit(
         The transposed matrix, C-contiguous, of unit scale; only read.
     start : Factors
         Copied, not changed.
-    problem : Problem
-    solver : Solver
-    stop : Stop
+    problem, solver, stop
+        What to minimise, how, and for how long.
     workers : Workers
         An entered context.
     callback : callable, optional
         Called as callback(iteration, loss) after each evaluation of the loss; a true result stops the fit.
     compiled_from : int
         Entries of X from which compiled kernels are used.
-
-    Returns
-    -------
-    Fit
-        With the factors as the solver left them (not normalised).
     """
     began = time.monotonic()
     frames, bins = Xt.shape

@@ -1,15 +1,14 @@
-"""Checking a matrix and bringing it into the shape that the kernels work on."""
+"""Checks of a matrix, and the shape that the kernels work on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..kernels.factors import EPS, Matrix
+from ..kernels.product import EPS, Matrix
 from ..kernels.threads import Workers
 
 FLOOR = 1e-5  # of the largest entry
@@ -35,36 +34,15 @@ def check_count(what: str, count: Any) -> None:
         raise UsageError(f"{what} must be a whole number of at least 1, not {count!r}")
 
 
-def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the weights of the entries of a matrix as an array, or raise UsageError if they cannot be."""
-    array = np.asarray(weights)
-    if array.shape != shape or array.dtype.kind not in "fiub":
-        raise UsageError(f"weights must be real numbers of shape {shape}, not {array.dtype} of shape {array.shape}")
+def check_entries(what: str, given: ArrayLike, shape: tuple[int, ...], mask: bool = False) -> NDArray[Any]:
+    """Return an array of that shape, finite and non-negative, or a mask; raise UsageError if it is no such thing."""
+    array = np.asarray(given)
+    if array.shape != shape or array.dtype.kind not in ("b" if mask else "fiub"):
+        wanted = "a mask of bool" if mask else "real numbers"
+        raise UsageError(f"{what} must be {wanted} of shape {shape}, not {array.dtype} of shape {array.shape}")
     if not np.isfinite(array).all() or array.min() < 0:
-        raise UsageError("weights hold negative, NaN or infinite entries")
+        raise UsageError(f"{what} hold negative, NaN or infinite entries")
     return array
-
-
-def check_mask(name: str, mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the transpose of a mask of the entries of a factor, or raise UsageError if it is none."""
-    array = np.asarray(mask)
-    if array.shape != shape or array.dtype != bool:
-        found = f"{array.dtype} of shape {array.shape}"
-        raise UsageError(f"fixed entries of {name} must be a mask of bool of shape {shape}, not {found}")
-    return np.ascontiguousarray(array.T)
-
-
-def check_costs(name: str, costs: ArrayLike, shapes: Mapping[str, tuple[int, int]], dtype: Any) -> Matrix:
-    """Return the transpose of what the entries of a factor cost, or raise UsageError if they cannot."""
-    if name not in shapes:
-        raise UsageError(f"only 'W' and 'Z' can have costs, not {name!r}")
-    array = np.asarray(costs)
-    if array.shape != shapes[name] or array.dtype.kind not in "fiub":
-        found = f"{array.dtype} of shape {array.shape}"
-        raise UsageError(f"costs of {name} must be real numbers of shape {shapes[name]}, not {found}")
-    if not np.isfinite(array).all() or array.min() < 0:
-        raise UsageError(f"costs of {name} hold negative, NaN or infinite entries")
-    return np.ascontiguousarray(array.T, dtype)
 
 
 def prepare(
@@ -85,12 +63,9 @@ def prepare(
 
     Returns
     -------
-    Xt : ndarray, shape (frames, bins)
-        `rows` itself where nothing had to change.
-    unit : float
-        The power of two that was divided out, so that scaling is exact.
-    silent : bool
-        Whether all is zero.
+    Xt, unit, silent : ndarray, shape (frames, bins), float, bool
+        `rows` itself where nothing had to change; the power of two that was divided out, so that scaling is exact; and
+        whether all is zero.
 
     Raises
     ------
@@ -117,10 +92,9 @@ def prepare(
     seen = workers.map(look, starts) if rows.size >= MANY else [look(start) for start in starts]
     mean = sum(total for total, _ in seen) / rows.size
     if not np.isfinite(mean):
-        if np.isfinite(rows).all():  # only the sum is beyond single precision
-            mean = float((np.abs(rows) if signed else rows).mean(dtype=np.float64))
-        else:
+        if not np.isfinite(rows).all():
             raise UsageError("X holds NaN or infinite entries")
+        mean = float((np.abs(rows) if signed else rows).mean(dtype=np.float64))  # only the sum was beyond float32
     if not signed and any(least < 0 for _, least in seen):
         raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0; semi_nmf takes any sign")
     unit = dtype(1)
@@ -148,7 +122,4 @@ def raise_floor(Xt: Matrix, beta: float) -> Matrix:
         return Xt
     # EPS where all is zero: then the loss is zero too
     least = max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS))
-    if Xt.min() >= least:  # a look is cheaper than a copy
-        return Xt
-    raised: Matrix = np.maximum(Xt, least)
-    return raised
+    return Xt if Xt.min() >= least else np.maximum(Xt, least)  # a look is cheaper than a copy

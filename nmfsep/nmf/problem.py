@@ -1,34 +1,28 @@
-"""What may be asked of the factors beside a small loss: sparsity, costs, smoothness, held entries; updates descend.
+"""Penalties and held entries: what may be asked of the factors besides a small loss, and updates that descend.
 
 Sparsity adds sparsity * sum_k ‖w_k‖_q ‖z_k‖₁, which does not depend on how the scale is split between W and Z. q is 1
 (Marmin, Goulart & Févotte, "Majorization-minimization for sparse nonnegative matrix factorization with the
-beta-divergence", IEEE TSP 71, 2023), but for beta 1, where that sum is the sum of all entries of W Z, so that it would
-only turn the model down; there q is 2, and the quadratic that majorises ‖w‖₂ gives an update in closed form.
-
-Costs are the same entry by entry, and no more depend on how the scale is split: those of Z, C, add
-sum_kt ‖w_k‖_q c_kt z_kt, so that sparsity is a cost that all entries share; those of W, B, add
-sum_kf b_kf w_kf ‖z_k‖₁. Both are linear in what is updated, for which the majoriser leaves room.
+beta-divergence", IEEE TSP 71, 2023), but 2 for beta 1, where with 1 it would only turn the model down; the quadratic
+that majorises ‖w‖₂ gives an update in closed form. Costs are the same entry by entry: those of Z, C, add
+sum_kt ‖w_k‖_q c_kt z_kt, those of W, B, add sum_kf b_kf w_kf ‖z_k‖₁. Both are linear in what is updated.
 
 Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates of unit sum and beta 1, `level` being
 the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
 Févotte, "Smooth nonnegative matrix factorization for unsupervised audiovisual document structuring", IEEE TMM 15(2),
-2013).
-
-Single entries are held by not moving them: the majoriser is a sum over entries, so that moving only some of them
-descends as well.
+2013). Entries are held by not moving them: the majoriser is a sum over entries, so that moving some descends as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, kullback_leibler
-from ..kernels.factors import EPS, Matrix, keep_positive
-from ..kernels.interface import Update
+from ..kernels.product import EPS, Matrix, keep_positive
+from ..kernels.reference import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +31,10 @@ class Anchor:
 
     The pull is weight_k D(w⁰_k | w_k), as though X had so many more frames, each of them the template itself: for beta
     1 a Dirichlet prior (the maximum a posteriori estimate of Smaragdis & Raj's latent variable models).
-
-    Parameters
-    ----------
-    templates : ndarray, shape (components, bins)
-        W⁰, transposed.
-    weight : ndarray, shape (components,)
-        0 leaves a template free, infinity holds it.
-
-    Raises
-    ------
-    UsageError
-        Templates or weights are not that.
     """
 
-    templates: Matrix
-    weight: Matrix
+    templates: Matrix  # W⁰ transposed, (components, bins)
+    weight: Matrix  # (components,): 0 leaves a template free, infinity holds it
 
     def __post_init__(self) -> None:
         if self.templates.ndim != 2 or not (np.isfinite(self.templates).all() and self.templates.min(initial=0) >= 0):
@@ -60,53 +42,40 @@ class Anchor:
         if self.weight.shape != self.templates.shape[:1] or not (self.weight >= 0).all():
             raise UsageError(f"an anchor's weight must be {len(self.templates)} numbers that are not negative")
 
-    @property
-    def held(self) -> Matrix:
-        """Which templates are held."""
-        return np.isinf(self.weight)
+    def in_units(self, unit: float, beta: float, Xt: Matrix, components: int) -> Anchor:
+        """Return the same anchor for X divided by a unit, or raise UsageError if it does not fit that."""
+        if self.templates.shape != (components, Xt.shape[1]):
+            raise UsageError(f"the anchor has shape {self.templates.shape}, not {(components, Xt.shape[1])}")
+        return Anchor(np.ascontiguousarray(self.templates, Xt.dtype), self.weight / float(unit) ** beta)
 
     @property
     def pull(self) -> Matrix:
         """The finite weights, 0 for templates that are held, shape (components, 1)."""
-        return np.where(self.held, 0, self.weight)[:, None].astype(self.templates.dtype)
+        return np.where(np.isinf(self.weight), 0, self.weight)[:, None].astype(self.templates.dtype)
+
+
+def check_given(fixed: Collection[str], anchor: Anchor | None, W: object, Z: object) -> None:
+    """Raise UsageError unless what is held or anchored is given, too."""
+    for name, factor in (("W", W), ("Z", Z)):
+        if name in fixed and factor is None:
+            raise UsageError(f"{name} is to be held fixed but is not given")
+    if anchor is not None and W is None:
+        raise UsageError("an anchor holds columns of W, which is not given")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A factorization problem over W and Z, non-negative where not said otherwise.
-
-    Parameters
-    ----------
-    divergence : Divergence
-        The loss D(X | W Z).
-    fixed : frozenset of {"W", "Z"}
-        Factors held as they are.
-    sparsity : float, default 0
-        Weight of sum_k ‖w_k‖ ‖z_k‖₁, for X of unit mean; see `penalties`.
-    smoothness : float, default 0
-        Weight of the squared steps of Z, relative to `level`; beta 1 only.
-    level : float, default 1
-        Mean of the activations expected.
-    free : frozenset of {"W", "Z"}
-        Factors that may be negative, for solvers in SIGNED_SOLVERS.
-    anchor : Anchor, optional
-        What holds some of the templates, or pulls them back.
-    weights : ndarray, shape (frames, bins), optional
-        How much each entry of the transposed X counts.
-    held : mapping of "W" or "Z" to ndarray of bool, shapes (components, bins) and (frames, components)
-        Entries of the transposed factors that are held as they are.
-    costs : mapping of "W" or "Z" to ndarray, shapes as of `held`
-        What entries of the transposed factors cost; see `penalties`.
-    """
+    """What to minimise over W and Z, non-negative where not said otherwise: D(X | W Z) and penalties."""
 
     divergence: Divergence = kullback_leibler
-    fixed: frozenset[str] = frozenset()
-    sparsity: float = 0.0
-    smoothness: float = 0.0
-    level: float = 1.0
-    free: frozenset[str] = frozenset()
+    fixed: frozenset[str] = frozenset()  # "W", "Z": factors that are held as they are
+    sparsity: float = 0.0  # weight of sum_k ‖w_k‖ ‖z_k‖₁, for X of unit mean
+    smoothness: float = 0.0  # weight of the squared steps of Z, relative to `level`; beta 1 only
+    level: float = 1.0  # mean of the activations expected
+    free: frozenset[str] = frozenset()  # "W", "Z": factors that may be negative, for solvers in SIGNED_SOLVERS
     anchor: Anchor | None = None
-    weights: Matrix | None = None
+    weights: Matrix | None = None  # (frames, bins): how much each entry of the transposed X counts
+    # by "W" or "Z", of the shape of the transposed factor: which entries are held, and what each costs
     held: Mapping[str, Matrix] = field(default_factory=dict)
     costs: Mapping[str, Matrix] = field(default_factory=dict)
 
@@ -125,8 +94,7 @@ class Problem:
 
     def transpose(self) -> Problem:
         """Return the problem of the transpose, in which W and Z have changed places."""
-        swap = {"W": "Z", "Z": "W"}
-        fixed, free = (frozenset(swap[name] for name in names) for names in (self.fixed, self.free))
+        fixed, free = (frozenset({"W": "Z", "Z": "W"}[name] for name in names) for names in (self.fixed, self.free))
         return replace(self, fixed=fixed, free=free)
 
 
@@ -153,13 +121,12 @@ def activation_update(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float)
 
     Zt are the activations that the update starts from, all of them, since smoothness couples neighbours.
     """
-    held = problem.held.get("Z")
     if problem.smoothness:
-        return _smooth(Wt, Zt, problem)
+        return _smooth_update(Wt, Zt, problem)
+    held, each = problem.held.get("Z"), problem.costs.get("Z")
     if not problem.sparsity and held is None and not problem.costs:
         return exponent
-    eps = Wt.dtype.type(EPS)
-    norms, each = _norms(Wt, problem).astype(Wt.dtype), problem.costs.get("Z")
+    eps, norms = Wt.dtype.type(EPS), _norms(Wt, problem).astype(Wt.dtype)
     flat = (problem.sparsity * norms).astype(Wt.dtype)
     if "W" in problem.costs:
         flat += np.einsum("kf,kf->k", problem.costs["W"], Wt)
@@ -175,7 +142,7 @@ def activation_update(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float)
     return sparse
 
 
-def _smooth(Wt: Matrix, Zt: Matrix, problem: Problem) -> Update:
+def _smooth_update(Wt: Matrix, Zt: Matrix, problem: Problem) -> Update:
     eps = Wt.dtype.type(EPS)
     old, eta = Zt.copy(), Wt.dtype.type(_stiffness(Zt, problem))
 
@@ -203,8 +170,8 @@ def update_templates(
 ) -> None:
     """Set `out` to the update of the templates Wt; N and D are the statistics of mm_statistics, N is overwritten."""
     eps = N.dtype.type(EPS)
-    held_entries = problem.held.get("W")
-    kept = None if held_entries is None else Wt[held_entries]  # now, since `out` may be Wt
+    held = problem.held.get("W")
+    kept = None if held is None else Wt[held]  # now, since `out` may be Wt
     if problem.anchor is not None:  # as though frames equal to the templates themselves had been added
         negative, positive = problem.divergence.ratios(problem.anchor.templates, Wt + eps, np.empty_like(Wt))
         N += problem.anchor.pull * negative
@@ -227,18 +194,15 @@ def update_templates(
         np.multiply(Wt, N, out=out)
     keep_positive(out)
     if problem.anchor is not None:
-        held = problem.anchor.held
-        out[held] = problem.anchor.templates[held]
-    if held_entries is not None:
-        out[held_entries] = kept
+        fixed = np.isinf(problem.anchor.weight)
+        out[fixed] = problem.anchor.templates[fixed]
+    if held is not None:
+        out[held] = kept
 
 
 def _norms(Wt: Matrix, problem: Problem) -> Matrix:
     """‖w_k‖_q of every template."""
-    if problem.divergence.beta == 1:
-        norms: Matrix = np.sqrt(np.einsum("kf,kf->k", Wt, Wt))
-        return norms
-    return np.asarray(Wt.sum(axis=1))
+    return np.asarray(np.sqrt(np.einsum("kf,kf->k", Wt, Wt)) if problem.divergence.beta == 1 else Wt.sum(axis=1))
 
 
 def _priced(Zt: Matrix, problem: Problem) -> Matrix:

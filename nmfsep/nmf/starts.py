@@ -1,9 +1,4 @@
-"""Non-negative double singular value decomposition.
-
-Boutsidis & Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization", Pattern
-Recognition 41(4), 2008; the singular triplets come from a randomised range finder (Halko, Martinsson & Tropp, SIAM
-Review 53(2), 2011, algorithms 4.4 and 5.1).
-"""
+"""Starts of the factors, functions of (Xt, components, rng) in STARTS; Xt is (frames, bins), and only read."""
 
 from __future__ import annotations
 
@@ -12,18 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import Factors, Matrix
+from ..kernels.product import Factors, Matrix
 
 
 def random(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
-    """Return |N(0, 1)| entries scaled so that W Z has about the mean of X.
-
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-    components : int
-    rng : numpy.random.Generator
-    """
+    """Return |N(0, 1)| entries scaled so that W Z has about the mean of X."""
     frames, bins = Xt.shape
     scale = np.sqrt(Xt.mean(dtype=np.float64) / components)
     W = scale * np.abs(rng.standard_normal((bins, components)))
@@ -40,24 +28,18 @@ EMPTY = 1e-5  # of the mean of the fullest bin, below which a bin holds nothing
 def nndsvd(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
     """Return the dominant non-negative part of each singular pair; many entries are exactly zero.
 
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-    components : int
-        Those beyond the smaller side of X start, and so remain, silent.
-    rng : numpy.random.Generator
+    Boutsidis & Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization", Pattern
+    Recognition 41(4), 2008. Components beyond the smaller side of X start, and so remain, silent.
     """
     frames, bins = Xt.shape
     rank = min(components, frames, bins)
     U, s, V = leading_triplets(Xt, rank, rng)
     W = np.zeros((bins, components), Xt.dtype)
     Z = np.zeros((components, frames), Xt.dtype)
-    for k in range(rank):
-        u, v = U[:, k], V[k]
-        if k == 0:  # the leading pair of a non-negative matrix has one sign (Perron-Frobenius)
-            W[:, 0], Z[0] = np.sqrt(s[0]) * np.abs(u), np.sqrt(s[0]) * np.abs(v)
-            continue
-        halves = [(np.maximum(sign * u, 0), np.maximum(sign * v, 0)) for sign in (1, -1)]
+    # the leading pair of a non-negative matrix has one sign (Perron-Frobenius)
+    W[:, 0], Z[0] = np.sqrt(s[0]) * np.abs(U[:, 0]), np.sqrt(s[0]) * np.abs(V[0])
+    for k in range(1, rank):
+        halves = [(np.maximum(sign * U[:, k], 0), np.maximum(sign * V[k], 0)) for sign in (1, -1)]
         norms = [float(np.linalg.norm(a) * np.linalg.norm(b)) for a, b in halves]
         larger = int(np.argmax(norms))
         a, b = halves[larger]
@@ -100,7 +82,10 @@ def _fill(factors: Factors, values: Callable[[int], NDArray[np.float64]], rank: 
 
 
 def leading_triplets(Xt: Matrix, rank: int, rng: np.random.Generator) -> tuple[Matrix, Matrix, Matrix]:
-    """Return U (bins, rank), s (rank,) and V (rank, frames) with X ≈ U diag(s) V."""
+    """Return U (bins, rank), s (rank,) and V (rank, frames) with X ≈ U diag(s) V.
+
+    Halko, Martinsson & Tropp, SIAM Review 53(2), 2011, algorithms 4.4 and 5.1: a randomised range finder.
+    """
     frames, bins = Xt.shape
     width = min(rank + OVERSAMPLE, frames, bins)
     Y, _ = np.linalg.qr(Xt.T @ rng.standard_normal((frames, width)).astype(Xt.dtype))
@@ -117,29 +102,45 @@ FLOOR = 1e-3  # of the mean, added to everything, since zeros would lock
 
 
 def spa(Xt: Matrix, components: int, rng: np.random.Generator) -> Factors:
-    """Return the frames that successive projection picks as templates; deterministic.
-
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-    components : int
-    rng : numpy.random.Generator
-        Not used.
-    """
-    frames = loud_frames(Xt)
+    """Return the frames that successive projection picks as templates; deterministic."""
+    frames = _loud_frames(Xt)
     residual = frames / np.maximum(frames.sum(axis=1, keepdims=True), np.finfo(Xt.dtype).tiny)
     picked = []
     for _ in range(components):
         norms = np.einsum("tf,tf->t", residual, residual)
-        index = int(np.argmax(norms))
-        picked.append(index)
-        if norms[index] > 0:
-            direction = residual[index] / np.sqrt(norms[index])
-            residual -= np.outer(residual @ direction, direction)
-    return from_templates(Xt, frames[picked].T)
+        picked.append(int(np.argmax(norms)))
+        _project(residual, picked[-1], norms)
+    return _from_templates(Xt, frames[picked].T)
 
 
-def loud_frames(Xt: Matrix) -> Matrix:
+def _project(residual: Matrix, index: int, energies: Matrix) -> None:
+    """Take the direction of one frame out of all, in place."""
+    if energies[index] > 0:
+        direction = residual[index] / np.sqrt(energies[index])
+        residual -= np.outer(residual @ direction, direction)
+
+
+VARIETY = 0.003  # share of the energy that templates may leave, -25 dB
+LOOKED_AT = 1000  # frames
+
+
+def richness(X: Matrix, most: int) -> int:
+    """Return how many of the frames it takes to span the others but for VARIETY of their energy.
+
+    Found by successive projection, as in `spa`, on evenly spaced frames (frames, bins).
+    """
+    residual = X[:: -(-len(X) // LOOKED_AT)].astype(np.float64)
+    energies = np.einsum("tf,tf->t", residual, residual)
+    enough = VARIETY * energies.sum()
+    count = 0
+    while energies.sum() > enough and count < most:
+        _project(residual, int(energies.argmax()), energies)
+        energies = np.einsum("tf,tf->t", residual, residual)
+        count += 1
+    return max(2, count)
+
+
+def _loud_frames(Xt: Matrix) -> Matrix:
     """Return up to MOST evenly spaced frames among those that are loud."""
     energy = np.einsum("tf,tf->t", Xt, Xt)
     loud = np.flatnonzero(energy >= LOUD * energy.max(initial=0))
@@ -147,7 +148,7 @@ def loud_frames(Xt: Matrix) -> Matrix:
     return Xt[loud[::step]]
 
 
-def from_templates(Xt: Matrix, W: Matrix) -> Factors:
+def _from_templates(Xt: Matrix, W: Matrix) -> Factors:
     """Return W of unit columns, floored, with activations that share each frame's level out evenly."""
     mean = Xt.mean(dtype=np.float64)
     W = W / np.maximum(W.mean(axis=0), np.finfo(Xt.dtype).tiny) + FLOOR
@@ -164,14 +165,8 @@ def spherical_kmeans(Xt: Matrix, components: int, rng: np.random.Generator) -> F
 
     Dhillon & Modha, "Concept decompositions for large sparse text data using clustering", Machine Learning 42, 2001;
     seeded as by Arthur & Vassilvitskii, "k-means++", 2007, on the cosine.
-
-    Parameters
-    ----------
-    Xt : ndarray, shape (frames, bins)
-    components : int
-    rng : numpy.random.Generator
     """
-    frames = loud_frames(Xt)
+    frames = _loud_frames(Xt)
     norms = np.linalg.norm(frames, axis=1, keepdims=True)
     unit = frames / np.where(norms > 0, norms, 1)
     centres = unit[plus_plus(len(unit), components, rng, lambda index: np.maximum(1 - unit @ unit[index], 0))]
@@ -184,21 +179,13 @@ def spherical_kmeans(Xt: Matrix, components: int, rng: np.random.Generator) -> F
         if np.array_equal(moved, centres):
             break
         centres = moved
-    return from_templates(Xt, centres.T)
+    return _from_templates(Xt, centres.T)
 
 
 def plus_plus(points: int, components: int, rng: np.random.Generator, distances: Callable[[int], Matrix]) -> list[int]:
-    """Pick points one by one, each with a chance that grows with its distance to those picked.
+    """Pick components of so many points, each with a chance that grows with its distance to those picked.
 
-    Parameters
-    ----------
-    points : int
-        Points there are.
-    components : int
-        Points to pick.
-    rng : numpy.random.Generator
-    distances : callable
-        Of one point, by its index, to all of them; squared, where they are Euclidean.
+    `distances` returns those of one point, by its index, to all of them; squared, where they are Euclidean.
     """
     picked = [int(rng.integers(points))]
     nearest = np.full(points, np.inf)

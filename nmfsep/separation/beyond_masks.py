@@ -99,7 +99,7 @@ class BeyondMasks:
             Makes a model of the rest of the mixture.
         """
         if self.mixture is None:
-            return model.noted(*self.notes)
+            return replace(model, notes=(*model.notes, *self.notes))
         whole, labels = self.mixture, model.labels
         pieces = list(render(_apart(model), whole))
         stems = np.concatenate(pieces, axis=-1)

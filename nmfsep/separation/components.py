@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..grouping.bands import Bands
-from ..kernels.factors import Factors, Matrix
-from ..kernels.interface import Kernels
+from ..grouping.scene import Bands
+from ..kernels.product import Factors, Matrix
+from ..kernels.reference import Kernels
 from ..kernels.threads import Workers
-from ..nmf.activations import solve, solve_each
+from ..nmf.blockwise import solve, solve_each
 from ..nmf.problem import Problem
 from ..signal.stft import Bins
 from .masks import Parts
@@ -65,21 +65,17 @@ class Components:
             factors = self.solver.factors(start, stop, mixture)
         return Components(factors, self.groups, self.residual)
 
-    def parts(self, channel: int, start: int, stop: int, mixture: Bins) -> Parts:
-        """Return each stem's model of frames start to stop, (stems, frames, bins).
-
-        `mixture` is the mixture there, (frames, bins), from which the residual is taken.
-        """
+    def parts(self, channel: int, mixture: Bins) -> Parts:
+        """Return each stem's model, (stems, frames, bins); from the mixture, (frames, bins), the residual is taken."""
         factors = self.factors[channel if len(self.factors) > 1 else 0]
         parts = np.empty((self.count, *mixture.shape), np.float32)
         for part, group in zip(parts, self.groups, strict=False):
             indices = list(group)
             if len(indices) == 1:
-                z = factors.Z[indices[0], start:stop]
-                np.multiply(z[:, None], factors.W[:, indices[0]], out=part, casting="same_kind")
+                np.multiply(factors.Z[indices[0], :, None], factors.W[:, indices[0]], out=part, casting="same_kind")
             else:
                 # laid out in one way, whichever way the factors are: the bits of a product depend on it
-                z, w = (np.ascontiguousarray(rows) for rows in (factors.Z[indices, start:stop], factors.W.T[indices]))
+                z, w = np.ascontiguousarray(factors.Z[indices]), np.ascontiguousarray(factors.W.T[indices])
                 np.matmul(z.T, w, out=part)
         if self.residual:
             np.maximum(np.abs(mixture) - parts[:-1].sum(axis=0), 0, out=parts[-1])
@@ -90,39 +86,26 @@ class Components:
 class HeldTemplates:
     """Templates of the channels that share activations, and how those are found in a frame.
 
-    Attributes
-    ----------
-    Wt : ndarray, shape (k, rows)
-        Rows are the bins of these channels, one above the other.
-    scale : float32
-        What X is divided by, a power of two.
-    floor : float32
-        The least entry of X / scale.
-    known_rows : int
-        Rows of X that count; the templates are a guess above these.
-    bands : Bands, optional
-        Of atoms: the activations are solved on X and the templates merged into these.
-    runs : int, default 1
-        Of atoms: in how many equal parts each explains all of X, the model being their mean.
+    Wt is (k, rows), its rows being the bins of these channels, one above the other. Atoms are solved on bands.
     """
 
     Wt: Matrix
-    scale: np.float32
-    floor: np.float32
-    known_rows: int
+    scale: np.float32  # what X is divided by, a power of two
+    floor: np.float32  # the least entry of X / scale
+    known_rows: int  # rows of X that count; the templates are a guess above these
     bands: Bands | None = None
-    runs: int = 1
+    runs: int = 1  # equal parts of atoms, each of which explains all of X; the model is their mean
 
     def solve(self, rows: Matrix, problem: Problem, kernels: Kernels) -> Matrix:
         """Return the activations of rows of X, (any, k)."""
         Xt, Wt = self._compared(rows) / self.scale, self._compared(self.Wt)
         np.maximum(Xt, self.floor, out=Xt)
+        alone = Workers(1)  # blocks run side by side already
         if self.bands is None:
-            alone = Workers(1)  # blocks run side by side already
             return solve(Xt, Wt, problem, kernels, alone) * self.scale
         sets = Wt.reshape(self.runs, -1, Wt.shape[1])
         if problem.sparsity:
-            Z = np.stack([solve(Xt, own, problem, kernels, Workers(1)) for own in sets])
+            Z = np.stack([solve(Xt, own, problem, kernels, alone) for own in sets])
         else:
             Z = solve_each(Xt, sets)
         return Z.swapaxes(0, 1).reshape(len(Xt), -1) * (self.scale / np.float32(self.runs))
@@ -136,32 +119,15 @@ class HeldTemplates:
 
 @dataclass(frozen=True, slots=True)
 class BlockSolver:
-    """Finds activations a block of frames at a time: those of a frame depend on that frame alone.
+    """Finds activations a block of frames at a time: those of a frame depend on that frame alone."""
 
-    Parameters
-    ----------
-    templates : sequence of HeldTemplates
-        One for all channels, or one for each.
-    channels : int
-        Of the mixture.
-    mode : str
-        How they are taken together, as `views` does.
-    apart : bool
-        Whether channels have activations of their own though they share templates.
-    problem : Problem
-    kernels : Kernels
-        The same for all blocks, from `choose`.
-    kept : sequence of ndarray, optional
-        For each of `templates` where to keep the activations, (frames, channels apart or 1, k).
-    """
-
-    templates: Sequence[HeldTemplates]
-    channels: int
-    mode: str
-    apart: bool
+    templates: Sequence[HeldTemplates]  # one for all channels, or one for each
+    channels: int  # of the mixture
+    mode: str  # how they are taken together, as in `views`
+    apart: bool  # whether channels have activations of their own though they share templates
     problem: Problem
-    kernels: Kernels
-    kept: Sequence[Matrix] = ()
+    kernels: Kernels  # the same for all blocks
+    kept: Sequence[Matrix] = ()  # where to keep activations, (frames, channels apart or 1, k), for each of `templates`
 
     def factors(self, start: int, stop: int, mixture: Bins) -> list[Factors]:
         """Return the factors of each channel for frames start to stop of the mixture, (channels, frames, bins)."""

@@ -1,14 +1,14 @@
 """Masks, which share the mixture out: functions (parts, power) that turn models (stems, ...) into shares, in place.
 
-Shares lie in [0, 1] and sum to 1 over the stems; where every model is zero each stem gets an equal share, so that
-nothing of the mixture is lost.
+Models are not negative. Shares lie in [0, 1] and sum to 1 over the stems; where every model is zero each stem gets an
+equal share, so that nothing of the mixture is lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,6 @@ from numpy.typing import NDArray
 from ..registry import MASKS
 
 Parts = NDArray[np.floating[Any]]
-
-
-class Mask(Protocol):
-    """Turn the model of each stem into its share of the mixture, in place."""
-
-    def __call__(self, parts: Parts, power: float) -> None:
-        """Replace parts (stems, ...), non-negative, by shares of the same shape."""
 
 
 def share(parts: Parts) -> None:
@@ -59,5 +52,4 @@ def binary(parts: Parts, power: float) -> None:
 
 def mask_of(name: str, power: float) -> Callable[[Parts], None]:
     """Return a mask of the registry with its power; "wiener" is "ratio" with power 2, whatever the power."""
-    mask: Mask = MASKS.load(name)
-    return partial(mask, power=2 if name == "wiener" else power)
+    return partial(MASKS.load(name), power=2 if name == "wiener" else power)

@@ -1,22 +1,26 @@
-"""Magnitudes of a mixture, which are factorized: of all of its frames, or of those that are learned from.
+"""Mixture: its identity, and the magnitudes of its frames, which are factorized.
 
 What fits into memory is learned from whole. Of a mixture on disk, frames are drawn at random in one pass over it, or
-evenly spaced runs of frames are taken.
+evenly spaced excerpts are taken.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.factors import EPS, Matrix
+from ..grouping.atoms import sampled
+from ..kernels.product import EPS, Matrix
 from ..kernels.threads import Workers
+from ..nmf.blockwise import Sample
 from ..nmf.prepare import FLOOR
-from ..nmf.sampling import Sample
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, Bins
 from ..signal.stream import Stream
@@ -28,24 +32,57 @@ SPARSE = 8  # of so many frames less than one is transformed on its own
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
-    """Magnitudes of the channels that are factorized together, at about unit mean.
+class MixtureIdentity:
+    """The sound that was factorized: the stretch of `length` samples of a file from sample `offset` on.
 
-    Attributes
-    ----------
-    Xt : ndarray, shape (frames, rows)
-        The channels' bins one after the other, so that channels share Z and each has its own part of W: where a
-        component lies between the channels is learned with it.
-    scale : float32
-        What the magnitudes were divided by: the power of two that `factorize` would divide out, so that it need not
-        copy them.
-    floor : float32
-        The least entry.
+    `name` is that of the file, without folders; `sha256` is from `samples_sha256`; `to_end` says whether the stretch
+    went to the end of the file.
+    """
+
+    name: str
+    sha256: str
+    sample_rate: int
+    channels: int
+    offset: int
+    length: int
+    to_end: bool
+
+    @property
+    def stretch(self) -> tuple[float, float | None]:
+        """The offset and the duration to read it by, in seconds."""
+        return self.offset / self.sample_rate, None if self.to_end else self.length / self.sample_rate
+
+
+def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:
+    """Return the identity of a mixture, which was read from a file from some sample on."""
+    name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(mixture)
+    return MixtureIdentity(name, digest, mixture.sample_rate, mixture.channels, offset, mixture.length, to_end)
+
+
+def samples_sha256(mixture: Mixture) -> str:
+    """Return a hash of the samples, which tags and containers do not change."""
+    while True:
+        digest = hashlib.sha256()
+        for piece in mixture.pieces():
+            digest.update(np.ascontiguousarray(piece.T).astype("<f4", copy=False).data)
+        if not mixture.needs_another_pass():
+            break
+    digest.update(f"{mixture.exponent} {mixture.channels} {mixture.length}".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Magnitudes of the channels that are factorized together, (frames, rows), at about unit mean.
+
+    The channels' bins lie one after the other, so that channels share Z and each has its own part of W: where a
+    component lies between the channels is learned with it. What they were divided by is the power of two that
+    `factorize` would divide out, so that it need not copy them.
     """
 
     Xt: Matrix
-    scale: np.float32
-    floor: np.float32
+    scale: np.float32  # what they were divided by
+    floor: np.float32  # the least entry
 
 
 def views(samples: Channels, mode: str) -> list[Channels]:
@@ -94,14 +131,7 @@ def _unit(mean: float) -> np.float32:
     return np.float32(2.0 ** np.frexp(mean)[1] if mean > 0 else 1)
 
 
-def draw(
-    stream: Stream,
-    stft: STFT,
-    mode: str,
-    frames: int,
-    key: str,
-    passed: Callable[[int], object],
-) -> list[Matrix]:
+def draw(stream: Stream, stft: STFT, mode: str, frames: int, key: str, passed: Callable[[int], object]) -> list[Matrix]:
     """Return magnitudes of frames drawn at random, (frames, rows), of each part that channels are fitted in.
 
     `key` decides which they are, and `passed` is called with the samples that have passed. Afterwards the length of the
@@ -109,38 +139,36 @@ def draw(
     """
     while True:
         samples: list[Sample] = []
-        for start, segment in segments(stream.pieces(), stft):
-            parts = views(segment, mode)
+        for start, count, parts in _looks(stream, stft, mode, passed):
             samples = samples or [Sample(len(part) * stft.bins, frames) for part in parts]
-            count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
             for sample, part in zip(samples, parts, strict=True):
-                sample.choose(key, start, count, _transformer(part, stft, count))
-            passed((start + count) * stft.hop_length)
+                sample.choose(key, start, count, partial(_magnitudes, part, stft, count))
         if not stream.needs_another_pass():
             return [sample.rows() for sample in samples]
 
 
-def runs_of_frames(
-    stream: Stream, stft: STFT, mode: str, runs: int, run: int, passed: Callable[[int], object]
-) -> list[Matrix]:
-    """Return magnitudes of so many evenly spaced runs of frames, (frames, rows), of each part; of all, if they are few.
+def excerpts(stream: Stream, stft: STFT, mode: str, passed: Callable[[int], object]) -> Matrix:
+    """Return magnitudes (frames, rows) of the frames that atoms are learned from, of channels together or their mean.
 
-    It takes a pass over the stream, whose length must be known; `passed` is called with the samples that have passed.
+    The length of the stream must be known; `passed` is called with the samples that have passed.
     """
-    frames = stft.n_frames(stream.length)
-    starts = np.linspace(0, max(0, frames - run), runs).astype(np.intp)
-    wanted = np.unique(np.minimum((starts[:, None] + np.arange(run)).ravel(), frames - 1))
-    found: list[list[Matrix]] = []
+    wanted = sampled(stft.n_frames(stream.length))
+    found = []
+    for start, count, (part,) in _looks(stream, stft, mode, passed):
+        chosen = wanted[(wanted >= start) & (wanted < start + count)] - start
+        if len(chosen):
+            found.append(_magnitudes(part, stft, count, chosen))
+    return np.concatenate(found)
+
+
+def _looks(
+    stream: Stream, stft: STFT, mode: str, passed: Callable[[int], object]
+) -> Iterator[tuple[int, int, list[Samples]]]:
+    """Yield in one pass over a stream the first of some frames, how many they are, and the samples under each part."""
     for start, segment in segments(stream.pieces(), stft):
         count = 1 + (segment.shape[1] - stft.n_fft) // stft.hop_length
-        chosen = wanted[(wanted >= start) & (wanted < start + count)] - start
-        parts = views(segment, mode)
-        found = found or [[] for _ in parts]
-        if len(chosen):
-            for rows, part in zip(found, parts, strict=True):
-                rows.append(_transformer(part, stft, count)(chosen))
+        yield start, count, views(segment, mode)
         passed((start + count) * stft.hop_length)
-    return [np.concatenate(rows) for rows in found]
 
 
 def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Samples]]:
@@ -167,15 +195,11 @@ def segments(pieces: Iterator[Samples], stft: STFT) -> Iterator[tuple[int, Sampl
         start += count
 
 
-def _transformer(samples: Samples, stft: STFT, count: int) -> Callable[[NDArray[np.intp]], Matrix]:
-    """Return what gives the magnitudes of chosen frames of a segment, (frames, channels * bins)."""
-
-    def magnitudes(chosen: NDArray[np.intp]) -> Matrix:
-        if SPARSE * len(chosen) > count:
-            S = stft.transform(samples)[:, chosen]
-        else:
-            starts = [int(frame) * stft.hop_length for frame in chosen]
-            S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
-        return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)
-
-    return magnitudes
+def _magnitudes(samples: Samples, stft: STFT, count: int, chosen: NDArray[np.intp]) -> Matrix:
+    """Return the magnitudes of chosen frames of `count` in a segment, (frames, channels * bins)."""
+    if SPARSE * len(chosen) > count:
+        S = stft.transform(samples)[:, chosen]
+    else:
+        starts = [int(frame) * stft.hop_length for frame in chosen]
+        S = np.concatenate([stft.transform(samples[:, at : at + stft.n_fft]) for at in starts], axis=1)
+    return np.abs(S).swapaxes(0, 1).reshape(len(chosen), -1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import numpy as np
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
@@ -11,8 +13,9 @@ from ..models.by_name import AnyFit
 from ..settings.separation import Settings
 from ..signal.audio import Samples
 from ..signal.stft import STFT
+from .arrange import Grouping, arrange
 from .components import Components
-from .stem_groups import Grouping, arrange
+from .describe import Diagnosis, descriptors, hints, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +28,10 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Stems in memory, in which strokes of a dictionary were looked for.
+    """Stems in memory, in which strokes of a dictionary were looked for."""
 
-    Attributes
-    ----------
-    pieces : sequence of ndarray, shape (stems, channels, samples)
-        Consecutive; none where nothing was found and stems can be rendered as ever.
-    strokes : dict of str to (int, int)
-        For each label that has strokes how many were matched, and how many are heard.
-    """
-
-    pieces: Sequence[Samples]
-    strokes: Mapping[str, tuple[int, int]]
+    pieces: Sequence[Samples]  # (stems, channels, samples); none where nothing was found: stems are rendered as ever
+    strokes: Mapping[str, tuple[int, int]]  # of each label that has any: how many were matched, and how many are heard
 
     @property
     def found(self) -> bool:
@@ -52,40 +47,20 @@ class Rendered:
 class Model:
     """What was learned from a mixture: enough to render its stems.
 
-    Attributes
-    ----------
-    settings : Settings
-    resolutions : tuple of Resolution
-        The same components at one length of frames or several. The stems are the means over all: where the models err,
-        they err apart.
-    fits : tuple of Fit, ConvolutiveFit or DeepFit
-        One, or one for each channel or resolution; none for a saved model.
-    labels : tuple of str
-        Names of the components by a guide; they are numbered if not given.
-    notes : tuple of str
-        What the user should know beside the warnings of the fits.
-    learned_from : tuple of int, optional
-        Frames that templates were learned from, and frames that there are, where not all were.
-    choice : Choice or None
-        How many atoms the stems have and how they are grouped, where that was a question.
-    stem_names : tuple of str
-        Names of all stems, in place of those that the settings give them.
-    on_rendered : callable, optional
-        Called with the number of samples that are rendered.
-    matched : Rendered, optional
-        Stems that are rendered already, since strokes of a dictionary were looked for in them.
+    The resolutions are the same components at one length of frames or several. The stems are the means over all: where
+    the models err, they err apart.
     """
 
     settings: Settings
     resolutions: tuple[Resolution, ...]
-    fits: tuple[AnyFit, ...] = ()
-    labels: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    learned_from: tuple[int, int] | None = None
-    choice: Choice | None = None
-    stem_names: tuple[str, ...] = ()
-    on_rendered: Callable[[int], object] | None = None
-    matched: Rendered | None = None
+    fits: tuple[AnyFit, ...] = ()  # one, or one for each channel or resolution; none for a saved model
+    labels: tuple[str, ...] = ()  # names of the components by a guide, else they are numbered
+    notes: tuple[str, ...] = ()  # what the user should know, with the warnings of the fits
+    learned_from: tuple[int, int] | None = None  # frames learned from, and all that there are, if these are more
+    choice: Choice | None = None  # how many atoms the stems have and how they are grouped, where that was a question
+    stem_names: tuple[str, ...] = ()  # of all stems, replacing those that the settings give them
+    on_rendered: Callable[[int], object] | None = None  # called with the number of samples that are rendered
+    matched: Rendered | None = None  # stems that are rendered already, since strokes were looked for in them
 
     @property
     def stft(self) -> STFT:
@@ -119,12 +94,19 @@ class Model:
         of_fits = [warning for fit in self.fits for warning in fit.warnings]
         return tuple(dict.fromkeys((*self.notes, *of_fits, *slower())))
 
-    def noted(self, *notes: str) -> Model:
-        """Return the same with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
-
     def stems_by_resolution(self) -> Iterator[tuple[STFT, Components]]:
         """Yield at each resolution its STFT and the stems, with the residual if there is one."""
         grouping = self.grouping
         for each in self.resolutions:
             yield each.stft, each.components.merged(grouping.members, grouping.residual)
+
+    def diagnose(self, names: Sequence[str], sample_rate: int) -> Diagnosis:
+        """Return the descriptors of the stems, which have these names; nothing where activations were not kept."""
+        stems = self.stems
+        if stems is None:
+            return Diagnosis([{}] * len(names), [], [])
+        summary = summarize(stems)
+        rows = descriptors(summary, names[: len(summary.Z)], self.stft, sample_rate)
+        rows += [{}] * (len(names) - len(rows))
+        named = self.labels or self.settings.preset or self.settings.group
+        return Diagnosis(rows, np.round(summary.bleed, 3).tolist(), [] if named else hints(summary, names))

@@ -2,15 +2,14 @@
 
 Each stem is taken for a Gaussian vector over the channels, with a variance for each frame and bin and a spatial
 covariance for each bin, as in Duong, Vincent & Gribonval, "Under-determined reverberant audio source separation using a
-full-rank spatial covariance model", IEEE TASLP 18(7), 2010. Variances begin with the stems that ratio masks give, and
-STEPS of expectation and maximisation follow, in each of which both are measured from the stems of the step before. More
-steps make what is right better and what is wrong worse.
+full-rank spatial covariance model", IEEE TASLP 18(7), 2010. Both are measured from the stems that ratio masks give: one
+step of expectation and maximisation. More steps make what is right better and what is wrong worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,9 @@ from ..kernels.threads import Workers
 from ..signal.audio import Samples
 from ..signal.stft import STFT, Bins
 from .components import Components
-from .masks import ratio
+from .masks import share
 from .render import block_frames
 
-STEPS = 1
-POWER = 1.0  # of the ratio masks that the first variances come from
 AT_ONCE = 16  # blocks measured before their sums are added up, in order
 FLOOR = 1e-5  # of the mean variance of the channels, added to that of each
 
@@ -33,36 +30,29 @@ Covariance = NDArray[np.complexfloating[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class MultichannelWiener:
-    """A filter, see `separation.render`.
+    """A filter, see `separation.render`, by covariances (channels, channels, stems, bins)."""
 
-    Parameters
-    ----------
-    covariances : sequence of ndarray, shape (channels, channels, stems, bins)
-        One for each step.
-    """
+    covariance: Covariance
 
-    covariances: Sequence[Covariance] = ()
-    margin: int = 0
-
-    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
+    def __call__(self, mixture: Bins, model: Components) -> Iterator[Iterator[Bins]]:
         """Yield the transforms of the stems."""
-        stems = self.stems(mixture, model)
-        for channel in range(len(mixture)):
-            yield (mine[inner] for mine in stems[channel, 1:])
-
-    def stems(self, mixture: Bins, model: Components) -> Bins:
-        """Return the transforms of all stems, (channels, stems, frames, bins)."""
-        found = np.empty((len(mixture), model.count, *mixture.shape[1:]), np.complex64)
-        for channel, S in enumerate(mixture):
-            shares = model.parts(channel, 0, len(S), S)
-            ratio(shares, POWER)
-            np.multiply(shares, S, out=found[channel])
-        for covariance in self.covariances:
-            filtered(mixture, found, covariance)
-        return found
+        stems = masked_stems(mixture, model)
+        filter_stems(mixture, stems, self.covariance)
+        for channel in stems:
+            yield iter(channel[1:])
 
 
-def filtered(mixture: Bins, stems: Bins, covariance: Covariance) -> None:
+def masked_stems(mixture: Bins, model: Components) -> Bins:
+    """Return the transforms of all stems by ratio masks, (channels, stems, frames, bins)."""
+    found = np.empty((len(mixture), model.count, *mixture.shape[1:]), np.complex64)
+    for channel, S in enumerate(mixture):
+        shares = model.parts(channel, S)
+        share(shares)
+        np.multiply(shares, S, out=found[channel])
+    return found
+
+
+def filter_stems(mixture: Bins, stems: Bins, covariance: Covariance) -> None:
     """Replace stems (channels, stems, frames, bins) by v_j R_j (sum_i v_i R_i)⁻¹ x, with v_j their mean energies."""
     channels = len(mixture)
     v = np.square(np.abs(stems)).mean(axis=0)
@@ -86,41 +76,26 @@ def solve(A: Bins, b: Bins) -> Bins:
     if len(b) == 2:
         determinant = A[0, 0].real * A[1, 1].real - np.square(np.abs(A[0, 1]))
         above = np.stack([A[1, 1] * b[0] - A[0, 1] * b[1], A[0, 0] * b[1] - A[1, 0] * b[0]])
-        solved: Bins = above / np.maximum(determinant, np.float32(1e-36))
-        return solved
-    solved = np.linalg.solve(A.transpose(2, 3, 0, 1), b.transpose(1, 2, 0)[..., None])[..., 0].transpose(2, 0, 1)
-    return solved
+        return np.asarray(above / np.maximum(determinant, np.float32(1e-36)))
+    solved = np.linalg.solve(A.transpose(2, 3, 0, 1), b.transpose(1, 2, 0)[..., None])[..., 0]
+    return np.asarray(solved.transpose(2, 0, 1))
 
 
 def learn(samples: Samples, stft: STFT, model: Components, workers: Workers) -> MultichannelWiener:
-    """Return the filter of a mixture, whose stems were found so far by their magnitudes.
-
-    Parameters
-    ----------
-    samples : ndarray, shape (channels, samples)
-        The mixture.
-    stft : STFT
-    model : Components
-    workers : Workers
-        An entered context.
-    """
+    """Return the filter of a mixture (channels, samples), whose stems were found so far by their magnitudes."""
     frames, size = stft.n_frames(samples.shape[1]), block_frames(model.count, len(samples), stft.bins)
-    filter = MultichannelWiener()
 
     def measured(start: int) -> tuple[Covariance, NDArray[np.float64]]:
         stop = min(frames, start + size)
         S = stft.forward_block(samples, start, stop)
-        stems = filter.stems(S, model.at(start, stop, S))
+        stems = masked_stems(S, model.at(start, stop, S))
         outer = np.stack([[(y * z.conj()).sum(axis=1, dtype=np.complex128) for z in stems] for y in stems])
         return outer, np.square(np.abs(stems)).mean(axis=0).sum(axis=1, dtype=np.float64)
 
     shape, starts = (model.count, stft.bins), range(0, frames, size)
-    for _ in range(STEPS):
-        outer, energy = np.zeros((len(samples), len(samples), *shape), np.complex128), np.zeros(shape)
-        for first in range(0, len(starts), AT_ONCE):
-            for product, square in workers.map(measured, starts[first : first + AT_ONCE]):
-                outer += product
-                energy += square
-        covariance = outer / np.where(energy > 0, energy, 1)
-        filter = replace(filter, covariances=(*filter.covariances, covariance.astype(np.complex64)))
-    return filter
+    outer, energy = np.zeros((len(samples), len(samples), *shape), np.complex128), np.zeros(shape)
+    for first in range(0, len(starts), AT_ONCE):
+        for product, square in workers.map(measured, starts[first : first + AT_ONCE]):
+            outer += product
+            energy += square
+    return MultichannelWiener((outer / np.where(energy > 0, energy, 1)).astype(np.complex64))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..errors import UsageError
 from ..grouping.atoms import find
 from ..grouping.choice import Choice, may_group
@@ -19,22 +21,21 @@ from ..guidance.templates import Templates
 from ..kernels.threads import Workers
 from ..models.by_name import AnyFit
 from ..progress import OnProgress
-from ..registry import PRESETS, SOUND_STARTS, SPATIAL_MASKS
+from ..registry import PRESETS, SPATIAL_MASKS
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from .arrange import resolve_auto_groups, without_auto
 from .beyond_masks import BeyondMasks
 from .components import Components
 from .fit import Fitted, GuidedFit, fit_blind
+from .frames import AllFrames, DrawnFrames, FrameSample
 from .masks import mask_of
 from .mixture import Mixture
 from .model import Model, Resolution
-from .options import channel_notes
-from .regroup import regrouped
+from .obstacles import channel_notes, obstacle
 from .render import Filter, Masking, inverse, mean
-from .sample import AllFrames, DrawnFrames, FrameSample
-from .stem_groups import without_auto
 
 
 def separate(
@@ -63,7 +64,7 @@ def separate(
     keep : bool, default False
         Keep the activations of a mixture on disk as they are solved, so that the model can be saved after rendering.
     match : bool, default True
-        Look for the strokes of dictionaries in a mixture in memory, for which there must be room for its stems thrice.
+        Look for the strokes of dictionaries in a mixture in memory, where there must be room for its stems some times.
     on_progress : callable, optional
         Called as on_progress(step, loss); a true result stops the fit. Steps are iterations, or, while atoms are found
         and for a mixture on disk, shares of settings.max_iter that take equal times.
@@ -121,41 +122,26 @@ def frame_sample(
 ) -> FrameSample:
     """Return the frames to learn from: all of a mixture in memory, a sample of those of one on disk."""
     if not isinstance(mixture, Stream):
-        return AllFrames(mixture, settings, on_progress)
+        return AllFrames(mixture, settings, guide is not None, on_progress)
     if (reason := obstacle(settings, guide)) is not None:
         raise UsageError(f"{reason}, which --max-memory does not allow", "give --max-memory more, or --duration")
-    return DrawnFrames(mixture, settings, frames, keep, on_progress)
+    return DrawnFrames(mixture, settings, guide is not None, on_progress, frames, keep)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is known before the fit.
+    """What is known before the fit: the templates at each length of frames, without columns where the fit finds them.
 
-    Attributes
-    ----------
-    starts : sequence of Templates or STFT
-        At each length of frames the templates, or only its transform where the fit finds them.
-    costs : sequence of dict
-        For each of `starts`, of entries of W and Z.
-    labels : tuple of str
-        Names of the components by a guide.
-    moves : bool
-        Whether templates may move in the fit.
-    notes : sequence of str
-        What the user should know.
-    choice : Choice, optional
-        Whether stems are groups of atoms, where that was a question.
-    grouped : tuple of Resolution and Fit, optional
-        The stems as groups of atoms, which are found with their activations, so that nothing is left to fit.
+    Groups of atoms are found with their activations, so that nothing is left to fit.
     """
 
-    starts: Sequence[Templates | STFT]
-    costs: Sequence[Costs]
-    labels: tuple[str, ...] = ()
-    moves: bool = False
-    notes: Sequence[str] = ()
-    choice: Choice | None = None
-    grouped: tuple[Resolution, AnyFit] | None = None
+    templates: Sequence[Templates]
+    costs: Sequence[Costs]  # of entries of W and Z, for each of `templates`
+    labels: tuple[str, ...] = ()  # names of the components by a guide
+    moves: bool = False  # whether templates may move in the fit
+    notes: Sequence[str] = ()  # what the user should know
+    choice: Choice | None = None  # whether stems are groups of atoms, where that was a question
+    grouped: tuple[Resolution, AnyFit] | None = None  # the stems if they are
 
 
 def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
@@ -163,17 +149,18 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
     if guide is not None:
         templates, costs, notes = guide.propose(mixture, begin, settings)
         return Proposal(templates, costs, guide.labels, guide.moves(settings), notes)
-    stft, choice = STFT(*settings.frames(mixture.sample_rate), settings.window), None
+    stft = STFT(*settings.frames(mixture.sample_rate), settings.window)
+    unknown = Templates(stft, np.empty((stft.bins, 0), np.float32), np.empty(0, np.intp))
+    choice, grouped = None, None
     if settings.preset or may_group(settings):
         frames, on_progress = sample.consecutive(stft)
         if settings.preset:
-            grouped = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
+            atoms = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
-            choice, grouped = find(frames.Xt.T, stft, mixture.sample_rate, settings, on_progress)
-        if grouped is not None:
-            resolution = Resolution(stft, sample.of_atoms(grouped, frames, stft))
-            return Proposal([stft], [{}], choice=choice, grouped=(resolution, grouped.fit))
-    return Proposal([stft], [{}], choice=choice)
+            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, settings, on_progress)
+        if atoms is not None:
+            grouped = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
+    return Proposal([unknown], [{}], choice=choice, grouped=grouped)
 
 
 def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameSample) -> Model:
@@ -184,30 +171,32 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     """
     resolutions: list[Resolution] = []
     fits: list[AnyFit] = []
-    notes = list(proposal.notes)
+    notes, labels = list(proposal.notes), proposal.labels
     if proposal.grouped is not None:
         resolutions, fits = [proposal.grouped[0]], [proposal.grouped[1]]
     else:
-        runs = sample.begin(proposal.starts, proposal.moves)
+        runs = sample.begin(proposal.templates, proposal.moves)
         limit = None if settings.time_limit is None else settings.time_limit / runs
-        for start, costs in zip(proposal.starts, proposal.costs, strict=True):
-            if isinstance(start, Templates):
-                stft, count = start.stft, len(proposal.labels)
-                way = GuidedFit(start, costs, replace(settings, time_limit=limit), proposal.moves)
-                found = [way.fit(frames, count, rows, step) for frames, rows, step in sample.parts(start)]
+        own = replace(settings, time_limit=limit)
+        for templates, costs in zip(proposal.templates, proposal.costs, strict=True):
+            parts, stft = sample.parts(templates), templates.stft
+            if labels:
+                way = GuidedFit(templates, costs, own, proposal.moves)
+                found = [way.fit(frames, len(labels), rows, step) for frames, rows, step in parts]
             else:
-                stft, frequencies = start, start.frequencies(mixture.sample_rate)
-                parts = sample.parts(start)
-                found = [fit_blind(frames, frequencies, settings, runs, step(0)) for frames, _, step in parts]
+                hertz = stft.frequencies(mixture.sample_rate)
+                found = [fit_blind(frames, hertz, own, step(0)) for frames, _, step in parts]
                 notes += _blind_notes(found)
             fits += [each.fit for each in found]
-            resolutions.append(Resolution(stft, sample.components(found, stft, isinstance(start, Templates))))
-    model = Model(
-        settings, tuple(resolutions), tuple(fits), proposal.labels,
-        (*notes, *channel_notes(settings, mixture.channels)), sample.learned_from, proposal.choice,
+            resolutions.append(Resolution(stft, sample.components(found, stft)))
+    notes += channel_notes(settings, mixture.channels)
+    first = resolutions[0]
+    if without_auto(settings.group)[1] and not labels and first.components.solver is None:
+        settings = resolve_auto_groups(settings, first.components, first.stft, mixture.sample_rate)
+    return Model(
+        settings, tuple(resolutions), tuple(fits), labels, tuple(notes), sample.learned_from, proposal.choice,
         on_rendered=sample.on_rendered,
     )  # fmt: skip
-    return model if proposal.labels else regrouped(model, mixture.sample_rate)
 
 
 def _blind_notes(found: Sequence[Fitted]) -> list[str]:
@@ -223,7 +212,7 @@ def _blind_notes(found: Sequence[Fitted]) -> list[str]:
 def refit(rest: Audio, beyond: BeyondMasks, proposal: Proposal) -> Model:
     """Return the model of what strokes leave of a mixture, from the same templates."""
     settings = beyond.settings_of_rest
-    return fit(rest, settings, proposal, AllFrames(rest, settings, beyond.progress(1)))
+    return fit(rest, settings, proposal, AllFrames(rest, settings, True, beyond.progress(1)))
 
 
 def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Components, workers: Workers) -> Filter:
@@ -233,27 +222,3 @@ def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Componen
         filter: Filter = SPATIAL_MASKS.load(name)(mixture.samples, stft, stems, workers)
         return filter
     return Masking(mask_of("ratio" if name in SPATIAL_MASKS else name, settings.mask_power))
-
-
-def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
-    """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
-    if (reason := rendering_obstacle(settings)) is not None:
-        return reason
-    if guide is not None and not guide.timeless:
-        return "timed cues need the whole file in memory"
-    if guide is not None and guide.lasting:
-        return "templates of several frames need frames that follow each other"
-    if without_auto(settings.group)[1]:
-        return "--group auto:N needs all activations before it renders (render can do it, after --save-model)"
-    if settings.model != "nmf":
-        return f"model {settings.model!r} needs all frames at once"
-    if settings.start in SOUND_STARTS:
-        return f"start {settings.start!r} needs frames that follow each other"
-    if settings.smoothness:
-        return "smoothness couples all frames"
-    return None
-
-
-def rendering_obstacle(settings: Settings) -> str | None:
-    """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
-    return f"mask {settings.mask!r} goes over the sound several times" if settings.mask in SPATIAL_MASKS else None

@@ -92,7 +92,9 @@ class _Search:
         there = np.empty(explained.shape, np.float32)
         for length in np.unique(self._lengths):
             there[self._lengths == length] = energy[length : length + self._width] - energy[: self._width]
-        fits = explained / np.maximum(there, np.float32(1e-12 * energy[-1] + 1e-37))
+        fits: Samples = (explained / np.maximum(there, np.float32(1e-12 * energy[-1] + 1e-37))).astype(
+            np.float32, copy=False
+        )
         return products, explained, fits
 
     def _taken_off(self, place: int, faintest: float, before: Sequence[Hit]) -> list[Hit]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -19,40 +18,23 @@ from .masks import Parts
 BLOCK = 1 << 21  # entries of all stems' models in a block of frames that is rendered
 SHORTEST = 32  # frames in a block at the least, so that what overlaps the next block stays a small part of it
 
-
-class Filter(Protocol):
-    """Shares the mixture out among the stems."""
-
-    @property
-    def margin(self) -> int:
-        """Frames on either side of a block that must be seen, too, where there are such."""
-
-    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
-        """Yield for each channel the transforms, (frames, bins), of all stems but the first, which is what they leave.
-
-        Parameters
-        ----------
-        mixture : ndarray, shape (channels, frames, bins)
-        model : Components
-            Of these frames.
-        inner : slice
-            The frames that are wanted.
-        """
+# A filter shares the mixture out. It takes a block of it, (channels, frames, bins), and the components there. For each
+# channel it yields the transforms, (frames, bins), of all stems but the first, which is what they leave.
+Filter = Callable[[Bins, Components], Iterator[Iterator[Bins]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """One mask for each channel and stem."""
+    """A filter of one mask for each channel and stem."""
 
     mask: Callable[[Parts], None]
-    margin: int = 0
 
-    def __call__(self, mixture: Bins, model: Components, inner: slice) -> Iterator[Iterator[Bins]]:
+    def __call__(self, mixture: Bins, model: Components) -> Iterator[Iterator[Bins]]:
         """Yield the masked mixture."""
         for channel, S in enumerate(mixture):
-            shares = model.parts(channel, 0, len(S), S)
+            shares = model.parts(channel, S)
             self.mask(shares)
-            yield (S[inner] * mine[inner] for mine in shares[1:])
+            yield (S * mine for mine in shares[1:])
 
 
 def block_frames(stems: int, channels: int, bins: int) -> int:
@@ -71,9 +53,10 @@ def inverse(
         The mixture.
     stft : STFT
     stems : Components
-    filter : Filter
+    filter : callable
+        A Filter.
     workers : Workers
-        An entered context.
+        Entered.
 
     Yields
     ------
@@ -85,14 +68,13 @@ def inverse(
     frames = stft.n_frames(length)
     size = block_frames(stems.count, channels, stft.bins)
 
-    def others(block: tuple[int, int, int, Samples]) -> Samples:
+    def others(block: tuple[int, Samples]) -> Samples:
         """Overlap-added samples of all stems but the first, (stems - 1, channels, samples)."""
-        first, start, stop, segment = block
+        start, segment = block
         S = stft.transform(segment)
-        here = stems.at(first, first + S.shape[1], S)
-        inner = slice(start - first, stop - first)
-        out = np.empty((stems.count - 1, channels, (stop - start + stft.overlap - 1) * stft.hop_length), np.float32)
-        for channel, shares in enumerate(filter(S, here, inner)):
+        count = S.shape[1]
+        out = np.empty((stems.count - 1, channels, (count + stft.overlap - 1) * stft.hop_length), np.float32)
+        for channel, shares in enumerate(filter(S, stems.at(start, start + count, S))):
             for stem, bins in enumerate(shares):
                 out[stem, channel] = stft.inverse_block(bins[None])[0]
         return out
@@ -101,9 +83,8 @@ def inverse(
         # one block ahead for each thread, so that they stay busy while the caller writes
         ahead: deque[Callable[[], Samples]] = deque()
         for start in range(0, frames, size):
-            stop = min(frames, start + size)
-            first, last = max(0, start - filter.margin), min(frames, stop + filter.margin)
-            ahead.append(workers.submit(others, (first, start, stop, stft.segment(samples, first, last))))
+            segment = stft.segment(samples, start, min(frames, start + size))
+            ahead.append(workers.submit(others, (start, segment)))
             if len(ahead) > workers.threads:
                 yield ahead.popleft()()
         while ahead:

@@ -1,87 +1,90 @@
-"""Saved factorization: a model whose stems can be grouped, masked and written again without another fit.
+"""Saved factorization, ``.nmf.npz``: a model whose stems can be grouped, masked and written again without another fit.
 
-It remembers settings, guidance and a hash of the mixture's samples, so that another sound is noticed.
+The file is written next to the stems and checked field by field on reading. It remembers settings, guidance and a hash
+of the mixture's samples, so that another sound is noticed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .. import memory
 from ..errors import UsageError
+from ..files import npz as archive
+from ..files.json_fields import matches
+from ..files.publish import Output
+from ..guidance.dictionary import RATES, check_labels
 from ..guidance.guide import MASK_POWER
+from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
+from ..registry import CUES
+from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
-from .mixture import Mixture
+from ..signal.stft import STFT
+from .arrange import AUTO, arrange, component_names, parse, resolve_auto_groups, without_auto
+from .components import Components
+from .mixture import Mixture, MixtureIdentity, samples_sha256
 from .model import Model, Resolution
-from .options import channel_notes
-from .regroup import resolve_auto_groups
-from .stem_groups import AUTO, arrange, component_names, parse, without_auto
+from .obstacles import channel_notes
 
-
-@dataclass(frozen=True, slots=True)
-class MixtureIdentity:
-    """The sound that was factorized.
-
-    Parameters
-    ----------
-    name : str
-        Of its file, without folders.
-    sha256 : str
-        Hash of the samples, by `samples_sha256`.
-    sample_rate : int
-        Hertz.
-    channels : int
-    offset, length : int
-        The stretch that was taken, in samples.
-    to_end : bool
-        Whether it went to the end of the file.
-    """
-
-    name: str
-    sha256: str
-    sample_rate: int
-    channels: int
-    offset: int
-    length: int
-    to_end: bool
-
-    @property
-    def stretch(self) -> tuple[float, float | None]:
-        """The offset and the duration to read it by, in seconds."""
-        return self.offset / self.sample_rate, None if self.to_end else self.length / self.sample_rate
+SCHEMA, VERSION = "nmfsep.model", 1
+LARGEST = 1 << 36  # bytes of the factors: activations of many templates over hours
+LAYERS = 8
+CHANNELS = 1024
+LONGEST = 1 << 40  # samples of a mixture, at the most
+UNSAVED = ("threads", "given")  # settings that never change a result, so that they must not change the file
+KINDS: dict[str, Any] = {  # of JSON, by the annotations of settings
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "None": None,
+    "tuple[str, ...]": [str],
+    "tuple[int, ...]": [range(1, 2**31)],
+}
+DESCRIPTION = {
+    "versions": {str: str},
+    "mixture": {
+        "name": str,
+        "sha256": re.compile("[0-9a-f]{64}"),
+        "sample_rate": range(1, RATES + 1),
+        "channels": range(1, CHANNELS + 1),
+        "offset": range(LONGEST + 1),
+        "length": range(1, LONGEST + 1),
+        "to_end": bool,
+    },
+    "settings": dict,  # see `_settings`
+    "labels": [str],
+    "layers": [{"n_fft": range(1, 2**20 + 1), "hop_length": range(1, 2**19 + 1), "window": {*WINDOWS}}],
+    "guidance": [
+        {"kind": {*CUES}, "path?": str, "sha256?": str, "labels": [str], "n_fft": [range(1, 2**20 + 1)]},
+    ],
+    "fit": [
+        {
+            "solver": str,
+            "n_iter": range(2**62),
+            "converged": bool,
+            "losses": {str: float},
+            "levels?": [range(1, 2**31)],
+            "tree?": [[range(1, 2**31)]],
+        }
+    ],
+    "warnings": [str],
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A factorization with all that its stems are made by.
-
-    Parameters
-    ----------
-    settings : Settings
-        By which it was made, with any number of threads.
-    labels : tuple of str
-        Of the guide; none where components are numbered.
-    resolutions : tuple of Resolution
-    mixture : MixtureIdentity
-    fits : tuple of dict
-        From `describe_fit`, one a fit.
-    guidance : tuple of dict
-        From `Guide.about`, without folders.
-    warnings : tuple of str
-        Of the model.
-    versions : dict
-        Of what made it.
-    path : str
-        The file it was read from.
-    sha256 : str
-        Of that file.
 
     Raises
     ------
@@ -89,16 +92,16 @@ class Saved:
         The settings ask for stems that there cannot be.
     """
 
-    settings: Settings
-    labels: tuple[str, ...]
+    settings: Settings  # by which it was made, with any number of threads
+    labels: tuple[str, ...]  # of the guide; none where components are numbered
     resolutions: tuple[Resolution, ...]
     mixture: MixtureIdentity
-    fits: tuple[dict[str, Any], ...] = ()
-    guidance: tuple[dict[str, Any], ...] = ()
-    warnings: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    path: str = ""
-    sha256: str = ""
+    fits: tuple[dict[str, Any], ...] = ()  # from `describe_fit`
+    guidance: tuple[dict[str, Any], ...] = ()  # from `Guide.about`, without folders
+    warnings: tuple[str, ...] = ()  # of the model
+    versions: dict[str, str] = field(default_factory=dict)  # of what made it
+    path: str = ""  # the file it was read from
+    sha256: str = ""  # of that file
 
     def __post_init__(self) -> None:
         arrange(self.settings, self.labels)
@@ -111,10 +114,9 @@ class Saved:
     @property
     def size(self) -> int:
         """Bytes of the factors."""
-        matrices = [
-            m for each in self.resolutions for factors in each.components.factors for m in (factors.W, factors.Z)
-        ]
-        return sum({id(matrix): matrix.nbytes for matrix in matrices}.values())
+        factors = [each for resolution in self.resolutions for each in resolution.components.factors]
+        matrices = {id(matrix): matrix.nbytes for each in factors for matrix in (each.W, each.Z)}
+        return sum(matrices.values())
 
     def energy_shares(self) -> list[float]:
         """Return each component's share of all energies, taken alone, at the first resolution; all 0 in silence."""
@@ -124,18 +126,11 @@ class Saved:
         return [energy / (sum(each) or 1) for energy in each]
 
     def settings_with(self, given: Mapping[str, Any]) -> Settings:
-        """Return the settings by which to render, those given in place of the saved ones.
+        """Return the settings by which to render, those given replacing the saved ones.
 
-        Parameters
-        ----------
-        given : mapping
-            Of group, two_stems, mask, mask_power, consistency, residual and threads those that the user gave. Groups
-            may be made of the groups that were saved, too. Another mask has the power it has by default.
-
-        Raises
-        ------
-        UsageError
-            They make no sense with this model.
+        Given are those of group, two_stems, mask, mask_power, consistency, residual and threads that the user gave;
+        what makes no sense with this model is refused. Groups may be made of the groups that were saved, too. Another
+        mask has the power it has by default.
         """
         chosen = dict(given)
         mask = chosen.get("mask", self.settings.mask)
@@ -152,29 +147,26 @@ class Saved:
         if "two_stems" in chosen:
             chosen.setdefault("group", ())
         if chosen.get("group"):
-            names = self.components
-            saved = arrange(self.settings, self.labels)
-            asked, auto = without_auto(chosen["group"])
-            groups = parse(asked, names, dict(zip(saved.names, saved.members, strict=False)))
-            chosen["group"] = tuple(
-                f"{name}={','.join(_spelling(index, names) for index in members)}" for name, members in groups.items()
-            ) + ((f"{AUTO}:{auto}",) if auto else ())
+            chosen["group"] = self._by_components(chosen["group"])
         settings = replace(self.settings, **chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
             return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
         return settings
 
+    def _by_components(self, group: Sequence[str]) -> tuple[str, ...]:
+        """Return groups with all members given as components, where they may be saved groups, too."""
+        names, saved = self.components, arrange(self.settings, self.labels)
+        asked, auto = without_auto(group)
+        found = parse(asked, names, dict(zip(saved.names, saved.members, strict=False)))
+        texts = [f"{name}={','.join(_spelling(i, names) for i in members)}" for name, members in found.items()]
+        return (*texts, f"{AUTO}:{auto}") if auto else tuple(texts)
+
     def require(self, sample_rate: int, channels: int, frames: int | None) -> None:
         """Raise UsageError unless a file can be the mixture, by its header.
 
-        Parameters
-        ----------
-        sample_rate : int
-            Hertz.
-        channels : int
-        frames : int or None
-            Samples of the stretch that the model is of; None if not known.
+        `sample_rate` is in hertz, and `frames` how many samples of the stretch that the model is of there are; None if
+        that is not known.
         """
         mixture = self.mixture
         if sample_rate != mixture.sample_rate:
@@ -182,28 +174,19 @@ class Saved:
         if channels != mixture.channels:
             raise self._refusal(f"has {_channels(channels)}, the mixture of the model {_channels(mixture.channels)}")
         if frames is not None and frames < mixture.length:
-            self._require_length(frames)
+            raise self._wrong_length(frames)
 
     def model(self, mixture: Mixture, settings: Settings) -> Model:
         """Return the model of the mixture, as if it had just been factorized.
 
-        A sound that differs in its samples only, as one encoded again does, is taken, with a warning.
-
-        Parameters
-        ----------
-        mixture : Audio or Stream
-            The stretch that the model is of.
-        settings : Settings
-            From `settings_with`.
-
-        Raises
-        ------
-        UsageError
-            It has another sample rate, or number of channels or samples.
+        `mixture` is the stretch that the model is of, and `settings` are from `settings_with`. A sound that differs in
+        its samples only, as one encoded again does, is taken, with a warning; one of another sample rate, or number of
+        channels or samples, is refused.
         """
         self.require(mixture.sample_rate, mixture.channels, None)
         digest = samples_sha256(mixture)  # first, since it is what finds the length of a stream
-        self._require_length(mixture.length)
+        if mixture.length != self.mixture.length:
+            raise self._wrong_length(mixture.length)
         notes = self.warnings
         if digest != self.mixture.sha256:
             notes += (
@@ -213,37 +196,27 @@ class Saved:
         notes += channel_notes(settings, mixture.channels)
         return Model(settings, self.resolutions, labels=self.labels, notes=notes)
 
-    def _require_length(self, length: int) -> None:
-        if length != self.mixture.length:
-            at = f" from {self.mixture.offset} on" if self.mixture.offset else ""
-            message = f"has {length} samples{at}, the mixture of the model {self.mixture.length}"
-            raise self._refusal(message)
+    def _wrong_length(self, length: int) -> UsageError:
+        at = f" from {self.mixture.offset} on" if self.mixture.offset else ""
+        return self._refusal(f"has {length} samples{at}, the mixture of the model {self.mixture.length}")
 
     def _refusal(self, message: str) -> UsageError:
         name = "what came through standard input" if self.mixture.name == "-" else repr(self.mixture.name)
         return UsageError(message, f"give the file that the model was learned from, {name}")
 
 
-def identity_of(path: str, mixture: Mixture, offset: int, to_end: bool) -> MixtureIdentity:
-    """Return the identity of a mixture, which was read from a file from some sample on."""
-    name, digest = "-" if path == "-" else os.path.basename(path), samples_sha256(mixture)
-    return MixtureIdentity(name, digest, mixture.sample_rate, mixture.channels, offset, mixture.length, to_end)
+def _spelling(index: int, names: tuple[str, ...]) -> str:
+    """Return an unambiguous name of a component for a group: its number unless that is another's name."""
+    number = str(index + 1)
+    return number if number not in names or names[index] == number else names[index]
 
 
-def samples_sha256(mixture: Mixture) -> str:
-    """Return a hash of the samples, which tags and containers do not change."""
-    while True:
-        digest = hashlib.sha256()
-        for piece in mixture.pieces():
-            digest.update(np.ascontiguousarray(piece.T).astype("<f4", copy=False).data)
-        if not mixture.needs_another_pass():
-            break
-    digest.update(f"{mixture.exponent} {mixture.channels} {mixture.length}".encode())
-    return digest.hexdigest()
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
 
 
 def describe_fit(fit: AnyFit) -> dict[str, Any]:
-    """Return what there is to say of a fit, as JSON.
+    """Return how a fit went, as JSON.
 
     Of a deep one also its levels, and for each part of one the number of that of the next to which it belongs.
     """
@@ -258,11 +231,148 @@ def describe_fit(fit: AnyFit) -> dict[str, Any]:
     return about
 
 
-def _spelling(index: int, names: tuple[str, ...]) -> str:
-    """Return an unambiguous name of a component for a group: its number unless that is another's name."""
-    number = str(index + 1)
-    return number if number not in names or names[index] == number else names[index]
+def write(
+    output: Output,
+    model: Model,
+    settings: Settings,
+    mixture: MixtureIdentity,
+    guidance: Sequence[Mapping[str, Any]] = (),
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Write a model into a file that has no name yet. The same model gives the same bytes.
+
+    Parameters
+    ----------
+    output : Output
+    model : Model
+        Rendered, if its mixture is on disk.
+    settings : Settings
+        By which it was made.
+    mixture : MixtureIdentity
+    guidance : sequence of mapping, optional
+        From `Guide.about`.
+    versions : mapping, optional
+        Of the programs that made it.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    UsageError
+        It would be larger than what is read.
+    """
+    arrays: dict[str, archive.Member] = {}
+    for index, resolution in enumerate(model.resolutions):
+        components = resolution.components.kept
+        assert components is not None, "only a model with activations can be saved"
+        owners = np.empty(components.factors[0].components, np.int32)
+        for owner, group in enumerate(components.groups):
+            owners[list(group)] = owner
+        arrays[f"owners{index}"] = owners
+        arrays[f"W{index}"] = _distinct([factors.W for factors in components.factors])
+        arrays[f"Z{index}"] = _distinct([factors.Z for factors in components.factors])
+    fits = [describe_fit(fit) for fit in model.fits]
+    for fit in fits:  # there may be very many losses: the first and the last are kept
+        losses = list(fit["losses"].items())
+        fit["losses"] = dict([*losses[:1], *losses[-1:]])
+    about = {
+        "versions": dict(versions or {}),
+        "mixture": asdict(mixture),
+        "settings": {name: value for name, value in settings.values().items() if name not in UNSAVED},
+        "labels": model.labels,
+        "layers": [asdict(each.stft) for each in model.resolutions],
+        "guidance": [
+            {name: os.path.basename(value) if name == "path" else value for name, value in entry.items()}
+            for entry in guidance
+        ],
+        "fit": fits,
+        "warnings": model.warnings,
+    }
+    archive.fill(output, SCHEMA, VERSION, about, arrays, LARGEST)
 
 
-def _channels(count: int) -> str:
-    return "1 channel" if count == 1 else f"{count} channels"
+def _distinct(matrices: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return only the first if all are the same, as what channels share is."""
+    first, *others = matrices
+    return matrices if any(not np.array_equal(first, other) for other in others) else [first]
+
+
+def read(path: str | os.PathLike[str]) -> Saved:
+    """Read a saved factorization.
+
+    Raises
+    ------
+    UsageError
+        It is none, is damaged, or of a version from the future; the message says which.
+    """
+    with archive.Archive(path, LARGEST) as file:
+        try:
+            file.require(SCHEMA, VERSION)
+            memory.require("needs", file.size, None, "free some")
+            return _read(file)
+        except UsageError as error:
+            raise UsageError(error.message, error.hint, file.path) from error
+
+
+def _read(file: archive.Archive) -> Saved:
+    about = file.about
+    try:
+        sound = matches(about, DESCRIPTION) and 1 <= len(about["layers"]) <= LAYERS
+    except KeyError as error:
+        raise UsageError("lacks a part of a model's description") from error
+    if not sound:
+        raise UsageError("has a description that makes no sense for a model")
+    labels, settings = about["labels"], _settings(about["settings"])
+    mixture = MixtureIdentity(*(about["mixture"][field.name] for field in fields(MixtureIdentity)))
+    if labels:
+        check_labels(labels)
+        if len(labels) != settings.components:
+            raise UsageError(f"has {len(labels)} labels for {settings.components} components")
+    count, deep = len(component_names(settings, labels)), settings.levels is not None
+    resolutions = []
+    for index, frames in enumerate(about["layers"]):
+        stft = STFT(frames["n_fft"], frames["hop_length"], frames["window"])
+        resolutions.append(Resolution(stft, _components(file, index, stft, mixture, count, deep)))
+    with open(os.fsencode(file.path), "rb") as whole:
+        digest = hashlib.file_digest(whole, "sha256").hexdigest()
+    return Saved(
+        settings, tuple(labels), tuple(resolutions), mixture, tuple(about["fit"]), tuple(about["guidance"]),
+        tuple(about["warnings"]), about["versions"], file.path, digest,
+    )  # fmt: skip
+
+
+def _settings(values: Any) -> Settings:
+    """Return settings whose values all have the kind and range they should."""
+    types = {each.name: str(each.type) for each in fields(Settings) if each.name not in UNSAVED}
+    for name, value in values.items():
+        if name not in types:
+            raise UsageError(f"has a setting {str(name)[:40]!r} that this nmfsep does not know", "upgrade nmfsep")
+        if not matches(value, tuple(KINDS[kind] for kind in types[name].split(" | "))):
+            raise UsageError(f"has a setting {name} that makes no sense: {str(value)[:40]!r}")
+    tuples: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Settings(**values | tuples)
+
+
+def _components(
+    file: archive.Archive, index: int, stft: STFT, mixture: MixtureIdentity, count: int, deep: bool
+) -> Components:
+    """Return the components at one length of frames, whose arrays all have the shapes they should."""
+    owners, W, Z = file.array(f"owners{index}", 1), file.array(f"W{index}", 3), file.array(f"Z{index}", 3)
+    if (owners != np.floor(owners)).any() or owners.max() >= count:
+        raise UsageError(f"owners{index} are not indices of {count} components")
+    sizes = np.bincount(owners.astype(np.intp), minlength=count)
+    if not sizes.all() and not deep:  # a part that is nobody's parent is silent
+        raise UsageError(f"component {int(sizes.argmin()) + 1} has no template in W{index}")
+    for name, array in ((f"W{index}", W), (f"Z{index}", Z)):
+        if len(array) not in (1, mixture.channels):
+            raise UsageError(f"{name} is for {len(array)} channels, the mixture has {mixture.channels}")
+    if W.shape[1:] != (stft.bins, len(owners)):
+        raise UsageError(f"W{index} of shape {W.shape[1:]} does not fit n_fft {stft.n_fft}, {len(owners)} templates")
+    if Z.shape[1:] != (len(owners), stft.n_frames(mixture.length)):
+        raise UsageError(f"Z{index} of shape {Z.shape[1:]} does not fit {mixture.length} samples")
+    order = np.argsort(owners, kind="stable")
+    groups = [group.tolist() for group in np.split(order, np.cumsum(sizes)[:-1])]
+    templates = [np.asfortranarray(w) for w in W]  # a template after the other, as they are used
+    channels = max(len(W), len(Z))
+    factors = [Factors(templates[channel % len(W)], Z[channel % len(Z)]) for channel in range(channels)]
+    return Components(factors, groups)

@@ -4,49 +4,42 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from ..errors import UsageError
 from ..registry import DIVERGENCES, EXPORTS, MODELS, SIGNED_STARTS, SOLVERS, STARTS
-from .option import CLIP_MODES, CONTAINERS, FREE, MATCHES, STEM_NAMES, WINDOWS, Options, option
+from .fields import CLIP_MODES, CONTAINERS, FREE, MATCHES, STEM_NAMES, TOL, WINDOWS, Options, option
+
+output = partial(option, section="Output")
+signal = partial(option, section="Signal")
+evaluation = partial(option, section="Evaluation")
+FOLDER: dict[str, Any] = {"spelling": "DIR", "flags": ("-o", "--out")}
+FORCE: dict[str, Any] = {"summary": "Replace files of other programs or inputs.", "flags": ("-f", "--force")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings(Options):
-    """Where and how stems are written; checked on construction.
+    """Where and how stems are written; checked on construction, which raises UsageError."""
 
-    Raises
-    ------
-    UsageError
-        A value is out of its range or contradicts another.
-    """
-
-    out: str = option(
-        "separated",
-        "Folder to write to; - is stdout.",
-        section="Output",
-        spelling="DIR",
-        flags=("-o", "--out"),
-    )
-    filename: str = option("{track}/{stem}.{ext}", "Names in the folder.", section="Output", spelling="TEMPLATE")
-    label: str = option(
-        "number", "By number, or auto: by how they sound.", names=STEM_NAMES, section="Output",
+    out: str = output("separated", "Folder to write to; - is stdout.", **FOLDER)
+    filename: str = output("{track}/{stem}.{ext}", "Names in the folder.", spelling="TEMPLATE")
+    label: str = output(
+        "number", "By number, or auto: by how they sound.", names=STEM_NAMES,
         flags=("--stem-names",), former=("--label",),
     )  # fmt: skip
-    format: str = option("wav", "Container of the stems.", names=CONTAINERS, section="Output")
-    subtype: str | None = option(
-        None,
-        "Sample format, such as PCM_24; --int16, --int24 and --float32 are short for some.",
-        section="Output",
-        spelling="SUBTYPE",
+    format: str = output("wav", "Container of the stems.", names=CONTAINERS)
+    subtype: str | None = output(
+        None, "Sample format, such as PCM_24; --int16, --int24 and --float32 are short for some.", spelling="SUBTYPE"
     )
-    clip_mode: str = option("clamp", "What to do with samples out of range.", names=CLIP_MODES, section="Output")
-    only: tuple[str, ...] = option((), "Write only the stems of these names.", section="Output")
-    save_model: bool = option(False, "Write the factorization, too, for render.", section="Output")
-    export_midi: bool = option(False, "Write the notes of the stems as {track}.mid.", section="Output")
-    export_labels: bool = option(False, "Write when stems sound, for Audacity.", section="Output")
-    force: bool = option(False, "Replace files of other programs or inputs.", section="Output", flags=("-f", "--force"))
-    offset: float = option(0.0, "Begin here.", low=0, spelling="time", section="Signal")
-    duration: float | None = option(None, "Take this much; all if not given.", low=0, spelling="time", section="Signal")
+    clip_mode: str = output("clamp", "What to do with samples out of range.", names=CLIP_MODES)
+    only: tuple[str, ...] = output((), "Write only the stems of these names.")
+    save_model: bool = output(False, "Write the factorization, too, for render.")
+    export_midi: bool = output(False, "Write the notes of the stems as {track}.mid.")
+    export_labels: bool = output(False, "Write when stems sound, for Audacity.")
+    force: bool = output(False, **FORCE)
+    offset: float = signal(0.0, "Begin here.", low=0, spelling="time")
+    duration: float | None = signal(None, "Take this much; all if not given.", low=0, spelling="time")
 
     @property
     def exports(self) -> tuple[str, ...]:
@@ -66,20 +59,12 @@ class OutputSettings(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnSettings(Options):
-    """How templates are learned from isolated sounds; checked on construction.
-
-    Raises
-    ------
-    UsageError
-        A value is out of its range, not finite, an unknown name, or contradicts another.
-    """
+    """How templates are learned from isolated sounds; checked on construction, which raises UsageError."""
 
     components: str = option(
-        "auto",
-        "Templates of each label: 8, or kick=4,snare=8; auto goes by how varied it is.",
-        flags=("-k", "--components"),
-        spelling="N",
-    )
+        "auto", "Templates of each label: 8, or kick=4,snare=8; auto goes by how varied it is.",
+        flags=("-k", "--components"), spelling="N",
+    )  # fmt: skip
     template_frames: int = option(1, "Frames of a template; several follow strokes that change.", low=1, high=1000)
     exemplars: bool = option(False, "Take frames of the sounds themselves as templates.")
     divergence: str | float = option("kl", "What the fit minimises.", names=DIVERGENCES, former=("--beta-loss",))
@@ -87,19 +72,13 @@ class LearnSettings(Options):
         None, "Prefer few templates at a time; 0.5 for kl, else 0, if not given.", low=0, high=1e6
     )
     max_iter: int = option(60, "Iterations at most.", low=1, high=10_000_000)
-    tol: float = option(1e-4, "Stop when ten iterations gain less than this.", low=0, high=1)
+    tol: float = option(TOL, "Stop when ten iterations gain less than this.", low=0, high=1)
     seed: int = option(0, "Seed of the random numbers.", low=0, high=2**64 - 1)
-    n_fft: int | None = option(
-        None, "Samples of a frame; 0.08 s and 0.2 s, both, if not given.", low=4, high=2**20, section="Signal"
-    )
-    hop_length: int | None = option(
-        None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19, section="Signal"
-    )
-    window: str = option("hann", "Taper of a frame.", names=WINDOWS, section="Signal")
     no_waveforms: bool = option(False, "Leave out the waveforms of strokes.")
-    sample_rate: int | None = option(
-        None, "Rate of the dictionary in Hz; that of most sounds.", low=1, high=4_000_000, section="Signal"
-    )
+    n_fft: int | None = signal(None, "Samples of a frame; 0.08 s and 0.2 s, both, if not given.", low=4, high=2**20)
+    hop_length: int | None = signal(None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19)
+    window: str = signal("hann", "Taper of a frame.", names=WINDOWS)
+    sample_rate: int | None = signal(None, "Rate of the dictionary in Hz; that of most sounds.", low=1, high=4_000_000)
     threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
     def check(self) -> None:
@@ -133,13 +112,7 @@ class LearnSettings(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorizeSettings(Options):
-    """What is factorized, by which model, and what is written; checked on construction.
-
-    Raises
-    ------
-    UsageError
-        A value is out of its range or contradicts another.
-    """
+    """What is factorized, by which model, and what is written; checked on construction, which raises UsageError."""
 
     model: str = option("nmf", "What the matrix is taken for.", names=MODELS)
     components: int | None = option(
@@ -150,18 +123,17 @@ class FactorizeSettings(Options):
     free: str = option("W", "What may be negative, in semi and deep-semi.", names=FREE)
     solver: str = option("auto", "How the loss is minimised.", names=SOLVERS)
     start: str = option(
-        "auto",
-        "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
+        "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
-    )
+    )  # fmt: skip
     array: str | None = option(None, "Which array of an .npz file.", section="Input")
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
-    pca: bool = option(False, "Draw the parts beside principal components, too.", section="Output")
-    pictures: bool = option(False, "Draw X, W, Z, W Z and the loss, too.", section="Output")
-    csv: bool = option(False, "Write W, Z and the loss as CSV, too.", section="Output")
-    out: str = option("factors", "Folder to write to.", section="Output", spelling="DIR", flags=("-o", "--out"))
-    force: bool = option(False, "Replace files of other programs or inputs.", section="Output", flags=("-f", "--force"))
+    pca: bool = output(False, "Draw the parts next to principal components, too.")
+    pictures: bool = output(False, "Draw X, W, Z, W Z and the loss, too.")
+    csv: bool = output(False, "Write W, Z and the loss as CSV, too.")
+    out: str = output("factors", "Folder to write to.", **FOLDER)
+    force: bool = output(False, **FORCE)
 
     def check(self) -> None:
         """Raise UsageError where values contradict each other."""
@@ -175,17 +147,9 @@ class FactorizeSettings(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSettings(Options):
-    """How estimates are compared with true stems; checked on construction.
+    """How estimates are compared with true stems; checked on construction, which raises UsageError."""
 
-    Raises
-    ------
-    UsageError
-        A value is out of its range, or an unknown name.
-    """
-
-    match: str = option("auto", "How estimates find their stems.", names=MATCHES, section="Evaluation")
-    filter_length: int = option(
-        512, "Samples of the filters that SDR, SIR and SAR forgive.", low=1, high=65536, section="Evaluation"
-    )
-    trim: bool = option(False, "Compare files of different lengths up to the shortest.", section="Evaluation")
-    oracle: bool = option(False, "Print what ideal masks at this STFT would reach, too.", section="Evaluation")
+    match: str = evaluation("auto", "How estimates find their stems.", names=MATCHES)
+    filter_length: int = evaluation(512, "Samples of the filters that SDR, SIR and SAR forgive.", low=1, high=65536)
+    trim: bool = evaluation(False, "Compare files of different lengths up to the shortest.")
+    oracle: bool = evaluation(False, "Print what ideal masks at this STFT would reach, too.")

@@ -9,24 +9,12 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from .. import registry
 from ..errors import UsageError
-from ..registry import (
-    CONVOLUTIVE,
-    CONVOLUTIVE_PRESETS,
-    DIVERGENCES,
-    GROUPINGS,
-    MASKS,
-    MODELS,
-    PRESETS,
-    SIGNED_STARTS,
-    SOLVERS,
-    SOUND_STARTS,
-    SPATIAL_MASKS,
-    STARTS,
-)
-from .option import CHANNEL_MODES, MIDI_STEMS, PRESET_STEMS, WAVEFORMS, WINDOWS, Options, option
+from .fields import CHANNEL_MODES, MAX_ITER, MIDI_STEMS, PRESET_STEMS, TOL, WAVEFORMS, WINDOWS, Options, option
 
 # measured on seven loops of recorded and seven of rendered drums
 PRESET_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"drums": {"mask_power": 2.0, "template_frames": 12}}
@@ -41,9 +29,7 @@ def with_preset_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # Seconds of a frame. Measured on 29 recordings with true stems, and on five pieces at 8 to 192 kHz.
-FOREGROUND = (
-    0.128  # presets voice and noise, which find what moves in front of what stays: tones are narrow, noise is not
-)
+FOREGROUND = 0.128  # presets voice and noise, which find what moves before what stays: tones are narrow, noise is not
 STROKES = 0.048  # templates of several frames, which follow what changes fast
 PAIR = 0.093  # two stems
 MANY = 2048  # samples, for more: short frames follow music, and low rates leave it few bins
@@ -55,15 +41,8 @@ FEWEST, MOST = 256, 1 << 15  # samples, whatever the rate
 def frame_length(sample_rate: int, stems: int, preset: str | None = None, convolutive: bool = False) -> int:
     """Return the samples of a frame: a power of two or three quarters of one, the nearest to what suits the sound.
 
-    Parameters
-    ----------
-    sample_rate : int
-        Hertz.
-    stems : int
-        Components looked for.
-    preset : str, optional
-    convolutive : bool
-        Whether templates span several frames.
+    `sample_rate` is in hertz, `stems` are the components looked for; templates that are `convolutive` span several
+    frames.
     """
     if convolutive:
         seconds = STROKES
@@ -111,6 +90,11 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
+signal = partial(option, section="Signal")
+stem = partial(option, section="Stem")
+guidance = partial(option, section="Guidance")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Options):
     """How a mixture is separated; checked on construction.
@@ -121,58 +105,56 @@ class Settings(Options):
         A value is out of its range, not finite, or an unknown name.
     """
 
-    model: str = option("nmf", "What the spectrogram is taken for.", names=MODELS)
+    model: str = option("nmf", "What the spectrogram is taken for.", names=registry.MODELS)
     components: int = option(
         2, "Stems wanted; auto counts what recurs.", low=1, high=1_000_000, flags=("-k", "--components")
     )
-    preset: str | None = option(None, "Look for sounds of this kind, instead of -k.", names=PRESETS)
+    preset: str | None = option(None, "Look for sounds of this kind, instead of -k.", names=registry.PRESETS)
     atoms: int | None = option(
         None, "Templates of a stem; 1 is plain factorization.", low=1, high=1000, spelling="auto"
     )
-    grouping: str = option("auto", "How templates become stems.", names=GROUPINGS)
+    grouping: str = option("auto", "How templates become stems.", names=registry.GROUPINGS)
     levels: tuple[int, ...] | None = option(None, "Parts at each level of a deep model: 12,4.", spelling="list")
     level: int | None = option(None, "Level that has the stems; the last if not given.", low=1, high=100)
     template_frames: int = option(8, "Frames of a template, in nmfd and drums.", low=1, high=1000)
-    divergence: str | float = option("kl", "What the fit minimises.", names=DIVERGENCES, former=("--beta-loss",))
-    solver: str = option("auto", "How it is minimised.", names=SOLVERS)
-    start: str = option("auto", "Where the fit starts.", names=SIGNED_STARTS | STARTS | SOUND_STARTS)
-    max_iter: int = option(200, "Iterations at most.", low=0, high=10_000_000)
-    tol: float = option(1e-4, "Stop when ten iterations gain less than this.", low=0, high=1)
+    divergence: str | float = option(
+        "kl", "What the fit minimises.", names=registry.DIVERGENCES, former=("--beta-loss",)
+    )
+    solver: str = option("auto", "How it is minimised.", names=registry.SOLVERS)
+    start: str = option(
+        "auto", "Where the fit starts.", names=registry.SIGNED_STARTS | registry.STARTS | registry.SOUND_STARTS
+    )
+    max_iter: int = option(MAX_ITER, "Iterations at most.", low=0, high=10_000_000)
+    tol: float = option(TOL, "Stop when ten iterations gain less than this.", low=0, high=1)
     time_limit: float | None = option(None, "Stop iterating after so many seconds.", low=0)
     restarts: int | None = option(None, "Starts that race; the best goes on.", low=1, high=1000)
     sparsity: float = option(0.0, "Prefer few activations; try 0.1 to 1.", low=0, high=1e6)
     smoothness: float = option(0.0, "Prefer slow activations; try 0.1 to 10.", low=0, high=1e6)
     seed: int = option(0, "Seed of the random numbers.", low=0, high=2**64 - 1)
-    n_fft: int | None = option(
-        None, "Samples of a frame; by sample rate if not given.", low=4, high=2**20, section="Signal"
+    n_fft: int | None = signal(None, "Samples of a frame; by sample rate if not given.", low=4, high=2**20)
+    hop_length: int | None = signal(None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19)
+    window: str = signal("hann", "Taper of a frame.", names=WINDOWS)
+    channels: str = signal("joint", "How channels share the model.", names=CHANNEL_MODES)
+    mask: str = stem("ratio", "How stems share the mixture.", names=registry.MASKS | registry.SPATIAL_MASKS)
+    mask_power: float = stem(1.0, "The larger, the sharper the mask.", low=0.01, high=100)
+    consistency: int = stem(0, "Not offered any more; old models may name it.", low=0)
+    residual: str | None = stem(None, "Make a stem of what the model leaves over.", spelling="[=NAME]")
+    group: tuple[str, ...] = stem((), "Make one stem of several; auto:N groups the others.", spelling="NAME=1,3-5")
+    two_stems: str | None = stem(None, "Make two stems: NAME and no_NAME.")
+    free: int = guidance(
+        0, "Templates learned for other sounds.", low=0, high=10_000, flags=("--background",), former=("--free",)
     )
-    hop_length: int | None = option(
-        None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19, section="Signal"
-    )
-    window: str = option("hann", "Taper of a frame.", names=WINDOWS, section="Signal")
-    channels: str = option("joint", "How channels share the model.", names=CHANNEL_MODES, section="Signal")
-    mask: str = option("ratio", "How stems share the mixture.", names=MASKS | SPATIAL_MASKS, section="Stem")
-    mask_power: float = option(1.0, "The larger, the sharper the mask.", low=0.01, high=100, section="Stem")
-    consistency: int = option(0, "Not offered any more; old models may name it.", low=0, section="Stem")
-    residual: str | None = option(
-        None, "Make a stem of what the model leaves over.", section="Stem", spelling="[=NAME]"
-    )
-    group: tuple[str, ...] = option(
-        (), "Make one stem of several; auto:N groups the others.", section="Stem", spelling="NAME=1,3-5"
-    )
-    two_stems: str | None = option(None, "Make two stems: NAME and no_NAME.", section="Stem")
-    free: int = option(
-        0, "Templates learned for other sounds.", low=0, high=10_000, section="Guidance",
-        flags=("--background",), former=("--free",),
-    )  # fmt: skip
-    adapt: float = option(0.0, "How far known templates may adapt.", low=0, high=1, section="Guidance")
-    match: str = option("auto", "Look for the waveforms of a dictionary.", names=WAVEFORMS, section="Guidance")
-    midi_by: str = option("track", "What the stems of --midi are.", names=MIDI_STEMS, section="Guidance")
+    adapt: float = guidance(0.0, "How far known templates may adapt.", low=0, high=1)
+    match: str = guidance("auto", "Look for the waveforms of a dictionary.", names=WAVEFORMS)
+    midi_by: str = guidance("track", "What the stems of --midi are.", names=MIDI_STEMS)
     threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
     def check(self) -> None:
-        """Settle what depends on other settings; raise UsageError where values contradict each other."""
-        self._settle_levels()
+        """Set what depends on other settings; raise UsageError where values contradict each other."""
+        if self.levels is not None:
+            self._take_level(self.levels)
+        elif self.level is not None:
+            raise UsageError("--level needs --levels", "such as --levels 12,4")
         if self.preset is not None:
             object.__setattr__(self, "components", len(PRESET_STEMS[self.preset]))
         if self.mask != "ratio" and self.mask_power != 1:
@@ -190,13 +172,7 @@ class Settings(Options):
         return values
 
     def frames(self, sample_rate: int) -> tuple[int, int]:
-        """Return n_fft and hop_length for sound of a sample rate, in hertz.
-
-        Raises
-        ------
-        UsageError
-            The frames would not overlap by half or more.
-        """
+        """Return n_fft and hop_length for a sample rate in hertz; raise UsageError where they overlap too little."""
         n_fft, hop = self.n_fft, self.hop_length
         if n_fft is None:
             n_fft = frame_length(sample_rate, self.components, self.preset, self.convolutive)
@@ -224,7 +200,9 @@ class Settings(Options):
     @property
     def convolutive(self) -> bool:
         """Whether a template spans several frames."""
-        return self.model in CONVOLUTIVE if self.preset is None else self.preset in CONVOLUTIVE_PRESETS
+        if self.preset is not None:
+            return self.preset in registry.CONVOLUTIVE_PRESETS
+        return self.model in registry.CONVOLUTIVE
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -235,17 +213,13 @@ class Settings(Options):
         """Return so many iterations for a fit that goes before that of the mixture, or fewer where fewer are given."""
         return min(iterations, self.max_iter) if "max_iter" in self.given else iterations
 
-    def _settle_levels(self) -> None:
+    def _take_level(self, levels: tuple[int, ...]) -> None:
         """Take the number of stems from the level, which is the last if none is given."""
-        if self.levels is None:
-            if self.level is not None:
-                raise UsageError("--level needs --levels", "such as --levels 12,4")
-            return
-        shown = ",".join(map(str, self.levels))
-        if min(self.levels, default=0) < 1 or any(b >= a for a, b in itertools.pairwise(self.levels)):
+        shown = ",".join(map(str, levels))
+        if min(levels, default=0) < 1 or any(b >= a for a, b in itertools.pairwise(levels)):
             raise UsageError(f"--levels {shown} must have fewer parts from one level to the next")
-        level = len(self.levels) if self.level is None else self.level
-        if level > len(self.levels):
-            raise UsageError(f"--levels {shown} has no level {level}", f"levels go from 1 to {len(self.levels)}")
+        level = len(levels) if self.level is None else self.level
+        if level > len(levels):
+            raise UsageError(f"--levels {shown} has no level {level}", f"levels go from 1 to {len(levels)}")
         object.__setattr__(self, "level", level)
-        object.__setattr__(self, "components", self.levels[level - 1])
+        object.__setattr__(self, "components", levels[level - 1])

@@ -11,18 +11,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files.chain import Chain
-from ..files.cut import USED, length_warning
-from ..files.layout import survey
-from ..files.libsndfile import Decoder
-from ..system import read_at
+from ..files.containers import survey
+from ..files.libsndfile import Chain, Decoder
+from ..files.view import USED, length_warning
+from ..system import exists, read_at
 from .audio import Audio
 
 
@@ -57,7 +55,7 @@ def open_input(path: str) -> BinaryIO:
 
 def is_url(path: str) -> bool:
     """Whether a path is one of a remote file system; a local file of that name comes first."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not os.path.lexists(os.fsencode(path))
+    return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None and not exists(path, follow=False)
 
 
 def _fetch(url: str) -> BinaryIO:
@@ -143,16 +141,16 @@ class Source:
     def _enter(self, opened: contextlib.ExitStack) -> None:
         try:
             self._file = opened.enter_context(open_input(self.path))
+        except OSError:  # some are ValueErrors, too
+            raise
         except (ValueError, TypeError) as error:  # a NUL, or half a surrogate pair
             raise InputError("has a name that no file can have") from error
         self._opened = os.fstat(self._file.fileno())
         self.size = self._opened.st_size
-        layout = survey(self._file, self.size)
-        self.container, self.warnings = layout.container, layout.warnings
-        self._promise = "there should be" if any(view.altered for view in layout.sounds) else "its header promises"
+        self.container, sounds, self.warnings = survey(self._file, self.size)
+        self._promise = "there should be" if any(view.altered for view in sounds) else "its header promises"
         with mute(self.container.kind):
-            openers = [partial(Decoder, view) for view in layout.sounds]
-            self._sound = opened.enter_context(openers[0]() if len(openers) == 1 else Chain(openers))
+            self._sound = opened.enter_context(Decoder(*sounds) if len(sounds) == 1 else Chain(sounds))
         self.sample_rate: int = self._sound.samplerate
         if not 1 <= self.sample_rate <= HIGHEST:
             raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read")

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from nmfsep.analysis.resynthesis import audition
+from nmfsep.analysis.inspect import audition
 from nmfsep.errors import UsageError
 from nmfsep.separation.describe import describe, find_onsets, template_and_activation
-from nmfsep.settings.option import WINDOWS
+from nmfsep.settings.fields import WINDOWS
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.pitch import find_pitch, to_hertz
 from nmfsep.signal.stft import STFT

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from scored import compare
 
-from nmfsep.analysis.scores import compare
+from nmfsep.analysis.evaluate import evaluate, memory_needed, rounded
 from nmfsep.errors import UsageError
-from nmfsep.jobs.evaluate import document, evaluate, memory_needed, rounded
 from nmfsep.settings.commands import EvaluationSettings
 from nmfsep.settings.separation import Settings
 
@@ -70,7 +70,7 @@ def test_the_mixture_is_the_sum_of_the_stems_or_the_file_given(truth, found, fil
     (same,) = files("mix", same=stems.sum(axis=0))
     (other,) = files("mix", other=stems.sum(axis=0) + 0.5 * stems[0])
     by_sum, by_file, by_other = (evaluate(truth, found, mixture) for mixture in (None, same, other))
-    assert document(by_file) == document(by_sum)
+    assert by_file.document() == by_sum.document()
     assert by_other.rows[0].figures["si_sdr_gain"] < by_sum.rows[0].figures["si_sdr_gain"] - 1
     assert by_other.rows[0].figures["si_sdr"] == pytest.approx(by_sum.rows[0].figures["si_sdr"], abs=1e-9)
 
@@ -102,9 +102,9 @@ def test_silence_is_undefined_and_told(files, truth, found, stems):
     assert all(np.isnan(value) for value in result.rows[3].figures.values())
     assert result.warnings == ("true stem 'd' is silent, so nothing can be said of it; the means leave it out",)
     assert rounded(result.mean["sdr"]) == rounded(evaluate(truth, found).mean["sdr"])
-    assert document(result)["stems"][3]["sdr"] is None
-    assert document(result)["bleed"]["w"] == dict.fromkeys("abcd")
-    assert document(result)["bleed"]["x"]["d"] is None
+    assert result.document()["stems"][3]["sdr"] is None
+    assert result.document()["bleed"]["w"] == dict.fromkeys("abcd")
+    assert result.document()["bleed"]["x"]["d"] is None
     mute = evaluate(truth, [found[0], found[1], *files("found", w=quiet)])
     assert mute.rows[1].estimate == "w"
     assert mute.warnings == ("estimate 'w' is silent; the means leave out its stem, 'b'",)

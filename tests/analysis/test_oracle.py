@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nmfsep.analysis.oracle import FRAMES, beside_ideal_stems, ideal_stems
+from nmfsep.analysis.oracle import FRAMES, ideal_stems, with_ideal_stems
 from nmfsep.separation.masks import binary, ratio
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT, Spectrogram
@@ -56,7 +56,7 @@ def test_stems_that_do_not_overlap_come_apart_completely():
 
 def test_the_truth_comes_beside_its_estimate(stems):
     mixed = with_mixture(stems)
-    found = np.concatenate(list(beside_ideal_stems(in_blocks(mixed, 700), 6000, STFT(256), MASK)), axis=-1)
+    found = np.concatenate(list(with_ideal_stems(in_blocks(mixed, 700), 6000, STFT(256), MASK)), axis=-1)
     np.testing.assert_array_equal(found[:3], stems)
     alone = np.concatenate(list(ideal_stems([mixed], 6000, STFT(256), MASK)), axis=-1)
     np.testing.assert_allclose(found[3:], alone, atol=1e-6)

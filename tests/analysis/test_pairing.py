@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from nmfsep.analysis.evaluate import pair
 from nmfsep.errors import UsageError
-from nmfsep.jobs.evaluate import pair
 
 SDR = np.array([[1.0, 9.0, 8.0], [0.0, 8.5, 2.0]])
 

@@ -22,8 +22,8 @@ PICTURES = {
     "parts beside signed ones": lambda: sheet([Panel("parts", PARTS), Panel("others", SIGNED)]),
     "one part": lambda: sheet([Panel("parts", PARTS[:1])]),
     "a part of zeros": lambda: sheet([Panel("parts", 0 * PARTS)]),
-    "breakdown": lambda: breakdown(rng.random((9, 6, 4)), PARTS, rng.random((5, 9)), [], "images"),
-    "breakdown of one black image": lambda: breakdown(np.zeros((1, 6, 4)), PARTS[:1], np.zeros((1, 1)), [], "images"),
+    "breakdown": lambda: breakdown(rng.random((9, 6, 4)), PARTS, rng.random((5, 9)), "images"),
+    "breakdown of one black image": lambda: breakdown(np.zeros((1, 6, 4)), PARTS[:1], np.zeros((1, 1)), "images"),
     "tree": lambda: tree([PARTS, SIGNED[:2]], PARENTS, "deep"),
     "factors": lambda: factors_picture(
         rng.random((20, 30)), rng.random((20, 3)), rng.random((3, 30)), [0, 9], [2, 1], ""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from nmfsep.analysis.evaluate import Tracks
 from nmfsep.errors import InputError, UsageError
-from nmfsep.jobs.evaluate import Tracks, find
+from nmfsep.jobs.inputs import stem_files
 
 RATE = 8000
 
@@ -36,36 +37,36 @@ def folder(tmp_path: Path, noise: np.ndarray) -> Path:
 
 
 def test_a_folder_stands_for_the_audio_in_it(folder):
-    assert find([str(folder)]) == [str(folder / name) for name in ("A.FLAC", "b.wav", "c.aiff")]
+    assert stem_files([str(folder)]) == [str(folder / name) for name in ("A.FLAC", "b.wav", "c.aiff")]
 
 
 def test_files_stay_as_they_are_whatever_they_are_called(folder):
-    assert find([str(folder / "notes.txt"), "-"]) == [str(folder / "notes.txt"), "-"]
+    assert stem_files([str(folder / "notes.txt"), "-"]) == [str(folder / "notes.txt"), "-"]
 
 
 def test_the_mixture_is_left_out_of_a_folder_by_whatever_name(folder, tmp_path):
     os.symlink(folder / "b.wav", tmp_path / "link.wav")
     for mixture in (folder / "b.wav", tmp_path / "link.wav"):
-        assert find([str(folder)], str(mixture)) == [str(folder / name) for name in ("A.FLAC", "c.aiff")]
+        assert stem_files([str(folder)], str(mixture)) == [str(folder / name) for name in ("A.FLAC", "c.aiff")]
 
 
 def test_a_folder_without_audio_is_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path):
         with pytest.raises(UsageError, match="holds no audio files") as caught:
-            find([str(path)])
+            stem_files([str(path)])
         assert caught.value.path == str(path)
 
 
 def test_what_does_not_exist_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no such file or directory"):
-        find([str(tmp_path / "stem")])
+        stem_files([str(tmp_path / "stem")])
 
 
 def test_two_files_of_one_name_are_refused(folder, noise):
     write(folder / "b.flac", noise[:100], subtype="PCM_16")
     with pytest.raises(UsageError, match="is one of 2 files called 'b'"):
-        find([str(folder)])
+        stem_files([str(folder)])
 
 
 def test_blocks_are_the_files_side_by_side(tmp_path, noise):

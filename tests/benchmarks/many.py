@@ -74,8 +74,8 @@ def learning(folder):
     """Yield what learning a label from many files takes, and what goes over the network in each round of it."""
     from nmfsep.guidance.dictionary import read
     from nmfsep.kernels.divergence import as_divergence
+    from nmfsep.nmf.blockwise import Statistics
     from nmfsep.nmf.problem import Problem
-    from nmfsep.nmf.statistics import Statistics
 
     inputs, target = make(folder / "minutes"), folder / "all.npz"
     taken = nmfsep("learn", f"all={inputs}", "-k", 20, "-o", target, "-q")

@@ -22,9 +22,9 @@ import pytest
 import soundfile as sf
 from cli_harness import PATIENCE, RATE, ROOT, Cli, digests, files
 
+from nmfsep.batch import cluster as nmfsep_cluster
 from nmfsep.errors import UsageError
 from nmfsep.guidance.learn import Here, Sound, sums_of
-from nmfsep.jobs import cluster as nmfsep_cluster
 from nmfsep.kernels.divergence import as_divergence
 from nmfsep.nmf.problem import Problem
 from nmfsep.signal.stft import STFT

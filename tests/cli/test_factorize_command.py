@@ -7,12 +7,14 @@ import inspect
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli_harness import Cli, digests, files
+from cli_harness import Cli, Result, digests, files
 
 from nmfsep.cli.options import OF_MODELS
 from nmfsep.models.by_name import has_levels, options_of
@@ -389,3 +391,26 @@ def test_a_plain_factorization_loads_no_library_for_pictures_or_sound(cli: Cli) 
     modules = loaded(cli, "factorize", "x.npy", "-k", "2", "-q")
     assert "numpy" in modules
     assert not modules & {"matplotlib", "PIL", "librosa", "scipy", "sklearn", "numba"}
+
+
+@pytest.mark.parametrize(
+    ("args", "need"),
+    [
+        (("-k", "4"), 8 * 4 * 50),
+        (("--model", "nmfd", "-k", "2", "--template-frames", "3"), 8 * 2 * (3 * 20 + 30)),
+        (("--model", "deep", "--levels", "6,3"), 8 * (3 * 50 + 20 * 6 + 6 * 3)),
+    ],
+)
+def test_a_full_disk_is_found_before_the_fit(cli: Cli, args: tuple[str, ...], need: int) -> None:
+    def run(free: int) -> Result:
+        script = f"import nmfsep.jobs.safety as safety\nsafety.free_space = lambda folder: {free}\n"
+        script += "from nmfsep.cli.main import main\nmain()\n"
+        command = [sys.executable, "-c", script, "factorize", "x.npy", *args, "--max-iter", "2", "-o", "out"]
+        return cli._run(command, None, None, None, subprocess.PIPE)
+
+    full = run(need - 1)
+    assert (full.code, full.out) == (3, b"")
+    assert full.err == "nmfsep: out/x: no space left on device: 1 MB are needed, 1 MB are free\n"
+    assert not (cli.folder / "out").exists()
+    assert run(need).code == 0
+    assert sum(np.load(path).nbytes for path in (cli.folder / "out/x").glob("*.npy")) == need

@@ -27,7 +27,8 @@ from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.models.by_name import options_of, rehearse
 from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
-from nmfsep.separation.options import require_model, resolved
+from nmfsep.separation.fit import resolved
+from nmfsep.separation.obstacles import require_model
 from nmfsep.settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
 from nmfsep.settings.separation import (
     ALONE,
@@ -311,14 +312,14 @@ def test_a_note_names_an_option_as_it_is_typed() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_takes_an_option_that_it_does_not_look_at(command: str) -> None:
-    callback = COMMAND[command].callback
-    tree = ast.parse(Path(inspect.getfile(inspect.unwrap(callback))).read_text())
-    (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "command")
+    callback = inspect.unwrap(COMMAND[command].callback)
+    tree = ast.parse(Path(inspect.getfile(callback)).read_text())
+    (function,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == callback.__name__)
     names = {node.id for line in function.body for node in ast.walk(line) if isinstance(node, ast.Name)}
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     kinds = (Settings, OutputSettings, LearnSettings, EvaluationSettings, FactorizeSettings)
     settings = {setting.name for kind in kinds for setting in fields(kind)}
-    arguments = set(inspect.signature(inspect.unwrap(callback)).parameters)
+    arguments = set(inspect.signature(callback).parameters)
     for option in (option for name, option in OPTIONS if name == command):
         if option.name != "debug":  # of main
             known = names if option.name in arguments else texts | settings

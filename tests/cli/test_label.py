@@ -1,4 +1,4 @@
-"""--label auto: names that are known only when the stems are, and --group auto:N."""
+"""--stem-names auto: names that are known only when the stems are, and --group auto:N."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cli_harness import Cli, digests
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"
 NAMES = ["1-E4", "2-G4", "3-C4"]
-QUICK = ("-k", "3", "--label", "auto")
+QUICK = ("-k", "3", "--stem-names", "auto")
 
 
 @pytest.fixture
@@ -100,5 +100,5 @@ def test_groups_that_are_found_are_kept_as_they_were_found(cli: Cli, triad: str)
     assert digests(names, cli.folder / "a/triad") == digests(names, cli.folder / "b/triad")
     assert cli("render", model, triad, "--group", "auto:2", "-o", "c").code == 0
     assert digests(names, cli.folder / "a/triad") == digests(names, cli.folder / "c/triad")
-    regrouped = cli("render", model, triad, "--group", "one=1", "--group", "auto:2", "--label", "auto", "-o", "d")
+    regrouped = cli("render", model, triad, "--group", "one=1", "--group", "auto:2", "--stem-names", "auto", "-o", "d")
     assert [Path(path).stem.partition("-")[0] for path in regrouped.paths] == ["one", "1", "2"]

@@ -191,7 +191,7 @@ def test_time_limit_ends_a_fit_that_would_go_on(cli: Cli, song: Path) -> None:
     "options",
     [
         ["--divergence", "frobenius"],
-        ["--beta-loss", "kullback-leibler", "--solver", "mu"],
+        ["--divergence", "kullback-leibler", "--solver", "mu"],
         ["--divergence", "is", "--mask", "wiener"],
         ["--divergence", "0.5", "--start", "random"],
         ["--solver", "hals", "--divergence", "2", "--start", "nndsvd"],
@@ -268,7 +268,7 @@ def test_only_what_grouping_cannot_do_chooses_another_method_and_that_is_said(cl
 
 
 def test_a_variable_is_meant_for_the_models_that_have_it(cli: Cli, song: Path) -> None:
-    env = {"NMFSEP_SOLVER": "mu", "NMFSEP_SPARSITY": "0.5", "NMFSEP_FREE": "3", "NMFSEP_MIDI_BY": "pitch"}
+    env = {"NMFSEP_SOLVER": "mu", "NMFSEP_SPARSITY": "0.5", "NMFSEP_BACKGROUND": "3", "NMFSEP_MIDI_BY": "pitch"}
     assert cli("split", "song.wav", "-k", "2", "--model", "kmeans", "-q", env=env).code == 0
     refused = cli("split", "song.wav", "-k", "2", "--model", "kmeans", "--sparsity", "0", env=env)
     assert (refused.code, "model 'kmeans' has no option --sparsity" in refused.err) == (2, True)

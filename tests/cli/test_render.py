@@ -98,7 +98,7 @@ def test_with_options_they_are_those_that_split_writes_with_them(cli: Cli, model
     ("split", "render"),
     [
         ([], []),
-        (["--free", "3"], ["--group", "all=low,residual"]),
+        (["--background", "3"], ["--group", "all=low,residual"]),
         (["--adapt", "0.3", "--residual"], ["--group", "all=rest", "--mask", "wiener"]),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_model_elsewhere_must_be_told_its_mixture(cli: Cli, model: str) -> Non
     assert (result.code, result.out) == (2, b"")
     assert (
         result.err
-        == "nmfsep: m.npz: does not lie beside its stems, so its mixture is not known; name it after the model\n"
+        == "nmfsep: m.npz: does not lie with its stems, so its mixture is not known; name it after the model\n"
     )
     assert cli("render", "m.npz", "song.wav", "-o", "b").code == 0
 

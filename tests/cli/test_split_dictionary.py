@@ -66,7 +66,7 @@ def test_the_manifest_vouches_for_the_dictionary(cli: Cli, workshop: Path, other
     assert track["settings"]["components"] == 3
 
 
-@pytest.mark.parametrize("options", [[], ["--free", "3", "--adapt", "0.3"]], ids=" ".join)
+@pytest.mark.parametrize("options", [[], ["--background", "3", "--adapt", "0.3"]], ids=" ".join)
 def test_the_same_bytes_whatever_threads_and_place(cli: Cli, workshop: Path, options: list[str]) -> None:
     shutil.copy(workshop / "kit.npz", workshop / "elsewhere.npz")
     runs = cli.many(
@@ -81,9 +81,9 @@ def test_the_same_bytes_whatever_threads_and_place(cli: Cli, workshop: Path, opt
 
 
 OPTIONS = [
-    (["--free", "2"], ["kick", "snare", "residual"]),
+    (["--background", "2"], ["kick", "snare", "residual"]),
     (["--residual"], ["kick", "snare", "residual"]),
-    (["--residual=rest", "--free", "2"], ["kick", "snare", "rest"]),
+    (["--residual=rest", "--background", "2"], ["kick", "snare", "rest"]),
     (["--only", "snare"], ["snare"]),
     (["--adapt", "0.5", "--mask", "wiener"], ["kick", "snare"]),
     (["--n-fft", "1024", "--hop-length", "200"], ["kick", "snare"]),
@@ -108,12 +108,12 @@ def test_several_dictionaries_add_up(cli: Cli, workshop: Path, other: Path) -> N
 def test_one_label_with_what_the_rest_is(cli: Cli, workshop: Path, other: Path) -> None:
     says = refused(cli("split", "beat.wav", "-m", "hat.npz"))
     assert "with 'hat' alone, its stem would be the whole mixture; use --background 20" in says
-    result = cli("split", "beat.wav", "-m", "hat.npz", "--free", "2")
+    result = cli("split", "beat.wav", "-m", "hat.npz", "--background", "2")
     assert result.paths == ["separated/beat/hat.wav", "separated/beat/residual.wav"]
 
 
 USAGE = [
-    (["-m", "kit.npz", "-k", "3"], "the dictionary says what stems there are, so -k is not heeded; leave out -k"),
+    (["-m", "kit.npz", "-k", "3"], "the dictionary says what stems there are, so -k is not needed; leave out -k"),
     (["-m", "kit.npz", "-m", "same.npz"], "same.npz: has label 'kick', as kit.npz has; give one of them"),
     (["-m", "missing.npz"], "missing.npz: no such file or directory; check the name"),
     (["-m", "kick.wav"], "kick.wav: is not a container of arrays (.npz), or is damaged"),
@@ -122,8 +122,8 @@ USAGE = [
     (["-m", "kit.npz", "--only", "kik"], "did you mean 'kick'?"),
     (["-m", "kit.npz", "--residual=snare"], "is the name of another stem; give --residual=NAME"),
     (["-m", "kit.npz", "--max-memory", "1M"], "of memory and may take 1 MB"),
-    (["-m", "kit.npz", "--fast"], "--fast is for stems that nothing is told of"),
-    (["-k", "2", "--free", "3"], "mean something with guidance only; give a dictionary with -m"),
+    (["-m", "kit.npz", "--fast"], "--fast is for separation without cues"),
+    (["-k", "2", "--background", "3"], "mean something with guidance only; give a dictionary with -m"),
     ([], "how many stems is not said; give -k, --preset, or a dictionary with -m"),
 ]
 
@@ -160,7 +160,7 @@ def test_another_rate_is_converted_and_said(cli: Cli, workshop: Path) -> None:
 def test_a_batch_of_several_rates_goes_through(cli: Cli, workshop: Path) -> None:
     samples, _ = sf.read(workshop / "beat.wav")
     sf.write(workshop / "fast.wav", samples, 11025, "PCM_16")
-    result = cli("split", "beat.wav", "fast.wav", "-m", "kit.npz", "--free", "1")
+    result = cli("split", "beat.wav", "fast.wav", "-m", "kit.npz", "--background", "1")
     assert (result.code, len(result.paths)) == (0, 6)
     assert result.err.count("\n") == 1
     assert "fast.wav: warning: templates of 'kit.npz' converted from 8000 to 11025 Hz" in result.err
@@ -174,7 +174,7 @@ def test_one_broken_input_fails_alone(cli: Cli, workshop: Path, broken: Path) ->
 
 def test_silence_gives_silent_stems_and_a_warning(cli: Cli, workshop: Path, sounds: Path) -> None:
     shutil.copy(sounds / "silence.wav", workshop / "beat.wav")
-    result = cli(*SPLIT, "--free", "2")
+    result = cli(*SPLIT, "--background", "2")
     assert result.code == 0
     assert "warning: everything is zero" in result.err
     assert not any(whole(workshop / path).any() for path in result.paths)
@@ -192,7 +192,7 @@ def test_standard_output_and_standard_input(cli: Cli, workshop: Path) -> None:
 def test_variables_give_a_dictionary_and_one_for_k_does_not_matter(cli: Cli, workshop: Path) -> None:
     result = cli("split", "beat.wav", env={"NMFSEP_DICTIONARY": "kit.npz", "NMFSEP_COMPONENTS": "7"})
     assert (result.code, result.paths) == (0, STEMS)
-    result = cli(*SPLIT, env={"NMFSEP_FREE": "2", "NMFSEP_RESIDUAL": "rest"})
+    result = cli(*SPLIT, env={"NMFSEP_BACKGROUND": "2", "NMFSEP_RESIDUAL": "rest"})
     assert result.paths == [*STEMS, "separated/beat/rest.wav"]
 
 
@@ -214,7 +214,7 @@ def test_a_dictionary_is_never_overwritten_by_a_stem(cli: Cli, workshop: Path) -
 
 def test_dry_run_tells_stems_and_memory(cli: Cli, workshop: Path) -> None:
     before = files(cli.folder)
-    result = cli(*SPLIT, "-n", "--json", "--free", "2")
+    result = cli(*SPLIT, "-n", "--json", "--background", "2")
     (track,) = json.loads(result.out)["tracks"]
     assert track["stems"] == ["kick", "snare", "residual"]
     assert track["outputs"] == [*STEMS, "separated/beat/residual.wav"]
@@ -222,7 +222,7 @@ def test_dry_run_tells_stems_and_memory(cli: Cli, workshop: Path) -> None:
 
 
 def test_the_memory_told_is_about_what_is_taken(cli: Cli, workshop: Path, sounds: Path) -> None:
-    arguments = ("split", sounds / "long.wav", *SPLIT[2:], "--threads", "2", "--max-iter", "2", "--free", "8")
+    arguments = ("split", sounds / "long.wav", *SPLIT[2:], "--threads", "2", "--max-iter", "2", "--background", "8")
     told = json.loads(cli(*arguments, "-n", "--json").out)["tracks"][0]["memory"]
     # measured by a small process, since a child counts what its parent had, too
     script = "import resource as r, subprocess as s, sys; s.run(sys.argv[1:], check=True, stdout=s.DEVNULL); "

@@ -110,7 +110,7 @@ USAGE = [
     (["--learn", "kick=0.1-0.2", "--offset", "0.15"], "goes from 0.15 s to"),
     (["--learn", "kick"], "--learn 'kick' is not NAME=T1-T2; give such as"),
     (["--learn", "kick=0-0.1", "-m", "kit.npz"], "--learn kick: the name 'kick' is taken by kit.npz"),
-    (["--learn", "kick=0-0.1", "-k", "3"], "labels say what stems there are, so -k is not heeded"),
+    (["--learn", "kick=0-0.1", "-k", "3"], "labels say what stems there are, so -k is not needed"),
     (["--learn", "kick=0-0.1", "--model", "deep", "--levels", "4,2"], "with labels the model is nmf"),
     (["--learn", "residual=0-0.1"], "--residual residual is the name of another stem"),
     (["-m", "kit.npz", "--two-stems", "kik"], "--two-stems 'kik' is no stem; did you mean 'kick'?"),

@@ -137,7 +137,7 @@ def test_an_interrupt_leaves_nothing(here: Cli) -> None:
 
 
 def test_names_that_say_what_is_heard_are_known_once_the_stems_are(here: Cli) -> None:
-    result = here("split", "night.wav", *SMALL, *LITTLE, "--label", "auto")
+    result = here("split", "night.wav", *SMALL, *LITTLE, "--stem-names", "auto")
     manifest = json.loads((here.folder / "separated/night/night.nmfsep.json").read_text())
     assert manifest["learned_from"] is not None
     assert result.paths == [f"separated/night/{stem['name']}.wav" for stem in manifest["stems"]]

@@ -80,6 +80,6 @@ def test_what_a_model_lacks_is_refused_before_anything_is_read(
 
 def test_a_dictionary_goes_with_the_plain_model_only(cli: Cli, song: Path) -> None:
     assert cli("learn", "a=song.wav", "-k", "1", "--n-fft", "1024", "-o", "kit.npz").code == 0
-    result = cli("split", "song.wav", "-m", "kit.npz", "--free", "2", "--model", "nmfd")
+    result = cli("split", "song.wav", "-m", "kit.npz", "--background", "2", "--model", "nmfd")
     assert (result.code, result.out) == (2, b"")
     assert "with a dictionary the model is nmf" in result.err

@@ -6,7 +6,7 @@ import soundfile as sf
 
 from nmfsep.errors import UsageError
 from nmfsep.files.formats import BITS, FORMATS, SampleFormat, resolve
-from nmfsep.settings.option import CONTAINERS
+from nmfsep.settings.fields import CONTAINERS
 
 
 @pytest.mark.parametrize(("name", "subtype"), [(name, s) for name, form in FORMATS.items() for s in form.subtypes])

@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 from nmfsep.errors import InputError
-from nmfsep.files import layout, pages
+from nmfsep.files import mpeg, pages
 from nmfsep.signal.read import Source
 from nmfsep.signal.stream import Stream
 
@@ -49,7 +49,7 @@ def read_both_ways(path):
 def without_xing(data):
     """Return an MP3 without the frame that says how many there are."""
     assert b"Xing" in data[:200] or b"Info" in data[:200]
-    return data[layout.mpeg._frame(data[:4]).size :]
+    return data[mpeg._frame(data[:4]).size :]
 
 
 @pytest.mark.parametrize(("container", "subtype"), LOSSY + LOSSLESS)
@@ -141,7 +141,7 @@ def test_what_is_no_frame_is_left_out_and_told(tmp_path):
 
 
 def test_no_file_of_almost_frames_takes_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr(layout.mpeg, "TRIES", 100)
+    monkeypatch.setattr(mpeg, "TRIES", 100)
     data = encoded(tone(0.5), "MP3", "MPEG_LAYER_III")
     (tmp_path / "a.mp3").write_bytes(data + data[:2] * 2000 + (data[:4] + b"\0") * 1600)
     samples, warnings = read_both_ways(tmp_path / "a.mp3")

@@ -3,8 +3,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nmfsep.errors import UsageError
 from nmfsep.files.naming import (
@@ -15,9 +14,8 @@ from nmfsep.files.naming import (
     collision_key,
     expand,
     fit_name,
-    manifest_name,
-    model_name,
     parent_name,
+    sidecar_name,
     track_name,
 )
 
@@ -162,9 +160,9 @@ def test_long_names_that_differ_in_the_middle_stay_apart():
 
 
 @pytest.mark.parametrize("track", ["song", "a" * 251, "ü" * 125, os.fsdecode(b"\xe9" * 250)])
-@pytest.mark.parametrize(("name_of", "ending"), [(manifest_name, MANIFEST), (model_name, MODEL)])
-def test_manifest_and_model_keep_their_endings_whatever_the_track(track, name_of, ending):
-    name = name_of(track)
+@pytest.mark.parametrize("ending", [MANIFEST, MODEL])
+def test_manifest_and_model_keep_their_endings_whatever_the_track(track, ending):
+    name = sidecar_name(track, ending)
     assert name.endswith(ending)
     assert len(os.fsencode(name)) <= 255
     assert name.startswith(track[:50])

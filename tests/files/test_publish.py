@@ -47,7 +47,7 @@ def outputs(tmp_path, way):
 def begin(folder):
     """Open the stems, the note that stands in for the manifest, and the manifest."""
     manifest = folder / "track.nmfsep.json"
-    return [*(Output(folder / name) for name in STEMS), Output(manifest, "note"), Output(manifest)]
+    return [*(Output(folder / name) for name in STEMS), Output(manifest), Output(manifest)]
 
 
 def fill(folder):

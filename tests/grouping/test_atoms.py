@@ -9,16 +9,14 @@ import nmfsep
 from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
 from nmfsep.grouping.atoms import expand_to_bins, find, merged, most_atoms, sampled
-from nmfsep.grouping.bands import bands_of
 from nmfsep.grouping.choice import SIMPLE, loudest
-from nmfsep.grouping.consensus import match_runs
 from nmfsep.grouping.foreground import background
-from nmfsep.grouping.scene import Scene
-from nmfsep.grouping.timbre import group, weighted_kmeans
-from nmfsep.kernels.factors import Factors
+from nmfsep.grouping.scene import Scene, bands_of
+from nmfsep.grouping.timbre import group, match_runs, weighted_kmeans
+from nmfsep.kernels.product import Factors
 from nmfsep.separation import pipeline
 from nmfsep.separation.mixture import all_frames
-from nmfsep.separation.options import require_model
+from nmfsep.separation.obstacles import require_model
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
 
@@ -54,7 +52,7 @@ def test_bands_partition_the_bins_and_are_single_below():
     back = bands.spread(bands.merge(spectra), spectra[0])
     np.testing.assert_allclose(bands.merge(back), bands.merge(spectra))
     np.testing.assert_allclose(back[0], spectra[0])
-    assert bands.centres(np.arange(1025.0))[10] == 10
+    assert bands.merge(np.arange(1025.0))[10] == 10
 
 
 def test_channels_keep_apart_when_bins_are_merged():

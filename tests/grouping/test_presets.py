@@ -11,8 +11,8 @@ from nmfsep import Audio, separate
 from nmfsep.errors import UsageError
 from nmfsep.grouping.presets import strokes
 from nmfsep.registry import PRESETS
-from nmfsep.separation.options import require_model
-from nmfsep.settings.option import PRESET_STEMS as STEMS
+from nmfsep.separation.obstacles import require_model
+from nmfsep.settings.fields import PRESET_STEMS as STEMS
 from nmfsep.settings.separation import Settings, with_preset_defaults
 from nmfsep.signal.stft import STFT
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.guidance import learn as learning
-from nmfsep.guidance import learn as sounding
+from nmfsep.guidance import learn as learning, learn as sounding
 from nmfsep.guidance.learn import ActiveFrames, Sound, frames_for, learn
 from nmfsep.kernels.threads import Workers
 from nmfsep.settings.commands import LearnSettings

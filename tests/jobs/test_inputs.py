@@ -7,8 +7,7 @@ import pytest
 
 from nmfsep.errors import UsageError
 from nmfsep.jobs.depfile import rule
-from nmfsep.jobs.evaluate import find
-from nmfsep.jobs.inputs import Input, gather, labelled, listed, look
+from nmfsep.jobs.inputs import Input, gather, labelled, listed, look, stem_files
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_split_learn_and_evaluate_find_the_same_sounds(here):
     expected = sorted(f"f/{name}" for name in [*good, "link.wav", "lost.wav"])
     assert [entry.path for entry in gather(["f"], recursive=True)[0]] == expected
     assert labelled(["x=f"])["x"] == expected
-    assert find(["f"]) == expected
+    assert stem_files(["f"]) == expected
 
 
 def test_learn_leaves_out_what_nmfsep_wrote_and_says_so_and_evaluate_compares_it(here):
@@ -78,7 +77,7 @@ def test_learn_leaves_out_what_nmfsep_wrote_and_says_so_and_evaluate_compares_it
     assert notes == ["f: 1 sounds that nmfsep wrote are left out; name them to learn from them"]
     with pytest.raises(UsageError, match="but what nmfsep wrote; name them"):
         labelled(["x=f/out"])
-    assert find(["f/out/a"]) == ["f/out/a/component-1.wav"]
+    assert stem_files(["f/out/a"]) == ["f/out/a/component-1.wav"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nmfsep.analysis.inspect import pooled_spectrogram
 from nmfsep.errors import InputError, UsageError
-from nmfsep.jobs.inspect import inspect_separated, inspect_sound, pooled_spectrogram
+from nmfsep.jobs.inspect import inspect_separated, inspect_sound
 from nmfsep.jobs.plan import plan
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file

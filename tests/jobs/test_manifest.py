@@ -14,18 +14,18 @@ from nmfsep.jobs.manifest import (
     encode,
     file_sha256,
     find,
-    is_manifest,
+    listed_files,
+    listed_model,
     load,
-    mixture_beside,
+    load_if_any,
+    mixture_of,
+    verify,
     versions,
-    vouched_files,
-    vouched_model,
     written_by_us,
 )
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.run_options import RunOptions, stem_names_in
 from nmfsep.jobs.track import separate_file
-from nmfsep.jobs.verify import verify
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 
@@ -306,7 +306,7 @@ def test_any_file_name_comes_back_from_a_manifest(track, name):
 def test_a_saved_model_is_vouched_for_like_a_stem(tmp_path):
     track = separate(tmp_path, save_model=True)
     model = track.parent / "song.nmf.npz"
-    assert vouched_model(track) == model
+    assert listed_model(track) == model
     assert model in written_by_us(track)
     assert "add up" in verify(track)
     model.write_bytes(model.read_bytes() + b"x")
@@ -320,20 +320,20 @@ def test_a_saved_model_is_vouched_for_like_a_stem(tmp_path):
 
 def test_the_mixture_of_a_model_is_found_by_the_manifest_beside_it(tmp_path):
     track = separate(tmp_path, save_model=True)
-    assert mixture_beside(str(track.parent / "song.nmf.npz")) == str(tmp_path / "song.wav")
+    assert mixture_of(str(track.parent / "song.nmf.npz")) == str(tmp_path / "song.wav")
     for other in ("other.nmf.npz", "song.npz", "component-1.wav"):
-        assert mixture_beside(str(track.parent / other)) is None
+        assert mixture_of(str(track.parent / other)) is None
     edit(track, lambda manifest: manifest["input"].update(relative=None))
-    assert mixture_beside(str(track.parent / "song.nmf.npz")) is None
+    assert mixture_of(str(track.parent / "song.nmf.npz")) is None
     track.unlink()
-    assert mixture_beside(str(track.parent / "song.nmf.npz")) is None
+    assert mixture_of(str(track.parent / "song.nmf.npz")) is None
 
 
 @pytest.mark.parametrize("model", [None, "../song.nmf.npz", "/elsewhere/song.nmf.npz"])
 def test_no_model_is_vouched_for_outside_the_folder_or_without_an_entry(tmp_path, model):
     track = separate(tmp_path, save_model=True)
     edit(track, lambda manifest: manifest.update(model=model and manifest["model"] | {"file": model}))
-    assert vouched_model(track) is None
+    assert listed_model(track) is None
 
 
 @pytest.mark.parametrize("model", ["song.nmf.npz", [], 1, {"file": 1}])
@@ -407,9 +407,16 @@ def test_a_manifest_that_the_system_cannot_read_is_not_taken_for_none(tmp_path, 
     def refused(*args, **options):
         raise OSError(code, os.strerror(code))
 
-    assert vouched_files(path) == []
+    assert listed_files(path) == []
     monkeypatch.setattr(type(path), "read_bytes", refused)
     with pytest.raises(OutputError, match=os.strerror(code).lower()):
-        vouched_files(path)
+        listed_files(path)
     with pytest.raises(InputError, match=os.strerror(code)):
-        is_manifest(path)
+        load_if_any(path)
+
+
+def test_a_manifest_of_another_kind_names_no_stems(tmp_path):
+    path = tmp_path / "song.nmfsep.json"
+    path.write_bytes(encode({"schema": SCHEMA, "kind": "x", "complete": True, "files": [], "stems": 5}))
+    assert load(path)["stems"] == 5
+    assert stem_names_in(path, ("component-1",), (0,)) == ["component-1"]

@@ -15,10 +15,10 @@ from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
 from nmfsep.jobs.inputs import Input
+from nmfsep.jobs.manifest import verify
 from nmfsep.jobs.plan import plan
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file
-from nmfsep.jobs.verify import verify
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT

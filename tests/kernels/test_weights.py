@@ -6,10 +6,10 @@ import pytest
 from nmfsep import factorize
 from nmfsep.errors import UsageError
 from nmfsep.kernels import blocked
+from nmfsep.kernels.blocked import Weighted, entries
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.reference import Kernels
 from nmfsep.kernels.threads import Workers
-from nmfsep.kernels.weighted import Weighted, entries
 from nmfsep.nmf.fit import Execution
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
@@ -37,7 +37,7 @@ def test_equal_weights_are_the_plain_kernels(beta, tile, rng, monkeypatch):
     measure = Beta(beta)
     Xt, Wt, Zt = rng.random((50, 20)) + 0.1, rng.random((3, 20)), rng.random((50, 3))
     with Workers(2) as workers:
-        reference, kernels, twice = Reference(), Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
+        reference, kernels, twice = Kernels(), Weighted(np.full(Xt.shape, 2.0)), Zt.copy()
         plain = reference.mm_pass(Xt, Wt, Zt, measure, 1.0, workers, Wt)
         for single, double in zip(plain, kernels.mm_pass(Xt, Wt, twice, measure, 1.0, workers, Wt), strict=True):
             np.testing.assert_allclose(double, 2 * np.broadcast_to(single, Wt.shape), rtol=1e-9)

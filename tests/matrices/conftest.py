@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nmfsep.matrices.read import Found, read_matrix
+from nmfsep.matrices.load import Found, read_matrix
 
 
 @pytest.fixture

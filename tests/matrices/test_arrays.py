@@ -10,7 +10,7 @@ import pytest
 from numpy.lib import format as npy
 
 from nmfsep.errors import InputError, UsageError
-from nmfsep.matrices.read import read_matrix
+from nmfsep.matrices.load import read_matrix
 
 X = np.random.default_rng(0).random((5, 7))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import InputError, UsageError
-from nmfsep.matrices.read import list_images, read_images
+from nmfsep.matrices.load import list_images, read_images
 
 Image = pytest.importorskip("PIL.Image")
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)

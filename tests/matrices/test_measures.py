@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.matrices.pictures import principal_components, relative_error, sparseness
 
 rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import InputError
-from nmfsep.matrices.table import lines_of
+from nmfsep.matrices.text import lines_of
 
 
 @pytest.mark.parametrize(

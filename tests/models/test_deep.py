@@ -8,7 +8,7 @@ from nmfsep import Factors, deep_nmf, deep_semi_nmf, factorize, semi_nmf
 from nmfsep.errors import UsageError
 from nmfsep.kernels import blocked
 from nmfsep.kernels.divergence import Beta, as_divergence, frobenius
-from nmfsep.models.chain import Chain, descend_between
+from nmfsep.models.deep import Chain, descend_between
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
 

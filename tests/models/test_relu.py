@@ -4,12 +4,12 @@ import pytest
 from nmfsep import Factors, ReLUNetwork, semi_nmf, whiten
 from nmfsep.errors import UsageError
 from nmfsep.kernels.divergence import frobenius
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.reference import Kernels
 from nmfsep.models.relu import Network
 from nmfsep.models.semi import SemiHALS
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1, 3.0])
 SHAPES = pytest.mark.parametrize(("n", "d"), [(12, 20), (15, 15), (1, 4), (40, 300)])
@@ -194,7 +194,7 @@ def test_gradients_are_those_of_the_loss(workers):
     W1, W2 = rng.standard_normal((5, 3)), rng.standard_normal((3, 4))
     decay, tiny = 0.7, 1e-9
     solver = Network(X, W1, decay, (tiny, tiny), 10**9)
-    state = State.of(Factors(np.maximum(X @ W1, 0), W2), Reference(), workers)
+    state = State.of(Factors(np.maximum(X @ W1, 0), W2), Kernels(), workers)
     solver.start(Y.T, state, Problem())
     solver.step(Y.T, state, Problem())
     means = [memory[0] / 0.1 for memory in state.memory]

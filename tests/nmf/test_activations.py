@@ -6,9 +6,9 @@ import pytest
 from nmfsep import factorize
 from nmfsep.kernels.blocked import Blocked
 from nmfsep.kernels.divergence import as_divergence
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.reference import Kernels
 from nmfsep.kernels.threads import Workers
-from nmfsep.nmf.activations import solve, solve_each, steps_for
+from nmfsep.nmf.blockwise import solve, solve_each, steps_for
 from nmfsep.nmf.problem import Problem
 
 FRAMES, BINS, K = 90, 40, 4
@@ -28,16 +28,16 @@ def matrices(seed=0):
 def test_the_loss_is_near_the_least_there_is(divergence, above):
     X, Wt = matrices()
     asked = problem(divergence)
-    Z = solve(X, Wt, asked, Reference(), Workers(1))
+    Z = solve(X, Wt, asked, Kernels(), Workers(1))
     assert (Z >= 0).all()
     best = factorize(X.T, K, W=Wt.T, fixed={"W"}, divergence=divergence, solver="mu", max_iter=3000, tol=0).losses[-1]
-    assert Reference().divergence(X, Wt, Z, asked.divergence, Workers(1)) <= (1 + above) * best
+    assert Kernels().divergence(X, Wt, Z, asked.divergence, Workers(1)) <= (1 + above) * best
 
 
 @pytest.mark.parametrize(
     "asked", [problem(), problem("is"), problem("frobenius"), problem(sparsity=0.5), problem("frobenius", sparsity=0.1)]
 )
-@pytest.mark.parametrize("kernels", [Reference(), Blocked()], ids=["reference", "blocked"])
+@pytest.mark.parametrize("kernels", [Kernels(), Blocked()], ids=["reference", "blocked"])
 def test_a_frame_is_solved_as_if_it_were_alone(asked, kernels):
     X, Wt = matrices()
     whole = solve(X, Wt, asked, kernels, Workers(1))
@@ -48,22 +48,22 @@ def test_a_frame_is_solved_as_if_it_were_alone(asked, kernels):
 
 def test_sparsity_leaves_fewer_activations():
     X, Wt = matrices()
-    plain, sparse = (solve(X, Wt, problem(sparsity=weight), Reference(), Workers(1)) for weight in (0, 3))
+    plain, sparse = (solve(X, Wt, problem(sparsity=weight), Kernels(), Workers(1)) for weight in (0, 3))
     assert sparse.sum() < 0.9 * plain.sum()
 
 
 def test_silence_has_no_activations_and_level_scales_them():
     X, Wt = matrices()
     X[3] = 0
-    Z = solve(X, Wt, problem(), Reference(), Workers(1))
+    Z = solve(X, Wt, problem(), Kernels(), Workers(1))
     assert Z[3].max() < 1e-6
-    np.testing.assert_allclose(solve(8 * X, Wt, problem(), Reference(), Workers(1)), 8 * Z, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(solve(8 * X, Wt, problem(), Kernels(), Workers(1)), 8 * Z, rtol=1e-3, atol=1e-6)
 
 
 def test_nothing_is_written_to():
     X, Wt = matrices()
     X.flags.writeable = Wt.flags.writeable = False
-    solve(X, Wt, problem(), Reference(), Workers(1))
+    solve(X, Wt, problem(), Kernels(), Workers(1))
 
 
 def test_more_components_take_more_steps_up_to_a_limit():
@@ -75,7 +75,7 @@ def test_sets_of_templates_are_solved_each_by_itself():
     other = matrices(1)[1]
     both = solve_each(X, np.stack([Wt, other]), steps_for(K))
     for found, templates in zip(both, (Wt, other), strict=True):
-        alone = solve(X, templates, problem(), Reference(), Workers(1))
+        alone = solve(X, templates, problem(), Kernels(), Workers(1))
         np.testing.assert_allclose(found, alone, rtol=1e-3, atol=1e-6 * alone.max())
     np.testing.assert_allclose(solve_each(X[:7], np.stack([Wt, other]), steps_for(K)), both[:, :7], rtol=2e-4)
 

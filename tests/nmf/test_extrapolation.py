@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nmfsep import factorize
-from nmfsep.kernels.factors import Factors
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.product import Factors
+from nmfsep.kernels.reference import Kernels
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 from nmfsep.nmf.solvers.mu import MUE
 
 
@@ -47,7 +47,7 @@ def test_the_first_step_without_momentum_is_the_plain_one():
 def test_a_loss_that_rose_is_taken_back(workers):
     rng = np.random.default_rng(0)
     X = rng.random((7, 9))
-    state = State.of(Factors(rng.random((7, 2)), rng.random((2, 9))), Reference(), workers)
+    state = State.of(Factors(rng.random((7, 2)), rng.random((2, 9))), Kernels(), workers)
     solver, problem = MUE(), Problem()
     solver.start(X.T.copy(), state, problem)
     assert solver.observe(state, problem, 5.0) == 5.0

@@ -8,7 +8,7 @@ from nmfsep.errors import UsageError
 from nmfsep.nmf import fit as loop
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import Solver
+from nmfsep.nmf.solvers import Solver
 
 
 class Scripted:

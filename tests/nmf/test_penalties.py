@@ -94,8 +94,7 @@ def test_smoothness_is_the_sum_of_squared_steps():
 
 def test_tiles_do_not_change_a_smooth_update(monkeypatch):
     # neighbours of a frame may lie in another tile
-    from nmfsep.kernels import blocked
-    from nmfsep.kernels import select as choose
+    from nmfsep.kernels import blocked, select as choose
 
     monkeypatch.setattr(choose, "SMALL", 0)
     whole = factorize(matrix(), 4, smoothness=1, max_iter=20, tol=0).factors.Z

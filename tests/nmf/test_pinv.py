@@ -3,10 +3,10 @@ import pytest
 
 from nmfsep import Factors, factorize
 from nmfsep.kernels.divergence import frobenius
-from nmfsep.kernels.reference import Reference
+from nmfsep.kernels.reference import Kernels
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
-from nmfsep.nmf.solvers.base import State
+from nmfsep.nmf.solvers import State
 from nmfsep.nmf.solvers.pinv import Pinv
 
 PROBLEM = Problem(frobenius)
@@ -19,7 +19,7 @@ def problem(seed=4, bins=12, frames=15, k=3, dtype=np.float64):
 
 
 def prepared(X, W, Z, workers):
-    state = State.of(Factors(W, Z), Reference(), workers)
+    state = State.of(Factors(W, Z), Kernels(), workers)
     solver = Pinv()
     solver.start(X.T, state, PROBLEM)
     return solver, state

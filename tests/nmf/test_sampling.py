@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from nmfsep.nmf.sampling import LOOKED_AT, Sample, richness
+from nmfsep.nmf.blockwise import Sample
+from nmfsep.nmf.starts import LOOKED_AT, richness
 
 BINS = 5
 

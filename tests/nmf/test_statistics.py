@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from nmfsep.kernels.divergence import Beta
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.kernels.threads import Workers
 from nmfsep.nmf import problem as penalties
+from nmfsep.nmf.blockwise import Statistics, statistics, total, update
 from nmfsep.nmf.fit import Stop, fit
 from nmfsep.nmf.problem import Problem
 from nmfsep.nmf.solvers.mu import MU
-from nmfsep.nmf.statistics import Statistics, statistics, total, update
 
 BETAS = [0, 0.5, 1, 1.5, 2, 3]
 BINS, FRAMES, K = 30, 90, 4

@@ -1,8 +1,7 @@
 """Laws of factorize and of the masks over generated matrices."""
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nmfsep import factorize

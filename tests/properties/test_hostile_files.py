@@ -13,8 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nmfsep.errors import NmfsepError
 from nmfsep.guidance import dictionary
@@ -23,14 +22,13 @@ from nmfsep.guidance.templates import Templates
 from nmfsep.jobs import manifest
 from nmfsep.jobs.inputs import gather, listed
 from nmfsep.jobs.inspect import inspect_separated
+from nmfsep.jobs.manifest import verify
 from nmfsep.jobs.plan import plan
-from nmfsep.jobs.resume import ExpectedManifest, stem_names_in
-from nmfsep.jobs.run_options import RunOptions
+from nmfsep.jobs.run_options import RunOptions, expected_entries, is_up_to_date, stem_names_in
 from nmfsep.jobs.track import separate_file
-from nmfsep.jobs.verify import verify
-from nmfsep.matrices.read import read_images, read_matrix
+from nmfsep.matrices.load import read_images, read_matrix
 from nmfsep.registry import CUES
-from nmfsep.separation import model_file as saved_file
+from nmfsep.separation import saved as saved_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.stft import STFT
@@ -262,14 +260,14 @@ def test_manifests(stems, chance):
         text = as_text(distort(json.loads(before), chance)).encode()
         stems.manifest.write_bytes(shake(text, chance) if chance.random() < 0.1 else text)
         survives(verify, stems.manifest)
-        for function in (manifest.written_by_us, manifest.vouched_files, manifest.vouched_model):
+        for function in (manifest.written_by_us, manifest.listed_files, manifest.listed_model):
             function(stems.manifest)
-        manifest.mixture_beside(str(stems.model))
+        manifest.mixture_of(str(stems.model))
         manifest.Origin(stems.path).other(stems.manifest)
         manifest.Origin("other.wav").other(stems.manifest)
         stem_names_in(stems.manifest, stems.names, stems.selected)
         options = RunOptions(QUICK, OutputSettings(out=str(stems.manifest.parents[1]), save_model=True))
-        if ExpectedManifest.of(options).is_up_to_date(stems.manifest, stems.files):
+        if is_up_to_date(stems.manifest, stems.files, expected_entries(options)):
             stems.as_written(manifest.load(stems.manifest))
         survives(plan, [stems.path], options, True)
         survives(inspect_separated, str(stems.manifest))

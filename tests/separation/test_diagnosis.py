@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation.components import Components
-from nmfsep.separation.summary import descriptors, hints, summarize
+from nmfsep.separation.describe import descriptors, hints, summarize
 from nmfsep.signal.stft import STFT
 
 STFT_ = STFT(1024)

@@ -14,9 +14,9 @@ from nmfsep.guidance.excerpt_cue import Excerpts
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.label_cue import Labels, Region
 from nmfsep.separation import pipeline
+from nmfsep.separation.fit import resolved
 from nmfsep.separation.mixture import all_frames
-from nmfsep.separation.options import resolved
-from nmfsep.separation.pipeline import obstacle
+from nmfsep.separation.obstacles import obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stft import STFT

@@ -13,8 +13,7 @@ from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import ITERATIONS, MASK_POWER, RESIDUAL, SPARSITY, Guide
 from nmfsep.guidance.learn import Sound, learn
 from nmfsep.guidance.templates import Templates
-from nmfsep.separation import fit as guided
-from nmfsep.separation import pipeline
+from nmfsep.separation import fit as guided, pipeline
 from nmfsep.settings.commands import LearnSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
@@ -342,7 +341,7 @@ REFUSED = [
     ({"preset": "drums"}, "the stems are named"),
     ({"atoms": 3}, "the stems are named"),
     ({"grouping": "timbre"}, "the stems are named"),
-    ({"components": 3}, "so -k is not heeded; leave out -k"),
+    ({"components": 3}, "so -k is not needed; leave out -k"),
     ({"model": "nmfd"}, "the model is nmf; leave out --model"),
     ({"levels": (4, 2)}, "the model is nmf; leave out --model, --levels"),
     ({"level": 1}, "the model is nmf"),
@@ -374,7 +373,7 @@ def test_one_label_alone_is_refused_with_what_to_do():
         assert dataclasses.replace(guide, given=given).settings().residual == residual
 
 
-def test_every_field_of_the_settings_is_heeded_or_refused(one):
+def test_every_field_of_the_settings_is_used_or_refused(one):
     # no option may be taken and ignored
     plain = separate(MIXTURE, dictionary=one, max_iter=30, tol=0.0).samples
     other = {

@@ -10,10 +10,10 @@ from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates, unit
 from nmfsep.separation import pipeline
+from nmfsep.separation.frames import FEWEST, FRAMES, frames_drawn
 from nmfsep.separation.mixture import LOOK, all_frames, draw, segments
 from nmfsep.separation.model import Model, Resolution
-from nmfsep.separation.pipeline import obstacle
-from nmfsep.separation.sample import FEWEST, FRAMES, frames_drawn
+from nmfsep.separation.obstacles import obstacle
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.read import Source
 from nmfsep.signal.stream import Stream

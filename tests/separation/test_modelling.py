@@ -12,7 +12,7 @@ from nmfsep.models.by_name import defaults_of, has_levels
 from nmfsep.models.deep import DeepFit
 from nmfsep.registry import MODELS
 from nmfsep.separation import pipeline
-from nmfsep.separation.options import resolved
+from nmfsep.separation.fit import resolved
 from nmfsep.settings.separation import Settings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_audio"

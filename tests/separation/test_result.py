@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.nmf.fit import Fit
 from nmfsep.separation import pipeline
 from nmfsep.separation.components import Components

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from nmfsep.errors import UsageError
-from nmfsep.kernels.factors import Factors
+from nmfsep.kernels.product import Factors
 from nmfsep.separation.components import Components
+from nmfsep.separation.mixture import MixtureIdentity, identity_of, samples_sha256
 from nmfsep.separation.model import Resolution
-from nmfsep.separation.saved import MixtureIdentity, Saved, identity_of, samples_sha256
+from nmfsep.separation.saved import Saved
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT

@@ -13,9 +13,9 @@ from nmfsep.files.publish import Output, publish_one
 from nmfsep.guidance.dictionary import Dictionaries, Dictionary
 from nmfsep.guidance.guide import Guide
 from nmfsep.guidance.templates import Templates
-from nmfsep.separation import model_file as saved_file
-from nmfsep.separation import pipeline
-from nmfsep.separation.saved import Saved, identity_of
+from nmfsep.separation import pipeline, saved as saved_file
+from nmfsep.separation.mixture import identity_of
+from nmfsep.separation.saved import Saved
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio
 from nmfsep.signal.stft import STFT

@@ -52,7 +52,7 @@ def test_stems_add_up_to_the_mixture(length, residual):
 def test_parts_are_the_models_of_the_groups():
     W_Z = factors()
     magnitude = np.full((5, SIGNAL.bins), 0.6, np.float32)
-    parts = Components([W_Z], [[2], [0, 3]], residual=True).parts(0, 7, 12, magnitude)
+    parts = Components([W_Z], [[2], [0, 3]], residual=True).at(7, 12, magnitude[None]).parts(0, magnitude)
     np.testing.assert_allclose(parts[0], W_Z.select([2]).reconstruct()[:, 7:12].T, rtol=1e-6)
     np.testing.assert_allclose(parts[1], W_Z.select([0, 3]).reconstruct()[:, 7:12].T, rtol=1e-6)
     np.testing.assert_allclose(parts[2], np.maximum(0.6 - parts[0] - parts[1], 0), atol=1e-6)

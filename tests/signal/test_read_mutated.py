@@ -5,8 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nmfsep.errors import NmfsepError
 from nmfsep.signal.audio import at_rate

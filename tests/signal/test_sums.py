@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from nmfsep.jobs.verify import sum_error
+from nmfsep.jobs.manifest import sum_error
 from nmfsep.signal.read import BLOCK, Source
 
 

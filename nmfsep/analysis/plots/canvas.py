@@ -6,12 +6,15 @@ import contextlib
 import importlib.util
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ...files.publish import Output, folder_is_writable, publish_one
+from ...system import exists, is_folder
 
 OURS = "nmfsep"
 INK, FAINT = "#222222", "#888888"
@@ -37,6 +40,37 @@ def require_plots() -> None:
     """Raise UsageError unless pictures can be drawn."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("pictures need matplotlib, which is not installed", "pip install 'nmfsep[plot]'")
+
+
+def require_drawable(target: Path, source: str, force: bool = False) -> None:
+    """Raise UsageError unless a picture can be drawn and written to a PNG file.
+
+    What is in its place must be a picture of nmfsep or be replaced by `force`; the source is never replaced.
+    """
+    require_plots()
+    if is_folder(target):
+        raise UsageError("is a folder where a picture should go", "name a PNG file", target)
+    if source != "-" and exists(target) and exists(source) and os.path.samefile(target, source):
+        raise UsageError("is the input and would be overwritten", "choose another name", target)
+    if exists(target, follow=False) and not force and not is_ours(target):
+        raise UsageError("exists and was not drawn by nmfsep", "use --force to replace it", target)
+    if not folder_is_writable(target.parent):
+        raise UsageError("cannot be written to", "choose another folder", target.parent)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that nmfsep drew, which a later one may replace."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(4096)
+        return head.startswith(b"\x89PNG") and f"Software\0{OURS}".encode() in head
+    return False
+
+
+def write_picture(png: bytes, target: Path) -> None:
+    """Write a picture, whole or not at all."""
+    with Output(target) as output:
+        output.write(png)
+        publish_one(output)
 
 
 @contextlib.contextmanager
@@ -68,14 +102,6 @@ def to_png(figure: Any) -> bytes:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.print_png(buffer, metadata={"Software": OURS}, pil_kwargs={"optimize": True})
     return buffer.getvalue()
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is a picture that nmfsep drew, which a later one may replace."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        head = file.read(4096)
-        return head.startswith(b"\x89PNG") and f"Software\0{OURS}".encode() in head
-    return False
 
 
 def legible(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Sheets of images: parts, what images are made of, and parts beside principal components."""
+"""Pictures of factorizations: a matrix and its factors, sheets and trees of parts, and how stable components are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...grouping.rank import Evidence
 from .canvas import FAINT, INK, LIGHT, SIGNED, bare, blank, drawing, legible, to_png
 
 Array = NDArray[np.floating[Any]]
@@ -18,17 +19,7 @@ MOST = 1000  # rows or columns drawn; of more, evenly spaced ones
 def factors_picture(
     X: Array, W: Array, Z: Array, evaluated: Sequence[int], losses: Sequence[float], title: str
 ) -> bytes:
-    """Return a PNG file of a matrix and its factors.
-
-    Parameters
-    ----------
-    X : ndarray, shape (rows, columns)
-    W : ndarray, shape (rows, k)
-    Z : ndarray, shape (k, columns)
-    evaluated, losses : sequence
-        The loss after these iterations.
-    title : str
-    """
+    """Return a PNG file of a matrix (rows, columns), its factors, and the losses after the iterations evaluated."""
     rows = np.unique(np.linspace(0, X.shape[0] - 1, min(MOST, X.shape[0])).astype(int))
     columns = np.unique(np.linspace(0, X.shape[1] - 1, min(MOST, X.shape[1])).astype(int))
     X, W, Z = X[np.ix_(rows, columns)], W[rows], Z[:, columns]
@@ -53,14 +44,14 @@ def factors_picture(
         return to_png(figure)
 
 
-def _heat(axes: Any, matrix: Array, title: str, below: str, beside: str, most: float = 1.0) -> None:
+def _heat(axes: Any, matrix: Array, title: str, below: str, left: str, most: float = 1.0) -> None:
     signed = bool(matrix.min() < 0)
     colours = SIGNED if signed else LIGHT
     axes.imshow(matrix, cmap=colours, vmin=-most if signed else 0, vmax=most, aspect="auto", interpolation="nearest")
     axes.set_title(title, fontweight="bold")
     bare(axes)
     axes.set_xlabel(below, color=FAINT)
-    axes.set_ylabel(beside, color=FAINT)
+    axes.set_ylabel(left, color=FAINT)
 
 
 def _curve(axes: Any, evaluated: Sequence[int], losses: Sequence[float]) -> None:
@@ -85,15 +76,9 @@ SLIGHT = 0.01  # of an image, below which a part is not shown
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Images under a title.
+    """Images under a title, each with a label if there are any.
 
-    Parameters
-    ----------
-    title : str
-    images : ndarray, shape (images, height, width)
-        Each is shown at its own brightness; where one has negative entries, all are shown in colours, white being 0.
-    labels : sequence of str, default ()
-        One for each image, or none.
+    Each is shown at its own brightness; where one has negative entries, all are shown in colours, white being 0.
     """
 
     title: str
@@ -101,30 +86,23 @@ class Panel:
     labels: Sequence[str] = ()
 
 
-def sheet(panels: Sequence[Panel], columns: int | None = None) -> bytes:
-    """Return a PNG file of panels side by side.
-
-    Parameters
-    ----------
-    panels : sequence of Panel
-    columns : int, optional
-        Images in a line of a panel; about as many as there are lines if not given.
-    """
+def sheet(panels: Sequence[Panel]) -> bytes:
+    """Return a PNG file of panels side by side, each with about as many lines of images as columns."""
     height, width = panels[0].images.shape[1:]
     across = TILE * width / max(height, width) * (1 + GAP)
     down = TILE * height / max(height, width) * (1 + GAP)
     down += 0.15 if any(panel.labels for panel in panels) else 0
     most = max(len(panel.images) for panel in panels)
-    columns = columns or min(12, max(3, round(np.sqrt(most * 1.5 * down / across))))
+    columns = min(12, max(3, round(np.sqrt(most * 1.5 * down / across))))
     lines = -(-most // columns)
-    widths = [max(columns * across, 2.2)] * len(panels)
+    wide = max(columns * across, 2.2)
     apart, head = 0.35, 0.12 + 0.16 * max(panel.title.count("\n") + 1 for panel in panels) + 0.12
-    total = sum(widths) + apart * (len(panels) + 1)
+    total = len(panels) * wide + apart * (len(panels) + 1)
     tall = lines * down + head + 0.2
     with drawing():
         figure = blank(total, tall)
         left = apart
-        for panel, wide in zip(panels, widths, strict=True):
+        for panel in panels:
             axes = figure.add_axes((left / total, 0.1 / tall, wide / total, lines * down / tall))
             axes.set_xlim(0, wide)
             axes.set_ylim(lines * down, 0)
@@ -138,7 +116,7 @@ def sheet(panels: Sequence[Panel], columns: int | None = None) -> bytes:
         return to_png(figure)
 
 
-def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], title: str) -> bytes:
+def breakdown(images: Images, W: Images, Z: NDArray[Any], title: str) -> bytes:
     """Return a PNG file of some images, what the model makes of them, and the parts which that is the sum of.
 
     Parameters
@@ -147,8 +125,6 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
     W : ndarray, shape (parts, height, width)
     Z : ndarray, shape (parts, images)
         How much of each part is in each image.
-    names : sequence of str
-        Of the images, or none.
     title : str
     """
     count, height, width = images.shape
@@ -162,11 +138,7 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
     total, tall = max(0.3 + (2 + terms) * step + 0.5, 5.0), len(chosen) * down + 0.75
     signed = bool(W.min() < 0 or Z.min() < 0)
     with drawing():
-        figure = blank(total, tall)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, total)
-        axes.set_ylim(tall, 0)
-        bare(axes)
+        figure, axes = _page(total, tall)
         axes.text(0.15, 0.12, title, va="top")
         for column, head in enumerate(("image", "model", "its largest parts, brightened")):
             axes.text(0.3 + column * step, 0.5, head, color=FAINT, fontsize=8, va="bottom")
@@ -185,6 +157,16 @@ def breakdown(images: Images, W: Images, Z: NDArray[Any], names: Sequence[str], 
                 middle = y + TILE * height / long / 2
                 axes.text(x + across + (0.2 if last else 0.12), middle, mark, ha="center", va="center", fontsize=10)
         return to_png(figure)
+
+
+def _page(width: float, height: float) -> tuple[Any, Any]:
+    """Return a figure and axes all over it, in inches from its upper left corner."""
+    figure = blank(width, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    bare(axes)
+    return figure, axes
 
 
 def _largest(sizes: NDArray[Any]) -> NDArray[np.intp]:
@@ -241,11 +223,7 @@ def tree(levels: Sequence[Images], parents: Sequence[NDArray[np.intp]], title: s
     total = max(total + 0.4, 4.0)
     tall = sum(heights) + BETWEEN * (len(levels) - 1) + 0.7
     with drawing():
-        figure = blank(total, tall)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_xlim(0, total)
-        axes.set_ylim(tall, 0)
-        bare(axes)
+        figure, axes = _page(total, tall)
         axes.text(0.2, 0.12, title, va="top")
         y = 0.5
         for n in reversed(range(len(levels))):
@@ -263,15 +241,8 @@ def place(
 ) -> tuple[list[NDArray[np.float64]], float]:
     """Return where the middle of each part of each level stands, and the width of all.
 
-    Parts of one parent stand together below it, and none overlaps another.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        Parts of each level, the finest first.
-    parents : sequence of ndarray, shape (parts,)
-    widths : sequence of float
-        Of a part of each level.
+    Parts of one parent stand together below it, and none overlaps another. `counts` are the parts of each level, the
+    finest first, and `widths` that of a part.
     """
     room = [np.full(counts[0], widths[0] + APART)]  # what a part takes with all below it
     for mothers, count, width in zip(parents, counts[1:], widths[1:], strict=True):
@@ -292,26 +263,20 @@ def _join(axes: Any, x0: float, y0: float, x1: float, y1: float) -> None:
     axes.plot([x0, x0, x1, x1], [y0 + 0.03, middle, middle, y1 - 0.03], color=FAINT, linewidth=0.8)
 
 
-def stability_picture(
-    title: str,
-    counts: Sequence[int],
-    loosest: Sequence[float],
-    mean: Sequence[float],
-    unexplained: Sequence[float],
-    threshold: float,
-    chosen: int,
-) -> bytes:
+def stability_picture(title: str, evidence: Sequence[Evidence], threshold: float, chosen: int) -> bytes:
     """Return a PNG file of silhouettes, and of what is left unexplained, against the number of components."""
+    counts = [row.components for row in evidence]
     with drawing():
         figure = blank(6.4, 3.6, layout="constrained")
         axes = figure.subplots()
+        loosest, mean = [row.loosest for row in evidence], [row.mean for row in evidence]
         axes.plot(counts, loosest, "o-", color=INK, label="silhouette of the loosest component")
         axes.plot(counts, mean, "o--", color=FAINT, label="mean silhouette")
-        axes.plot(counts, unexplained, "s:", color="#b0413e", label="unexplained share")
+        axes.plot(counts, [row.unexplained for row in evidence], "s:", color="#b0413e", label="unexplained share")
         axes.axhline(threshold, color=FAINT, linewidth=0.8)
         if chosen in counts:
             axes.axvline(chosen, color="#2a6f97", linewidth=1.2, label=f"recommended: {chosen}")
-        axes.set_xticks(list(counts))
+        axes.set_xticks(counts)
         axes.set_ylim(-1.05, 1.05)
         axes.set_xlabel("components")
         axes.set_title(legible(title))

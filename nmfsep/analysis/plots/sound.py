@@ -1,4 +1,4 @@
-"""Picture of a spectrogram taken apart: templates at its side, activations above, the mask of each component below."""
+"""Picture of a sound taken apart: templates left of its spectrogram, activations above, masks below."""
 
 from __future__ import annotations
 
@@ -23,34 +23,17 @@ PALETTE = ("#2b6ca3", "#d1662a", "#3a8f4d", "#9b4a97", "#b8922a", "#c23b4e", "#4
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What is drawn.
+    """What is drawn."""
 
-    Parameters
-    ----------
-    spectrogram : ndarray, shape (bins, columns)
-    W : ndarray, shape (bins, components)
-    Z : ndarray, shape (components, columns)
-    frequencies : ndarray, shape (bins,)
-        Hertz, evenly spaced from 0.
-    seconds : float
-        From the first column to the end of the last.
-    names, notes : sequence of str
-        Of the components; a note is "" where there is none.
-    pitches : sequence of float or None
-        Hertz.
-    onsets : sequence of sequence of float
-        Seconds.
-    """
-
-    spectrogram: Array
-    W: Array
-    Z: Array
-    frequencies: Array
-    seconds: float
-    names: Sequence[str]
-    notes: Sequence[str]
-    pitches: Sequence[float | None]
-    onsets: Sequence[Sequence[float]]
+    spectrogram: Array  # (bins, columns)
+    W: Array  # (bins, components)
+    Z: Array  # (components, columns)
+    frequencies: Array  # hertz, evenly spaced from 0
+    seconds: float  # from the first column to the end of the last
+    names: Sequence[str]  # of the components
+    notes: Sequence[str]  # "" where there is none
+    pitches: Sequence[float | None]  # hertz
+    onsets: Sequence[Sequence[float]]  # seconds
 
 
 def sound_picture(sound: Sound, title: str) -> bytes:
@@ -62,13 +45,13 @@ def sound_picture(sound: Sound, title: str) -> bytes:
     edges = np.geomspace(min(LOWEST, highest / 20), highest, ROWS + 1)
     X = _decibels(on_log_axis(sound.spectrogram, sound.frequencies, edges))
     W = on_log_axis(sound.W, sound.frequencies, edges)
-    beside = float(np.clip(0.32 * k, 1.0, 3.4))
+    left = float(np.clip(0.32 * k, 1.0, 3.4))
     above = float(np.clip(0.26 * k, 0.8, 3.2))
     with drawing():
         figure = blank(9.6, above + 3.1 + 1.15 * lines + 1.3, layout="constrained")
         figure.suptitle(legible(title), x=0.01, ha="left", fontsize=11)
         upper, lower = figure.subfigures(2, 1, height_ratios=(above + 3.4, 1.25 * lines + 0.25))
-        grid = upper.add_gridspec(2, 2, width_ratios=(beside, 7.4 - beside), height_ratios=(above, 3.1))
+        grid = upper.add_gridspec(2, 2, width_ratios=(left, 7.4 - left), height_ratios=(above, 3.1))
         labels, activations, templates, spectrum = (
             upper.add_subplot(grid[place]) for place in ((0, 0), (0, 1), (1, 0), (1, 1))
         )
@@ -103,7 +86,7 @@ def colour(component: int) -> str:
     return PALETTE[component % len(PALETTE)]
 
 
-def _activations(axes: Any, beside: Any, sound: Sound) -> None:
+def _activations(axes: Any, labels: Any, sound: Sound) -> None:
     """Draw one hill after the other, each of its own height, with a tick at every onset."""
     k, columns = sound.Z.shape
     times = (np.arange(columns) + 0.5) * sound.seconds / columns
@@ -115,10 +98,10 @@ def _activations(axes: Any, beside: Any, sound: Sound) -> None:
     axes.set_xlim(0, sound.seconds)
     axes.set_ylim(-0.15, k)
     bare(axes)
-    bare(beside)
-    beside.set_ylim(axes.get_ylim())
+    bare(labels)
+    labels.set_ylim(axes.get_ylim())
     for n in range(k):
-        beside.text(1, k - 1 - n + 0.3, _label(sound, n), color=colour(n), ha="right", va="center", fontsize=8)
+        labels.text(1, k - 1 - n + 0.3, _label(sound, n), color=colour(n), ha="right", va="center", fontsize=8)
     axes.set_title("Z, when each is active; ticks are onsets, rings in W pitches", loc="left")
 
 
@@ -126,15 +109,9 @@ def _templates(axes: Any, W: Array, sound: Sound, edges: Array) -> None:
     k = W.shape[1]
     levels = _decibels(W / np.maximum(W.max(axis=0), 1e-300))
     axes.imshow(
-        levels,
-        cmap=LIGHT,
-        vmin=-45,
-        vmax=0,
-        aspect="auto",
-        origin="lower",
-        extent=(0, k, 0, ROWS),
+        levels, cmap=LIGHT, vmin=-45, vmax=0, aspect="auto", origin="lower", extent=(0, k, 0, ROWS),
         interpolation="nearest",
-    )
+    )  # fmt: skip
     axes.set_title("W, the templates" if k > 2 else "W", loc="left")
     _frequency_axis(axes, edges)
     axes.set_xticks(np.arange(k) + 0.5, [sound.notes[n] or str(n + 1) for n in range(k)], fontsize=7 if k <= 10 else 5)

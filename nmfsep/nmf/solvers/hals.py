@@ -1,8 +1,4 @@
-"""Hierarchical alternating least squares, extrapolated: coordinate descent on the rows of Z and the columns of W.
-
-The sweeps are those of `hals`. Extrapolation with restarts: Ang & Gillis, "Accelerating nonnegative matrix
-factorization algorithms using extrapolation", Neural Computation 31(2), 2019, algorithm 2 with hp = 3.
-"""
+"""Hierarchical alternating least squares, plain and extrapolated: coordinate descent on the rows of Z, columns of W."""
 
 from __future__ import annotations
 
@@ -12,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.divergence import sum_of_squares
-from ...kernels.factors import Matrix, move_ahead
+from ...kernels.product import Matrix, move_ahead
 from ..problem import Problem
-from .base import Solver, State
+from . import Solver, State
 
 Z_SWEEPS = 2
 W_SWEEPS = 4  # cheaper than those of Z, since the products they use do not grow with the number of frames
@@ -39,93 +35,54 @@ MOMENTUM, GROWTH, LIMIT_GROWTH, DECAY = 0.5, 1.05, 1.01, 1.5
 
 @dataclass(slots=True)
 class Memory:
-    """What the solver remembers between steps.
+    """What EHALS remembers between steps; factors are transposed."""
 
-    Attributes
-    ----------
-    ahead : ndarray, shape (components, bins)
-        The templates, extrapolated.
-    plain_templates, plain_activations : ndarray
-        The last factors before extrapolation, transposed.
-    energy : float
-        Sum of the squares of X.
-    error : float
-        ‖X - W Z‖² at the factors of the state.
-    momentum, limit : float
-    dead : int
-        Components that are zero there; taken for none at the start, which is at rest.
-    at_rest : bool
-        Whether the next step starts without momentum, after one that was taken back.
-    """
-
-    ahead: Matrix
-    plain_templates: Matrix
-    plain_activations: Matrix
-    energy: float
-    error: float = math.inf
+    ahead: Matrix  # W, extrapolated
+    plain: tuple[Matrix, Matrix]  # the last W and Z before extrapolation
+    energy: float  # sum of the squares of X
+    error: float = math.inf  # ‖X - W Z‖² at the factors of the state
     momentum: float = MOMENTUM
     limit: float = 1.0
-    dead: int = 0
-    at_rest: bool = True
+    dead: int = 0  # components that are zero there; taken for none at the start, which is at rest
+    at_rest: bool = True  # the next step starts without momentum, after one that was taken back
 
 
 class EHALS(Solver):
-    """Sweeps over Z, tile by tile, then over W; both are then moved ahead, and back if the error rose."""
+    """The sweeps of HALS; then both factors are moved ahead, and back if the error rose.
+
+    Ang & Gillis, "Accelerating nonnegative matrix factorization algorithms using extrapolation", Neural Computation
+    31(2), 2019, algorithm 2 with hp = 3.
+    """
 
     betas = frozenset({2.0})
     fills = True
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin at rest."""
-        energy = sum_of_squares(Xt)
-        state.memory = Memory(state.Wt.copy(), state.Wt.copy(), state.Zt.copy(), energy)
+        state.memory = Memory(state.Wt.copy(), (state.Wt.copy(), state.Zt.copy()), sum_of_squares(Xt))
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Sweep from the factors ahead, then accept what came out or go back."""
         memory: Memory = state.memory
-        free_W, free_Z = "W" not in problem.fixed, "Z" not in problem.fixed
-        Z, plain_activations = state.Zt.copy(), memory.plain_activations.copy()
-        P, G = state.kernels.hals_pass(
-            Xt,
-            memory.ahead,
-            Z,
-            Z_SWEEPS if free_Z else 0,
-            state.workers,
-            plain_activations if free_Z else None,
-            memory.momentum,
-        )
-        W = memory.ahead.copy()
-        if free_W:
+        W, Z, plain = memory.ahead.copy(), state.Zt.copy(), memory.plain[1].copy()
+        sweeps, momentum = (0, None) if "Z" in problem.fixed else (Z_SWEEPS, (plain, memory.momentum))
+        P, G = state.kernels.hals_pass(Xt, memory.ahead, Z, sweeps, state.workers, momentum)
+        if "W" not in problem.fixed:
             state.kernels.sweep(P, G, W, W_SWEEPS)
+        # ‖X - W Z‖² from products that are at hand: ‖X‖² - 2 <Z Xᵀ, W> + <Z Zᵀ, W Wᵀ>
         own = W @ W.T
-        error = _error(memory.energy, P, G, W, own)
-        dead = _dead(G, own)
-        died = dead > memory.dead and not memory.at_rest
-        memory.at_rest = error > memory.error or died
+        cross = float(np.einsum("kf,kf->", P, W, dtype=np.float64))
+        error = memory.energy - 2 * cross + float(np.einsum("kl,kl->", G, own, dtype=np.float64))
+        dead = int(((G.diagonal() <= 0) | (own.diagonal() <= 0)).sum())  # no sweep brings these components back
+        memory.at_rest = error > memory.error or (dead > memory.dead and not memory.at_rest)
         if memory.at_rest:  # go back, and on without momentum
             memory.limit, memory.momentum = memory.momentum, memory.momentum / DECAY
-            memory.ahead, memory.plain_templates, memory.plain_activations = (
-                state.Wt.copy(),
-                state.Wt.copy(),
-                state.Zt.copy(),
-            )
+            memory.ahead, memory.plain = state.Wt.copy(), (state.Wt.copy(), state.Zt.copy())
             return
-        memory.error, memory.dead = error, dead
+        memory.error, memory.dead, memory.plain = error, dead, (memory.plain[0], plain)
         memory.momentum = min(memory.limit, GROWTH * memory.momentum)
         memory.limit = min(1.0, LIMIT_GROWTH * memory.limit)
         state.Wt[:], state.Zt[:] = W, Z
-        memory.plain_activations = plain_activations
-        if free_W:
+        if "W" not in problem.fixed:
             memory.ahead = W
-            move_ahead(memory.ahead, memory.plain_templates, memory.momentum)
-
-
-def _dead(G: Matrix, own: Matrix) -> int:
-    """Count the components that are zero, which no sweep brings back, from Z Zᵀ and W Wᵀ."""
-    return int(((G.diagonal() <= 0) | (own.diagonal() <= 0)).sum())
-
-
-def _error(energy: float, P: Matrix, G: Matrix, W: Matrix, own: Matrix) -> float:
-    """Return ‖X - W Z‖² from products that are at hand: ‖X‖² - 2 <Z Xᵀ, W> + <Z Zᵀ, W Wᵀ>."""
-    cross = float(np.einsum("kf,kf->", P, W, dtype=np.float64))
-    return energy - 2 * cross + float(np.einsum("kl,kl->", G, own, dtype=np.float64))
+            move_ahead(W, memory.plain[0], memory.momentum)

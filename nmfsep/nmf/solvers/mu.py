@@ -1,21 +1,17 @@
-"""Multiplicative updates with extrapolation: block majorisation-minimisation at a point ahead of the iterate.
-
-Hien, Leplat & Gillis, "Block majorization minimization with extrapolation and application to beta-NMF",
-arXiv 2401.06646, algorithm 1 with Nesterov's weights; convergence is proven there for 1 <= beta <= 2. For other betas
-the exponent is 1, faster than the one that is proven monotone (Févotte & Idier 2011, section 4.2), and a guard on the
-loss falls back to what is safe.
-"""
+"""Multiplicative updates, plain and extrapolated: block majorisation-minimisation, at a point ahead of the iterate."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...kernels.factors import Matrix
+from ...kernels.product import Matrix
 from ..problem import Problem, activation_update, update_templates
-from .base import Solver, State
+from . import Solver, State
 
 
 def exponent(beta: float) -> float:
@@ -27,19 +23,14 @@ def exponent(beta: float) -> float:
 
 def _update(Xt: Matrix, state: State, problem: Problem, gamma: float, ahead: Matrix) -> None:
     """Update Z with the templates of the state, then these from where they are `ahead`."""
-    measure, kernels, workers = problem.divergence, state.kernels, state.workers
     Wt, Zt = state.Wt, state.Zt
-    if "Z" in problem.fixed:
-        if "W" in problem.fixed:
-            return
-        N, D = kernels.mm_statistics(Xt, ahead, Zt, measure, workers)
-    else:
-        how = activation_update(Wt, Zt, problem, gamma)
-        if "W" in problem.fixed:
-            kernels.mm_activations(Xt, Wt, Zt, measure, how, workers)
-            return
-        N, D = kernels.mm_pass(Xt, Wt, Zt, measure, how, workers, ahead)
-    update_templates(ahead, N, D, Zt, problem, gamma, Wt)
+    how = None if "Z" in problem.fixed else activation_update(Wt, Zt, problem, gamma)
+    learned = None if "W" in problem.fixed else ahead
+    if how is None and learned is None:
+        return
+    N, D = state.kernels.mm_pass(Xt, Wt, Zt, problem.divergence, how, state.workers, learned)
+    if learned is not None:
+        update_templates(learned, N, D, Zt, problem, gamma, Wt)
 
 
 class MU(Solver):
@@ -57,73 +48,68 @@ class MU(Solver):
 WARM = 12.0
 
 
+def nesterov(t: float) -> tuple[float, float]:
+    """Return the number of Nesterov's sequence after t, and the weight of the step between them."""
+    following = (1 + math.sqrt(1 + 4 * t**2)) / 2
+    return following, (t - 1) / following
+
+
 @dataclass(slots=True)
 class Memory:
-    """What the solver remembers between steps.
+    """What MUE remembers between steps: of the transposed factors, those before and the best; where it stands."""
 
-    Attributes
-    ----------
-    Wt, Zt : ndarray
-        The iterates before the current ones.
-    t : float
-        Nesterov's sequence.
-    gamma : float
-        The exponent in use.
-    best : tuple of ndarray
-        Copies of Wt and Zt at the last evaluation of the loss, which it had lowered.
-    loss : float
-        The loss there.
-    """
-
-    Wt: Matrix
-    Zt: Matrix
-    gamma: float
-    best: tuple[Matrix, Matrix]
-    t: float = WARM
-    loss: float = math.inf
+    previous: tuple[Matrix, Matrix]  # the iterates before the current ones
+    best: tuple[Matrix, Matrix]  # those at the last evaluation of the loss, which it had lowered
+    gamma: float  # the exponent in use
+    t: float = WARM  # of Nesterov's sequence
+    loss: float = math.inf  # that of the best
 
 
 class MUE(Solver):
-    """Z, then W, each by a multiplicative update at its extrapolation W + a max(W - W_previous, 0)."""
+    """Z, then W, each by a multiplicative update at its extrapolation W + a max(W - W_previous, 0).
+
+    Hien, Leplat & Gillis, "Block majorization minimization with extrapolation and application to beta-NMF",
+    arXiv 2401.06646, algorithm 1 with Nesterov's weights; convergence is proven there for 1 <= beta <= 2. For other
+    betas the exponent is 1, faster than the one that is proven monotone (Févotte & Idier 2011, section 4.2), and a
+    guard on the loss falls back to what is safe.
+    """
 
     penalties = True
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin without momentum."""
         beta = problem.divergence.beta
-        gamma = 1.0 if beta < 1 else exponent(beta)
-        state.memory = Memory(state.Wt.copy(), state.Zt.copy(), gamma, (state.Wt.copy(), state.Zt.copy()))
+        previous, best = ((state.Wt.copy(), state.Zt.copy()) for _ in range(2))
+        state.memory = Memory(previous, best, 1.0 if beta < 1 else exponent(beta))
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Update Z where it is ahead, then W where it is ahead."""
         memory: Memory = state.memory
-        following = (1 + math.sqrt(1 + 4 * memory.t**2)) / 2
-        weight = (memory.t - 1) / following
-        memory.t = following
+        memory.t, weight = nesterov(memory.t)
         if "Z" not in problem.fixed:
-            _extrapolate(state.Zt, memory.Zt, weight)
+            extrapolate(state.Zt, memory.previous[1], weight)
         ahead = state.Wt
         if "W" not in problem.fixed:
             ahead = state.Wt.copy()
-            _extrapolate(ahead, memory.Wt, weight)
+            extrapolate(ahead, memory.previous[0], weight)
         _update(Xt, state, problem, memory.gamma, ahead)
 
     def observe(self, state: State, problem: Problem, loss: float) -> float:
         """Go back, and on more carefully, if the loss has risen; return the loss that holds."""
         memory: Memory = state.memory
+        current = state.Wt, state.Zt
         if loss <= memory.loss:
             memory.loss = loss
-            for kept, current in zip(memory.best, (state.Wt, state.Zt), strict=True):
-                kept[:] = current
+            for kept, factor in zip(memory.best, current, strict=True):
+                kept[:] = factor
             return loss
-        memory.gamma = exponent(problem.divergence.beta)
-        for current, previous, kept in zip((state.Wt, state.Zt), (memory.Wt, memory.Zt), memory.best, strict=True):
-            current[:] = previous[:] = kept
-        memory.t = WARM
+        memory.gamma, memory.t = exponent(problem.divergence.beta), WARM
+        for factor, previous, kept in zip(current, memory.previous, memory.best, strict=True):
+            factor[:] = previous[:] = kept
         return memory.loss
 
 
-def _extrapolate(current: Matrix, previous: Matrix, weight: float) -> None:
+def extrapolate(current: NDArray[np.floating[Any]], previous: NDArray[np.floating[Any]], weight: float) -> None:
     """Move current ahead in place along its last increase, and keep where it was in previous."""
     ahead = np.subtract(current, previous)
     np.maximum(ahead, 0, out=ahead)

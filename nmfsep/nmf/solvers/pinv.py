@@ -13,25 +13,23 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.factors import Matrix
+from ...kernels.product import Matrix
 from ...kernels.threads import spans, tiles
 from ..problem import Problem
-from .base import Solver, State
+from . import Solver, State
 
 
 def pseudo_inverse(G: Matrix) -> NDArray[np.float64]:
     """Return G⁺ of a Gram matrix G = B Bᵀ, with which G⁺ B = (B⁺)ᵀ, in double precision.
 
-    Directions that the rounding of G can account for are left out, judged with a diagonal made 1, since the scale of a
-    component is arbitrary.
+    Directions within the rounding of G are left out, judged with a diagonal made 1: scales of components are arbitrary.
     """
     gram = G.astype(np.float64)
     scale = np.sqrt(np.maximum(np.diag(gram), 0))
     scale[scale > 0] = 1 / scale[scale > 0]
     rounding = len(G) * float(np.finfo(G.dtype).eps)
     unit = np.linalg.pinv(scale[:, None] * gram * scale, rcond=rounding, hermitian=True)
-    inverse: NDArray[np.float64] = scale[:, None] * unit * scale
-    return inverse
+    return np.asarray(scale[:, None] * unit * scale, np.float64)
 
 
 def solve(P: Matrix, G: Matrix, A: Matrix) -> None:
@@ -100,11 +98,8 @@ def _reseed(Xt: Matrix, state: State) -> None:
     state.Wt[dead], state.Zt[:, dead] = 0, 0
 
     def part(span: range) -> list[NDArray[np.float64]]:
-        errors = []
-        for frames in tiles(span):
-            rest = Xt[frames] - state.Zt[frames] @ state.Wt
-            errors.append(np.einsum("tf,tf->t", rest, np.maximum(rest, 0), dtype=np.float64))
-        return errors
+        rests = (Xt[frames] - state.Zt[frames] @ state.Wt for frames in tiles(span))
+        return [np.einsum("tf,tf->t", rest, np.maximum(rest, 0), dtype=np.float64) for rest in rests]
 
     errors = np.concatenate([e for part in state.workers.map(part, spans(len(Xt), TILE)) for e in part])
     # what is left of an exact model is rounding, and no template

@@ -1,0 +1,237 @@
+"""Python's entry points: separate a sound in memory or a file of any length into stems, and learn a dictionary.
+
+`separate` returns Stems, which are made when they are asked for: as one array, or as the files that ``nmfsep split``
+would write, through the same functions as it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import memory
+from .errors import UsageError
+from .guidance import learn as learning
+from .guidance.dictionary import Dictionary
+from .guidance.guide import Guide
+from .jobs.plan import check_source, plan
+from .jobs.run_options import RunOptions
+from .jobs.track import separate_file
+from .models.by_name import AnyFit
+from .progress import OnProgress
+from .registry import CUES
+from .separation import pipeline
+from .separation.mixture import Mixture
+from .separation.obstacles import require_model
+from .settings.commands import LearnSettings, OutputSettings
+from .settings.separation import Settings, with_preset_defaults
+from .signal.audio import Audio, Samples, at_rate, common_rate
+from .signal.read import Source
+from .signal.stream import Stream
+
+
+@dataclass(frozen=True)
+class Stems:
+    """The stems of a sound, made when they are asked for.
+
+    Parameters
+    ----------
+    sound : Audio or str
+        In memory, or the path of its file.
+    options : RunOptions
+        Settings, what is known of the stems, the part of a file that is separated, and the memory that may be taken.
+    on_progress : callable, optional
+        Called as on_progress(iteration, loss); a true result stops the fit.
+    """
+
+    sound: Audio | str
+    options: RunOptions
+    on_progress: OnProgress | None = None
+
+    @property
+    def samples(self) -> Samples:
+        """All stems in memory, shape (stems, channels, samples), float32; they add up to the mixture."""
+        return self._rendered[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each stem: loudest first, or in the order of a guide's labels."""
+        return self._rendered[1]
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz."""
+        return self._rendered[2]
+
+    @property
+    def fits(self) -> tuple[AnyFit, ...]:
+        """Fit, ConvolutiveFit or DeepFit: one, or one for each channel or length of frames that is fitted alone."""
+        return self._rendered[3]
+
+    def write(self, folder: str | os.PathLike[str], **output: Any) -> list[Path]:
+        """Write the stems of a file and their manifest, byte for byte as ``nmfsep split`` does.
+
+        Parameters
+        ----------
+        folder : path
+            They go below it, by default as ``{track}/{stem}.wav``.
+        **output
+            Fields of OutputSettings: `format`, `subtype`, `filename`, `only`, `save_model`, `force` and so on.
+
+        Returns
+        -------
+        list of Path
+            The stems and exports.
+
+        Raises
+        ------
+        UsageError
+            The sound is in memory, so that no manifest could name its file, or the options make no sense.
+        InputError
+            The file cannot be separated.
+        OutputError
+            A stem cannot be written; none was then.
+        """
+        if isinstance(self.sound, Audio):
+            raise UsageError("sound in memory has no file for the manifest to name", "give separate a path")
+        where = replace(self.options.output, **{"out": os.fspath(folder), **output})
+        options = replace(self.options, output=where, debug=True)
+        (job,) = plan([self.sound], options)
+        manifest = separate_file(job, options, self.on_progress).result()
+        return list(job.as_written(manifest).results)
+
+    @cached_property
+    def _rendered(self) -> tuple[Samples, tuple[str, ...], int, tuple[AnyFit, ...]]:
+        """Samples, names, sample rate and fits."""
+        if isinstance(self.sound, Audio):
+            return self._render(self.sound)
+        output = self.options.output
+        (job,) = plan([self.sound], self.options)
+        with Source(self.sound) as source:
+            _, way = check_source(job, source, self.options)
+            begin = source.stretch(output.offset)[0] / source.sample_rate
+            if way.streamed:
+                return self._render(Stream(source, output.offset, output.duration), begin, way.frames)
+            return self._render(source.read(output.offset, output.duration), begin, match=way.match)
+
+    def _render(
+        self, mixture: Mixture, begin: float = 0.0, frames: int | None = None, match: bool = True
+    ) -> tuple[Samples, tuple[str, ...], int, tuple[AnyFit, ...]]:
+        settings, guide = self.options.settings, self.options.guide
+        model, pieces = pipeline.separate(
+            mixture, settings, guide, begin=begin, frames=frames, match=match, on_progress=self.on_progress
+        )
+        samples = np.concatenate(list(pieces), axis=-1)
+        return samples, model.names, mixture.sample_rate, model.fits
+
+
+def separate(
+    sound: Audio | str | os.PathLike[str],
+    components: int | None = None,
+    *,
+    offset: float | None = None,
+    duration: float | None = None,
+    max_memory: int | str | None = None,
+    callback: OnProgress | None = None,
+    **options: Any,
+) -> Stems:
+    """Separate a mixture into stems.
+
+    Parameters
+    ----------
+    sound : Audio or path
+        Sound in memory is separated now. A file is checked now and separated when its stems are asked for; one that
+        memory does not hold is read a part at a time.
+    components : int, optional
+        Stems wanted; 2 if not given. With `levels`, those of the level; with guidance, its labels.
+    offset, duration : float, optional
+        Seconds of a file to separate; all of it if not given.
+    max_memory : int or str, optional
+        Bytes that a file may take, such as "300M"; three quarters of what is free if not given.
+    callback : callable, optional
+        Called as callback(iteration, loss); a true result stops the fit. While atoms are found and grouped, which
+        nothing stops, iterations are shares of max_iter.
+    **options
+        What is known of the stems, by the names of the options of ``nmfsep split``:
+
+        - dictionary : Dictionary, path, or sequence of them. Templates learned before; `free` and `adapt` then have a
+          meaning.
+        - learn : mapping of str to sequence of (float, float). For each sound the excerpts of the mixture in which it
+          is alone, begin and end in seconds: it is learned there. With one sound the rest is the stem "residual".
+        - midi : path, or mapping of str to path. A MIDI file whose tracks or, with midi_by="pitch", pitches are stems,
+          or one for each stem.
+        - labels : path or sequence of path. Label tracks of Audacity: when, and between which frequencies, sounds are
+          heard.
+
+        All others are fields of Settings. What is given counts as given, also at its default: `max_iter=200` holds
+        where atoms are grouped, too, for which 60 is the default.
+
+    Returns
+    -------
+    Stems
+
+    Examples
+    --------
+    >>> nmfsep.separate("long.wav", 2, max_memory="300M").write("out")        # doctest: +SKIP
+    """
+    if isinstance(sound, Audio) and any(value is not None for value in (offset, duration, max_memory)):
+        raise UsageError("offset, duration and max_memory are for files", "give a path, or cut the samples")
+    limit = memory.parse_size(max_memory) if isinstance(max_memory, str) else max_memory
+    if limit is None and max_memory is not None:
+        raise UsageError(f"max_memory {max_memory!r} is not a size", "give such as 800M or 2G")
+    known = {name: options.pop(name, None) for name in CUES}
+    cues = [CUES.load(name).of(value, options) for name, value in known.items() if value is not None]
+    guide = Guide(tuple(cues), {"components": components, **options}) if cues else None
+    if guide is not None:
+        settings = guide.settings()
+    elif "match" in options:
+        raise UsageError("match means something with a dictionary only", "leave it out")
+    else:
+        count = 2 if components is None else components
+        settings = Settings(components=count, given=options, **with_preset_defaults(options))
+        require_model(settings)
+    output = OutputSettings(out="-", offset=0.0 if offset is None else offset, duration=duration)
+    run = RunOptions(settings, output, guide, limit=limit)
+    if isinstance(sound, Audio):
+        if guide is not None:
+            guide.check(sound.sample_rate, settings, 0.0, sound.duration)
+        stems = Stems(sound, run, callback)
+        stems._rendered  # noqa: B018 - what is wrong is raised here, as it always was
+        return stems
+    path = os.fspath(sound)
+    plan([path], run)
+    return Stems(path, run, callback)
+
+
+def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dictionary:
+    """Learn templates of named sounds from recordings of them alone, for `separate`.
+
+    Parameters
+    ----------
+    sounds : mapping of str to Audio or sequence of Audio
+        By label. Of several rates the most frequent is taken, if `sample_rate` does not say another; of several
+        channels the mean magnitudes count.
+    **settings
+        Fields of LearnSettings.
+
+    Returns
+    -------
+    Dictionary
+    """
+    chosen = LearnSettings(**settings)
+    groups = {label: [group] if isinstance(group, Audio) else list(group) for label, group in sounds.items()}
+    if not all(groups.values()) or not groups:
+        raise UsageError("every label needs a sound to learn from")
+    rate = chosen.sample_rate or common_rate(audio.sample_rate for group in groups.values() for audio in group)
+
+    def sound(audio: Audio) -> learning.Sound:
+        return learning.Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: at_rate(audio, rate))
+
+    return learning.learn({label: [sound(audio) for audio in group] for label, group in groups.items()}, rate, chosen)
