@@ -7,8 +7,10 @@ our words hold: a sample is a frame and a feature a bin, so X here is X.T there,
 from __future__ import annotations
 
 import math
+import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -20,9 +22,10 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import NmfsepError
+from ..kernels.divergence import as_divergence, sum_of_squares
 from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
-from ..nmf.fit import Execution, Fit
+from ..nmf.fit import Execution, Fit, choose_solver
 from ..registry import STARTS, suggestion
 from ..settings.fields import MAX_ITER, TOL
 
@@ -39,12 +42,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
     - Rows of `components_` sum to 1, the scale is in W: a row of W says how much of each component a sample holds, in
       the units of X, and compares from fit to fit. There the scale between W and H is left to chance. W H is the same.
-    - X and 2**n X give the same components, bit for bit.
+      With `alpha_W` or `alpha_H`, which decide on the scale, both are as the fit leaves them.
+    - X and 2**n X give the same components, bit for bit, without these.
     - Where beta <= 0, entries of X are raised to -100 dB of its largest; there zeros are refused.
     - Sparse X is accepted, but made dense, in memory too.
-    - Of W and H for a custom start one may be missing, and their dtype need not be that of X.
-    - "mu" refuses to start from "nndsvd", whose zeros it can never leave; there it warns.
-    - `alpha_W`, `alpha_H`, `l1_ratio`, `shuffle` and `verbose` are not offered.
+    - Of W and H for a custom start one may be missing.
 
     Parameters
     ----------
@@ -66,7 +68,16 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Iterations at the most, of a fit and of a transform; a ConvergenceWarning tells that `tol` was not met by then.
     random_state : int, RandomState or None, default None
         An int is the seed of `factorize`; otherwise a seed is drawn, with None from the global generator of NumPy. All
-        starts but "custom" depend on it; `transform` does not.
+        starts but "custom" depend on it, and the order of `shuffle`; `transform` does not.
+    alpha_W, alpha_H : float, default 0 and "same"
+        Added to the loss are n_samples alpha_H (l1_ratio ‖H‖₁ + (1 - l1_ratio) ‖H‖² / 2), and the same of W with
+        n_features alpha_W, this in `transform`, too. "same" stands for alpha_W.
+    l1_ratio : float, default 0
+        Between 0 and 1.
+    verbose : int, default 0
+        Write the loss to standard output each time it is looked at.
+    shuffle : bool, default False
+        Descend along the coordinates in a random order, drawn once a fit; for "cd" and the like only.
 
     Attributes
     ----------
@@ -76,7 +87,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
     n_iter_ : int
         Iterations that the fit did.
     reconstruction_err_ : float
-        sqrt(2 D(X | W H)) of the fit, with D the divergence; for beta 2 the Frobenius norm of X - W H.
+        sqrt(2 D(X | W H)) of the fit, with D the divergence, alone; for beta 2 the Frobenius norm of X - W H.
     feature_names_in_ : ndarray, shape (n_features,)
         Only where X had feature names that are all strings.
 
@@ -99,6 +110,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         tol: float = TOL,
         max_iter: int = MAX_ITER,
         random_state: int | np.random.RandomState | None = None,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        verbose: int = 0,
+        shuffle: bool = False,
     ) -> None:
         self.n_components = n_components
         self.init = init
@@ -107,6 +123,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
+        self.alpha_W = alpha_W
+        self.alpha_H = alpha_H
+        self.l1_ratio = l1_ratio
+        self.verbose = verbose
+        self.shuffle = shuffle
 
     def fit(self, X: ArrayLike, y: object = None, **start: Any) -> Self:
         """Learn the components of X; parameters and errors are those of `fit_transform`."""
@@ -135,8 +156,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         ValueError, TypeError
-            X, W or H is not a finite non-negative matrix of the right shape, a parameter is unknown, out of its range
-            or of a wrong type, or the solver cannot minimise this loss or leave this start.
+            X, W or H is not a finite non-negative matrix of the right shape and the same dtype, a parameter is unknown,
+            out of its range or of a wrong type, or the solver cannot minimise this loss.
         """
         data = self._validated(X, reset=True)
         given = self._custom_start(data, W, H)
@@ -144,12 +165,17 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31 - 1)
-        result = self._factorize(data, k, start=self._start_name(data, k), seed=int(seed), **given)
-        self.n_components_ = k
-        self.components_ = result.factors.W.T
+        norms = self._norms(data)
+        result = self._factorize(data, k, start=self._start_name(data, k), seed=int(seed), **given, **norms)
+        W, H = _without_traces(result.factors.Z.T), _without_traces(result.factors.W.T)
+        self.n_components_ = self._n_components = k  # the second is for those who know scikit-learn's from within
+        self.components_ = H
         self.n_iter_ = result.n_iter
-        self.reconstruction_err_ = math.sqrt(2 * max(result.losses[-1], 0))  # rounding can take 0 below 0
-        return result.factors.Z.T
+        both = {"W": result.factors.W, "Z": result.factors.Z}
+        penalty = sum(weight * float(both[name].sum(dtype=np.float64)) for name, weight in norms["l1"].items())
+        penalty += sum(weight / 2 * sum_of_squares(both[name]) for name, weight in norms["l2"].items())
+        self.reconstruction_err_ = math.sqrt(2 * max(result.losses[-1] - penalty, 0))  # rounding can take 0 below 0
+        return W
 
     def transform(self, X: ArrayLike) -> Matrix:
         """Return W, (n_samples, n_components), how much each sample of X holds of the components as they are.
@@ -164,8 +190,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         level = data.sum(axis=1, dtype=np.float64)
         level[level == 0] = data.max()  # where beta <= 0 zeros are raised, and "mu" could not leave a zero
         Z = np.outer(masses > 0, level / max(masses.sum(), 1))  # nothing of components that are zero
-        result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"})
-        return result.factors.Z.T
+        norms = {norm: {"Z": weights["Z"]} for norm, weights in self._norms(data).items() if "Z" in weights}
+        result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"}, **norms)
+        return _without_traces(result.factors.Z.T)
 
     def inverse_transform(self, X: ArrayLike) -> Matrix:
         """Return W H, (n_samples, n_features), for a W, here X, as `transform` returns it; dense or sparse."""
@@ -192,19 +219,23 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         dense: Matrix = data if isinstance(data, np.ndarray) else data.toarray(order="C")
         return dense
 
-    def _custom_start(self, data: Matrix, W: ArrayLike | None, H: ArrayLike | None) -> dict[str, Matrix]:
+    def _custom_start(self, data: Matrix, W: ArrayLike | None, H: ArrayLike | None) -> dict[str, Any]:
         """Check the given start and return it under the names it has in factorize."""
         if self.init != "custom":
             if W is not None or H is not None:
                 warnings.warn(f"W and H are not used with init={self.init!r}", RuntimeWarning, stacklevel=4)
             return {}
-        start = {}
+        start: dict[str, Matrix] = {}
         for name, given, axis, there in (("W", W, 0, "Z"), ("H", H, 1, "W")):
             if given is None:
                 continue
-            factor = check_array(given, dtype=data.dtype, ensure_non_negative=True, input_name=name)
+            factor = check_array(given, dtype=FLOATS, ensure_non_negative=True, input_name=name)
+            if factor.dtype != data.dtype:
+                raise TypeError(f"H and W should have the same dtype as X, {data.dtype}, but {name} has {factor.dtype}")
             if factor.shape[axis] != data.shape[axis]:
-                raise ValueError(f"{name} of shape {factor.shape} does not fit X of shape {data.shape}")
+                which = ("first", "second")[axis]
+                found = f"{factor.shape} of {name} does not fit {data.shape} of X"
+                raise ValueError(f"Array with wrong {which} dimension passed to NMF: {found}")
             if not factor.any():
                 raise ValueError(f"{name} is zero, which no solver can leave")
             start[there] = factor.T
@@ -220,7 +251,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             k = counts[0] if k and counts else data.shape[1]
         check_scalar(k, "n_components", Integral, min_val=1)
         if any(count != k for count in counts):
-            raise ValueError(f"W and H must have {k} components, not {counts}")
+            which = "second" if "Z" in start and counts[0] != k else "first"
+            message = f"Array with wrong {which} dimension passed to NMF"
+            raise ValueError(f"{message}: W and H need {k} components, not {counts}")
         return int(k)
 
     def _start_name(self, data: Matrix, k: int) -> str:
@@ -230,40 +263,87 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         if init not in STARTS:
             raise ValueError(f"init {init!r} is unknown; {suggestion(str(init), [*STARTS, 'auto', 'custom'])}")
         if init.startswith("nndsvd") and k > most:
-            raise ValueError(f"init={init!r} can start {most} components of this X, not {k}; use init='random'")
+            rule = f"init = '{init}' can only be used when n_components <= min(n_samples, n_features)"
+            raise ValueError(f"{rule}, here {most}, not {k}; use init='random'")
         return init
 
-    def _factorize(self, data: Matrix, k: int, *, fixed: Collection[str] = (), **start: Any) -> Fit:
+    def _norms(self, data: Matrix) -> dict[str, dict[str, float]]:
+        """Return the weights of l1 and l2 for the factors under their names in factorize, where they are not 0."""
+        alpha_H = self.alpha_W if isinstance(self.alpha_H, str) and self.alpha_H == "same" else self.alpha_H
+        check_scalar(self.alpha_W, "alpha_W", Real, min_val=0)
+        check_scalar(alpha_H, "alpha_H", Real, min_val=0)
+        check_scalar(self.l1_ratio, "l1_ratio", Real, min_val=0, max_val=1)
+        samples, features = data.shape
+        weights = {"Z": features * self.alpha_W, "W": samples * alpha_H}
+        shares = {"l1": self.l1_ratio, "l2": 1 - self.l1_ratio}
+        return {
+            norm: {name: float(share * weight) for name, weight in weights.items() if share * weight}
+            for norm, share in shares.items()
+        }
+
+    def _factorize(
+        self,
+        data: Matrix,
+        k: int,
+        *,
+        fixed: Collection[str] = (),
+        l1: Mapping[str, float] | None = None,
+        l2: Mapping[str, float] | None = None,
+        **start: Any,
+    ) -> Fit:
         """Fit with scikit-learn's tolerance, warnings and kinds of errors."""
         check_scalar(self.tol, "tol", Real, min_val=0)
         check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
         if not isinstance(self.beta_loss, (str, Real)):
             raise TypeError(f"beta_loss must be a name or a number, not {self.beta_loss!r}")
-        solver = "hals" if self.solver == "cd" else self.solver
         beta = self.beta_loss if isinstance(self.beta_loss, str) else float(self.beta_loss)
-        same: dict[str, Any] = {"solver": solver, "divergence": beta, "fixed": fixed, "tol": 0}
-        try:  # the rule for stopping needs the first loss, so the start is made by itself
+        try:
+            measure = as_divergence(beta)
+            if self.solver == "cd" and measure.beta != 2:
+                rule = f"Invalid beta_loss parameter: solver 'cd' does not handle beta_loss = {self.beta_loss!r}"
+                raise ValueError(f"{rule}: it minimises beta 2, not {measure.beta:g}; use solver='mu'")
+            solver = "hals" if self.solver == "cd" else self.solver
+            solver, method = choose_solver(solver, measure, norms=bool(l1 or l2))
+            same: dict[str, Any] = {"solver": solver, "divergence": measure, "fixed": fixed, "l1": l1, "l2": l2}
+            same["tol"] = 0
+            if start.get("start") == "nndsvd" and not (method.fills or {"W", "Z"} & start.keys()):
+                message = f"The multiplicative update ({solver!r}) solver cannot update zeros present in the"
+                warnings.warn(f"{message} initialization by init='nndsvd'; use init='nndsvda'", stacklevel=4)
+                zeros = factorize(data.T, k, divergence="frobenius", solver="hals", **start, max_iter=0).factors
+                start = {"W": zeros.W, "Z": zeros.Z}
+            # the rule for stopping needs the first loss, so the start is made by itself
             first = factorize(data.T, k, **same, **start, max_iter=0)
-            settled = _Settled(self.tol, first.losses[0])
-            same |= {"W": first.factors.W, "Z": first.factors.Z}
-            fit = factorize(data.T, k, **same, max_iter=self.max_iter, execution=EXECUTION, callback=settled)
+            begin, settled, order = first.factors, _Settled(self.tol, first.losses[0], self.verbose), None
+            if self.shuffle and method.fills and not fixed:
+                order = np.random.default_rng(start.get("seed")).permutation(k)
+                begin = begin.select(order)
+            same |= {"W": begin.W, "Z": begin.Z, "max_iter": self.max_iter, "execution": EXECUTION, "callback": settled}
+            fit = factorize(data.T, k, **same)
         except NmfsepError as error:
             raise ValueError(str(error)) from error
         if self.tol > 0 and not settled.met:
-            message = f"max_iter={self.max_iter} was reached before the loss settled; raise max_iter or tol"
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)  # 4: past the wrapper that scikit-learn adds
-        return fit
+            message = f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence"
+            warnings.warn(f"{message}, or tol.", ConvergenceWarning, stacklevel=4)  # past scikit-learn's own wrapper
+        return fit if order is None else replace(fit, factors=fit.factors.select(np.argsort(order)))
+
+
+def _without_traces(A: Matrix) -> Matrix:
+    """Return a factor with 0 for what multiplicative updates only keep from being 0, as scikit-learn does."""
+    least = 4 * np.finfo(np.float64).eps * A.max()
+    return np.where(least < A, A, A.dtype.type(0))
 
 
 class _Settled:
     """A callback that stops when sqrt(loss) has settled, by the rule of scikit-learn's "mu"."""
 
-    def __init__(self, tol: float, loss: float) -> None:
-        self.tol = tol
+    def __init__(self, tol: float, loss: float, verbose: int) -> None:
+        self.tol, self.verbose = tol, verbose
         self.first = self.last = math.sqrt(max(loss, 0))
         self.met = False
 
     def __call__(self, iteration: int, loss: float) -> bool:
+        if self.verbose:  # to where scikit-learn prints
+            sys.stdout.write(f"iteration {iteration}: loss {loss:g}\n")
         if self.tol == 0 or iteration % EVERY:
             return False
         root = math.sqrt(max(loss, 0))

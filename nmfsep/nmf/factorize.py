@@ -36,6 +36,8 @@ def factorize(
     weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
     costs: Mapping[str, ArrayLike] | None = None,
+    l1: Mapping[str, float] | None = None,
+    l2: Mapping[str, float] | None = None,
     max_iter: int = MAX_ITER,
     tol: float = TOL,
     time_limit: float | None = None,
@@ -74,6 +76,9 @@ def factorize(
         What holds some columns of a given W, or pulls them back, with weights in the units of X.
     costs : mapping of "W" or "Z" to array_like, shapes (bins, k) and (k, frames), optional
         What each entry of a factor costs, finite and not negative: sparsity that differs from entry to entry.
+    l1, l2 : mapping of "W" or "Z" to float, optional
+        Weights of the sum of the entries of a factor, and of half the sum of their squares, in the units of X. Unlike
+        `sparsity`, they depend on how the scale is split between W and Z, which the fit decides.
     max_iter : int, default 200
     tol : float, default 1e-4
         Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
@@ -96,7 +101,7 @@ def factorize(
     Returns
     -------
     Fit
-        Columns of W sum to 1, unless W or Z is fixed or anchored.
+        Columns of W sum to 1, unless W or Z is fixed or anchored, or l1 or l2 is given.
 
     Raises
     ------
@@ -124,8 +129,10 @@ def factorize(
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     check_given(fixed, anchor, W, Z)
     penalized = bool(sparsity or smoothness or anchor or masks or costs) or weights is not None
-    given_start = W is not None and Z is not None and not penalized
-    name, method = choose_solver(solver, measure, start if W is None and Z is None else "auto", penalized)
+    norms = bool(l1 or l2)
+    given_start = W is not None and Z is not None and not penalized and not norms
+    leaves = start if W is None and Z is None else "auto"
+    name, method = choose_solver(solver, measure, leaves, penalized, norms)
     with Workers(threads or execution.threads) as workers:
         given = as_matrix(X)
         if weights is not None:
@@ -146,6 +153,8 @@ def factorize(
             weights=None if weights is None else np.ascontiguousarray(weights.T, Xt.dtype),
             held=_by_factor("fixed entries", masks, shapes, bool),
             costs=_by_factor("costs", costs or {}, shapes, Xt.dtype),
+            l1=_in_units(l1 or {}, unit, measure.beta, 1),
+            l2=_in_units(l2 or {}, unit, measure.beta, 2),
         )
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
@@ -166,7 +175,14 @@ def factorize(
         sums = templates.sum(axis=0)
         factors = Factors(templates, factors.Z / np.where(sums > 0, sums, 1)[:, None])
     result = replace(result, factors=factors, solver=name, warnings=warnings).in_units(unit, measure.beta)
-    return result if held else replace(result, factors=result.factors.normalize())
+    return result if held or norms else replace(result, factors=result.factors.normalize())
+
+
+def _in_units(norm: Mapping[str, float], unit: Any, beta: float, power: int) -> dict[str, float]:
+    """Return the weights of l1 (power 1) or l2 (power 2) for X, and so Z, divided by a unit."""
+    if not norm.keys() <= {"W", "Z"}:
+        raise UsageError(f"only 'W' and 'Z' can have l{power}, not {min(norm.keys() - {'W', 'Z'})!r}")
+    return {name: weight * float(unit) ** (power * (name == "Z") - beta) for name, weight in norm.items() if weight}
 
 
 def _by_factor(

@@ -113,14 +113,16 @@ def callback_in_units(callback: Callback | None, unit: float, beta: float) -> Ca
 
 
 def choose_solver(
-    name: str, divergence: Divergence, start: str = "auto", penalized: bool = False
+    name: str, divergence: Divergence, start: str = "auto", penalized: bool = False, norms: bool = False
 ) -> tuple[str, Solver]:
     """Return the solver of that name, or the one that "auto" stands for, and its name; raise UsageError if it cannot.
 
-    It must minimise the divergence, leave the zeros of the start, and know penalties where there are any.
+    It must minimise the divergence, leave the zeros of the start, and know penalties, l1 and l2 where there are any.
     """
     beta = divergence.beta
-    name = SOLVERS.resolve(name if name != "auto" else "ehals" if beta == 2 and not penalized else "mue")
+    if name == "auto":
+        name = "mue" if beta != 2 or penalized else "hals" if norms else "ehals"
+    name = SOLVERS.resolve(name)
     solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
@@ -131,6 +133,8 @@ def choose_solver(
     if penalized and not solver.penalties:
         message = f"solver {name!r} knows no sparsity, smoothness, anchors, weights or held entries"
         raise UsageError(message, "use solver mue")
+    if norms and not solver.norms:
+        raise UsageError(f"solver {name!r} knows no l1 and l2", "use solver mue, or hals for beta 2")
     return name, solver
 
 

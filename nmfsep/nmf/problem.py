@@ -6,6 +6,9 @@ beta-divergence", IEEE TSP 71, 2023), but 2 for beta 1, where with 1 it would on
 that majorises ‖w‖₂ gives an update in closed form. Costs are the same entry by entry: those of Z, C, add
 sum_kt ‖w_k‖_q c_kt z_kt, those of W, B, add sum_kf b_kf w_kf ‖z_k‖₁. Both are linear in what is updated.
 
+l1 and l2 add, for W and for Z, l1 times the sum of the entries and l2 / 2 times that of their squares. The updates are
+those of scikit-learn; solver hals subtracts l1 from the products and adds l2 to the diagonal of the Gram matrix.
+
 Smoothness adds (smoothness / level / 2) sum_kt (z_kt - z_k,t-1)² for templates of unit sum and beta 1, `level` being
 the mean activation; the update is the root of a quadratic after De Pierro's majorisation of the coupled terms (Essid &
 Févotte, "Smooth nonnegative matrix factorization for unsupervised audiovisual document structuring", IEEE TMM 15(2),
@@ -78,6 +81,9 @@ class Problem:
     # by "W" or "Z", of the shape of the transposed factor: which entries are held, and what each costs
     held: Mapping[str, Matrix] = field(default_factory=dict)
     costs: Mapping[str, Matrix] = field(default_factory=dict)
+    # by "W" or "Z": weights of the sum of its entries, and of half the sum of their squares
+    l1: Mapping[str, float] = field(default_factory=dict)
+    l2: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for names, what in ((self.fixed, "held fixed"), (self.free, "free")):
@@ -87,7 +93,9 @@ class Problem:
             raise UsageError("sparsity and smoothness cannot be negative")
         if self.sparsity and self.smoothness:
             raise UsageError("sparsity and smoothness cannot be asked for together", "choose one")
-        if self.smoothness and ("Z" in self.fixed or self.anchor or self.held or self.costs):
+        if not all(0 <= weight < np.inf for norm in (self.l1, self.l2) for weight in norm.values()):
+            raise UsageError("weights of l1 and l2 must be finite and not negative")
+        if self.smoothness and ("Z" in self.fixed or self.anchor or self.held or self.costs or self.l1 or self.l2):
             raise UsageError("smoothness scales both factors, so no entry can be held or cost anything", "choose one")
         if self.smoothness and self.divergence.beta != 1:
             raise UsageError("smoothness is known for divergence kl only", "use --divergence kl")
@@ -106,6 +114,11 @@ def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:
     if "W" in problem.costs:
         each = np.einsum("kf,kf->k", problem.costs["W"], Wt, dtype=np.float64)
         total += float(each @ Zt.sum(axis=0, dtype=np.float64))
+    for name, factor in (("W", Wt), ("Z", Zt)):
+        if name in problem.l1:
+            total += problem.l1[name] * float(factor.sum(dtype=np.float64))
+        if name in problem.l2:
+            total += 0.5 * problem.l2[name] * float(np.einsum("ij,ij->", factor, factor, dtype=np.float64))
     if problem.smoothness:
         steps = np.diff(Zt, axis=0)
         total += 0.5 * _stiffness(Zt, problem) * float(np.einsum("tk,tk->", steps, steps, dtype=np.float64))
@@ -124,15 +137,17 @@ def activation_update(Wt: Matrix, Zt: Matrix, problem: Problem, exponent: float)
     if problem.smoothness:
         return _smooth_update(Wt, Zt, problem)
     held, each = problem.held.get("Z"), problem.costs.get("Z")
-    if not problem.sparsity and held is None and not problem.costs:
+    l1, l2 = (Wt.dtype.type(norm.get("Z", 0)) for norm in (problem.l1, problem.l2))
+    if not problem.sparsity and held is None and not problem.costs and l1 == l2 == 0:
         return exponent
     eps, norms = Wt.dtype.type(EPS), _norms(Wt, problem).astype(Wt.dtype)
-    flat = (problem.sparsity * norms).astype(Wt.dtype)
+    flat = (problem.sparsity * norms).astype(Wt.dtype) + l1
     if "W" in problem.costs:
         flat += np.einsum("kf,kf->k", problem.costs["W"], Wt)
 
     def sparse(first: int, z: Matrix, numerator: Matrix, denominator: Matrix) -> None:
         extra = flat if each is None else flat + norms * each[first : first + len(z)]
+        extra = extra + l2 * z if l2 else extra
         factor = (numerator / (denominator + extra + eps)) ** Wt.dtype.type(exponent)
         if held is not None:
             factor[held[first : first + len(z)]] = 1
@@ -178,6 +193,9 @@ def update_templates(
         D = D + problem.anchor.pull * (1 if positive is None else positive)
     if "W" in problem.costs:
         D = D + problem.costs["W"] * Zt.sum(axis=0)[:, None]
+    if "W" in problem.l1 or "W" in problem.l2:
+        l1, l2 = (N.dtype.type(norm.get("W", 0)) for norm in (problem.l1, problem.l2))
+        D = D + (l1 + l2 * Wt)
     if problem.smoothness:  # on the simplex, where the penalty holds, D is the same for all bins of a template
         np.multiply(Wt, N, out=out)
         out /= out.sum(axis=1, keepdims=True) + eps

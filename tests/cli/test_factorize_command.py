@@ -326,7 +326,7 @@ def test_bad_input_is_answered_with_one_clear_line(cli: Cli, code: int, args: li
 
 def test_no_option_of_a_model_is_left_out_of_the_command_line(cli: Cli) -> None:
     text = cli("factorize", "--help").out.decode()
-    inner = {"callback", "W", "Z", "fixed", "execution", "anchor", "weights", "costs"}
+    inner = {"callback", "W", "Z", "fixed", "execution", "anchor", "weights", "costs", "l1", "l2"}
     for model in MODELS:
         for name in set(options_of(model)) - inner:
             assert f"--{name.replace('_', '-')}" in text

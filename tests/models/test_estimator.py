@@ -77,7 +77,7 @@ def test_itakura_saito_fails_one_check_and_scikit_learn_thirty():
 @pytest.mark.smoke
 def test_parameters_are_those_of_scikit_learn_with_the_same_defaults():
     ours, theirs = (dict(inspect.signature(cls).parameters) for cls in (NMF, decomposition.NMF))
-    assert set(ours) < set(theirs)
+    assert set(ours) == set(theirs)
     differing = {name for name in ours if ours[name].default != theirs[name].default}
     assert differing == {"solver"}
 
@@ -101,6 +101,71 @@ def test_mu_does_the_iterations_of_scikit_learn(beta, max_iter, size):
     np.testing.assert_allclose(ours.components_, theirs.components_ / scale[:, None], rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(W, reference * scale, rtol=1e-8, atol=1e-10 * W.max())
     np.testing.assert_allclose(ours.reconstruction_err_, theirs.reconstruction_err_, rtol=1e-8)
+
+
+PENALTIES = [{"alpha_W": 0.02}, {"alpha_W": 0.01, "alpha_H": 0.03, "l1_ratio": 1}, {"alpha_H": 0.02, "l1_ratio": 0.4}]
+
+
+@pytest.mark.parametrize("beta", [2, 1, 0, 0.5, 3])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("level", [1, 1000])
+def test_mu_does_the_iterations_of_scikit_learn_with_penalties(beta, penalty, level):
+    X = matrix() * level
+    options = {"init": "custom", "solver": "mu", "beta_loss": beta, "tol": 0, "max_iter": 20, **penalty}
+    ours, theirs = NMF(4, **options), decomposition.NMF(4, **options)
+    W, reference = ours.fit_transform(X, **custom(X)), theirs.fit_transform(X, **custom(X))
+    np.testing.assert_allclose(W, reference, rtol=1e-7, atol=1e-9 * reference.max())
+    np.testing.assert_allclose(ours.components_, theirs.components_, rtol=1e-7, atol=1e-9 * theirs.components_.max())
+    np.testing.assert_allclose(ours.reconstruction_err_, theirs.reconstruction_err_, rtol=1e-7)
+    if beta != 1 or "l1_ratio" not in penalty:  # there scikit-learn's transform adds l1 again in each iteration
+        theirs.components_ = ours.components_
+        found, wanted = (model.set_params(max_iter=3000).transform(X) for model in (ours, theirs))
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * W.max())
+
+
+@pytest.mark.parametrize(
+    ("penalty", "bound"),
+    [({"alpha_W": 0.02}, 1.0001), ({"alpha_W": 0.01, "alpha_H": 0.03, "l1_ratio": 1}, 1.03)],  # zeros make other minima
+    ids=str,
+)
+def test_cd_ends_at_no_higher_an_objective_than_scikit_learns(penalty, bound):
+    X = matrix()
+    options = {"init": "custom", "solver": "cd", "tol": 0, "max_iter": 500, **penalty}
+
+    def objective(cls):
+        model = cls(4, **options)
+        W = model.fit_transform(X, **custom(X))
+        total = model.reconstruction_err_**2 / 2
+        alphas = {"alpha_W": 0.0, "alpha_H": penalty.get("alpha_W", 0.0), "l1_ratio": 0.0, **penalty}
+        for A, weight in ((W, X.shape[1] * alphas["alpha_W"]), (model.components_, X.shape[0] * alphas["alpha_H"])):
+            total += weight * (alphas["l1_ratio"] * A.sum() + (1 - alphas["l1_ratio"]) / 2 * (A**2).sum())
+        return total
+
+    assert objective(NMF) <= objective(decomposition.NMF) * bound
+
+
+def test_shuffled_coordinates_are_seeded_and_end_as_low():
+    X = matrix()
+    plain, one, other = (
+        NMF(4, solver="cd", shuffle=s, random_state=0, tol=1e-8, max_iter=2000) for s in (False, True, True)
+    )
+    np.testing.assert_array_equal(one.fit(X).components_, other.fit(X).components_)
+    assert not np.array_equal(plain.fit(X).components_, one.components_)
+    assert one.reconstruction_err_ < 1.02 * plain.reconstruction_err_
+
+
+def test_verbose_writes_the_loss(capsys):
+    NMF(2, solver="mu", tol=0, max_iter=20, verbose=1).fit(matrix())
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["iteration 10", "iteration 20"]
+
+
+@pytest.mark.parametrize("beta", ["frobenius", "kl"])
+def test_mu_warns_of_a_start_whose_zeros_it_keeps(beta):
+    model = NMF(4, solver="mu", init="nndsvd", beta_loss=beta)
+    with pytest.warns(UserWarning, match="cannot update zeros present in the initialization") as caught:
+        model.fit_transform(matrix())
+    assert Path(caught[0].filename) == Path(__file__)
+    assert (model.components_ == 0).any()
 
 
 @pytest.mark.parametrize("beta", ["frobenius", "kullback-leibler", "itakura-saito"])
@@ -172,7 +237,11 @@ def test_two_names_for_one_thing(one, other):
         ({"init": "custom"}, ValueError, "needs W or H"),
         ({"solver": "hasl"}, ValueError, "did you mean 'hals'"),
         ({"solver": "cd", "beta_loss": "kullback-leibler"}, ValueError, "minimises beta 2, not 1"),
-        ({"solver": "mu", "init": "nndsvd"}, ValueError, "exact zeros"),
+        ({"n_components": 6, "init": "nndsvd"}, ValueError, "can only be used when n_components <="),
+        ({"alpha_W": -1}, ValueError, "alpha_W == -1"),
+        ({"alpha_H": "other"}, TypeError, "alpha_H must be"),
+        ({"l1_ratio": 1.5}, ValueError, "l1_ratio == 1.5"),
+        ({"solver": "ehals", "alpha_W": 1.0}, ValueError, "knows no l1 and l2"),
         ({"beta_loss": "kulback-leibler"}, ValueError, "did you mean 'kullback-leibler'"),
         ({"beta_loss": 99}, ValueError, "99.* is not between"),
         ({"beta_loss": None}, TypeError, "a name or a number"),
@@ -308,7 +377,7 @@ def test_a_convergence_warning_names_the_caller():
         NMF(3, max_iter=1).fit_transform,
         NMF(3, tol=0).fit(matrix()).set_params(tol=1e-9, max_iter=1).transform,
     ):
-        with pytest.warns(ConvergenceWarning, match="max_iter=1 was reached") as caught:
+        with pytest.warns(ConvergenceWarning, match="Maximum number of iterations 1 reached") as caught:
             use(matrix())
         assert Path(caught[0].filename) == Path(__file__)
 

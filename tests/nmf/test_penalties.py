@@ -172,3 +172,56 @@ def test_costs_that_cannot_be_are_refused(costs, words):
         factorize(matrix(), 4, costs=costs)
     with pytest.raises(UsageError, match="cost anything"):
         factorize(matrix(), 4, smoothness=1.0, costs={"Z": np.ones((4, 120))})
+
+
+NORMS = [
+    {"l1": {"Z": 0.5}},
+    {"l1": {"W": 0.3}, "l2": {"Z": 0.2}},
+    {"l1": {"W": 0.2, "Z": 0.3}, "l2": {"W": 0.5, "Z": 0.1}},
+]
+
+
+@pytest.mark.parametrize("norms", NORMS, ids=str)
+@pytest.mark.parametrize(("solver", "beta"), [("hals", 2), ("mu", 2), ("mu", 1), ("mue", 2), ("mue", 1), ("mue", 0)])
+def test_the_loss_with_l1_and_l2_never_rises_and_is_what_it_says(solver, beta, norms):
+    X = np.random.default_rng(0).random((20, 30)) + 0.1
+    fit = factorize(
+        X, 4, divergence=beta, solver=solver, max_iter=40, tol=0, execution=Execution(loss_every=1), **norms
+    )
+    assert np.diff(fit.losses).max() <= 1e-12 * fit.losses[0]
+    W, Z = fit.factors.W, fit.factors.Z
+    total = Beta(beta).value(X, W @ Z)
+    for name, A in (("W", W), ("Z", Z)):
+        total += norms.get("l1", {}).get(name, 0) * A.sum() + norms.get("l2", {}).get(name, 0) / 2 * (A**2).sum()
+    assert fit.losses[-1] == pytest.approx(total, rel=1e-6)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 2])
+def test_weights_of_l1_and_l2_are_in_the_units_of_x(beta):
+    X = np.random.default_rng(0).random((20, 30)) + 0.1
+    W, Z = np.random.default_rng(1).random((20, 3)), np.random.default_rng(2).random((3, 30))
+    options = {"divergence": beta, "solver": "mu", "max_iter": 20, "tol": 0}
+    plain = factorize(X, 3, W=W, Z=Z, l1={"W": 0.2, "Z": 0.3}, l2={"W": 0.4, "Z": 0.1}, **options)
+    scale = 2.0**9  # X and Z in other units: D is scaled by scale^beta, and so must be what is added
+    l1, l2 = (
+        {"W": 0.2 * scale**beta, "Z": 0.3 * scale ** (beta - 1)},
+        {"W": 0.4 * scale**beta, "Z": 0.1 * scale ** (beta - 2)},
+    )
+    other = factorize(X * scale, 3, W=W, Z=Z * scale, l1=l1, l2=l2, **options)
+    np.testing.assert_allclose(other.factors.W, plain.factors.W, rtol=1e-9)
+    np.testing.assert_allclose(other.losses, np.array(plain.losses) * scale**beta, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"l1": {"H": 1}}, "only 'W' and 'Z' can have l1"),
+        ({"l2": {"W": -1}}, "finite and not negative"),
+        ({"l1": {"W": np.nan}}, "finite and not negative"),
+        ({"l1": {"W": 1}, "smoothness": 1}, "smoothness"),
+        ({"l1": {"W": 1}, "solver": "pinv", "divergence": 2}, "knows no l1 and l2"),
+    ],
+)
+def test_norms_that_make_no_sense_are_refused(options, says):
+    with pytest.raises(UsageError, match=says):
+        factorize(np.ones((4, 5)), 2, **options)

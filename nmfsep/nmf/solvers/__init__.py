@@ -45,6 +45,7 @@ class Solver(ABC):
     monotone = True  # the loss never rises; a solver that cannot promise this declares itself a heuristic here
     fills = False  # it can leave exact zeros in the start, so that a start with zeros is no trap
     penalties = False  # it can minimise a loss with penalties, weights or held entries
+    norms = False  # it can minimise a loss with l1 and l2
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:  # noqa: B027 (most have nothing to do)
         """Prepare the state; by default there is nothing to prepare."""

@@ -20,14 +20,27 @@ class HALS(Solver):
     """Sweeps over Z, tile by tile, then over W, on products that are computed once."""
 
     betas = frozenset({2.0})
-    fills = True
+    fills = norms = True
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Sweep over Z, then over W."""
         sweeps = 0 if "Z" in problem.fixed else Z_SWEEPS
+        if sweeps and ("Z" in problem.l1 or "Z" in problem.l2):
+            Z = np.ascontiguousarray(state.Zt.T)
+            state.kernels.sweep(*_with_norms("Z", state.Wt @ Xt.T, state.Wt @ state.Wt.T, problem), Z, sweeps)
+            state.Zt[:], sweeps = Z.T, 0
         P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, sweeps, state.workers)
         if "W" not in problem.fixed:
-            state.kernels.sweep(P, G, state.Wt, W_SWEEPS)
+            state.kernels.sweep(*_with_norms("W", P, G, problem), state.Wt, W_SWEEPS)
+
+
+def _with_norms(name: str, P: Matrix, G: Matrix, problem: Problem) -> tuple[Matrix, Matrix]:
+    """Return the products of a sweep for a loss to which l1 and l2 of a factor are added."""
+    if name in problem.l1:
+        P = P - P.dtype.type(problem.l1[name])
+    if name in problem.l2:
+        G = G + G.dtype.type(problem.l2[name]) * np.eye(len(G), dtype=G.dtype)
+    return P, G
 
 
 MOMENTUM, GROWTH, LIMIT_GROWTH, DECAY = 0.5, 1.05, 1.01, 1.5

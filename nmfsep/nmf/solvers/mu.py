@@ -36,7 +36,7 @@ def _update(Xt: Matrix, state: State, problem: Problem, gamma: float, ahead: Mat
 class MU(Solver):
     """Z, then W, each multiplied by the ratio of the parts of its gradient, to the power gamma(beta)."""
 
-    penalties = True
+    penalties = norms = True
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Update Z, then W."""
@@ -74,7 +74,7 @@ class MUE(Solver):
     guard on the loss falls back to what is safe.
     """
 
-    penalties = True
+    penalties = norms = True
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin without momentum."""
