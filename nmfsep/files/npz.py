@@ -185,7 +185,7 @@ class Archive:
             raise self.refusal(message, "upgrade nmfsep")
 
     def array(self, name: str, ndim: int, signed: bool = False) -> NDArray[np.float32]:
-        """Return an array of finite numbers, non-negative unless signed, as C-contiguous float32, or raise UsageError."""
+        """Return finite numbers, non-negative unless signed, as C-contiguous float32, or raise UsageError."""
         values = self._member(name)
         if values.dtype.kind not in "fiu":
             raise self.refusal(f"{name} must be real numbers, not {str(values.dtype)[:40]}")

@@ -67,7 +67,7 @@ def cut(samples: Samples, sample_rate: int) -> Strokes:
     starts = onsets(mono, sample_rate)
     faintest = FAINT * float(np.square(mono).max(initial=0))
     strokes = []
-    for start, stop in zip(starts, [*starts[1:], len(mono)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], len(mono)], strict=False):  # none in silence
         part = mono[start : min(stop, start + int(LONGEST * sample_rate))]
         left = np.cumsum(np.square(part[::-1], dtype=np.float64))[::-1]
         part = part[: np.count_nonzero(left > QUIET * left[0])].astype(np.float32)
