@@ -58,7 +58,7 @@ def budget(source: Source, options: RunOptions) -> Budget:
     room = min(IN_MEMORY, IN_MEMORY if most is None else most)
     matching = _matching(source, options)
     if matching and least + matching <= room:
-        return Budget(need + matching, match=True)
+        return Budget(max(need, least + matching), match=True)
     if least <= room:
         return Budget(need)
     settings, saved = options.settings, options.saved is not None
@@ -99,7 +99,7 @@ def _matching(source: Source, options: RunOptions) -> int:
     if guide is None or not guide.matches(options.settings):
         return 0
     length = length_of(source, options.output) or 0
-    return SEARCH + _floats(7, len(guide.labels) + 1, source.channels, length)
+    return SEARCH + _floats(5, len(guide.labels) + 1, source.channels, length)
 
 
 def model_size(source: Source, options: RunOptions) -> int:

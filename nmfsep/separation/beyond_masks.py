@@ -19,7 +19,7 @@ from ..progress import OnProgress
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stream import Stream
-from .matching import Hits, Matched, match, search, shared, unmatched
+from .matching import Hits, Matched, completed, match, search, unmatched
 from .mixture import Mixture
 from .model import Model, Rendered
 
@@ -101,17 +101,15 @@ class BeyondMasks:
         if self.mixture is None:
             return replace(model, notes=(*model.notes, *self.notes))
         whole, labels = self.mixture, model.labels
-        pieces = list(render(_apart(model), whole))
-        stems = np.concatenate(pieces, axis=-1)
+        stems = _rendered(render, model, whole)
         with Workers(model.settings.threads):  # so that BLAS rounds as with one thread
             hits = search(stems, self.strokes, whole.sample_rate)
             found = match(whole.samples, stems, self.strokes, whole.sample_rate, hits, stems)
         looked = [label for label, own in enumerate(self.strokes) if own]
         if not found.hits:
-            kept = pieces if _apart(model).grouping.members == model.grouping.members else ()
+            kept = _cut(stems) if _apart(model).grouping.members == model.grouping.members else ()
             counts = {labels[label]: (0, unmatched(stems[label], (), whole.sample_rate)) for label in looked}
             return replace(model, matched=Rendered(kept, counts))
-        del pieces
         found, stems = self._completed(whole, hits, found, stems, render, refit)
         counts = {}
         for label in looked:
@@ -128,14 +126,14 @@ class BeyondMasks:
         render: Render,
         refit: Callable[[Audio], Model],
     ) -> tuple[Matched, Samples]:
-        """Return what strokes explain with what is each stem's of the rest; the stems of masks are used up.
+        """Return what strokes explain, and the stems with their shares of the rest.
 
         In stems that are parted so well, strokes are found that masks had buried under others, so they are searched
         again.
         """
         rest = Audio(found.rest(whole.samples), whole.sample_rate, whole.exponent)
-        again = np.concatenate(list(render(_apart(refit(rest)), rest)), axis=-1)
-        stems = _with_rest(rest.samples, found, masked, again, whole.sample_rate)
+        again = _rendered(render, refit(rest), rest)
+        stems = completed(rest.samples, found, masked, again, whole.sample_rate)
         strokes = [() if label in found.refused else own for label, own in enumerate(self.strokes)]
         with Workers(self.settings.threads):
             more = search(stems, strokes, whole.sample_rate)
@@ -145,23 +143,27 @@ class BeyondMasks:
         nothing = np.float32(0)
         for label in found.waveforms.keys() | better.waveforms.keys():
             again[label] -= better.waveforms.get(label, nothing) - found.waveforms.get(label, nothing)
-        return better, _with_rest(better.rest(whole.samples), better, masked, again, whole.sample_rate)
-
-
-def _with_rest(rest: Samples, found: Matched, masked: Samples, again: Samples, sample_rate: int) -> Samples:
-    """Return what strokes explain with shares of the rest, (stems, channels, samples)."""
-    left = masked.copy()
-    for label, waveform in found.waveforms.items():
-        left[label] -= waveform
-    out = np.concatenate(list(shared(rest, left, again, sample_rate)), axis=-1)
-    for label, waveform in found.waveforms.items():
-        out[label] += waveform
-    return out
+        del stems, found
+        return better, completed(better.rest(whole.samples), better, masked, again, whole.sample_rate)
 
 
 def _apart(model: Model) -> Model:
     """Return the same with a stem for each component."""
     return replace(model, settings=replace(model.settings, group=(), two_stems=None), stem_names=())
+
+
+def _rendered(render: Render, model: Model, mixture: Audio) -> Samples:
+    """Return the stems of all components in one array, (stems, channels, samples)."""
+    grouping, position = _apart(model).grouping, 0
+    stems = np.empty((len(grouping.names), *mixture.samples.shape), np.float32)
+    for piece in render(_apart(model), mixture):
+        stems[..., position : position + piece.shape[-1]] = piece
+        position += piece.shape[-1]
+    return stems
+
+
+def _cut(stems: Samples) -> list[Samples]:
+    return [stems[..., start : start + PIECE] for start in range(0, stems.shape[-1], PIECE)]
 
 
 def _pieces(model: Model, components: Samples, mixture: Samples) -> list[Samples]:

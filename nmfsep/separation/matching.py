@@ -30,6 +30,7 @@ PRIOR = 0.05  # how much, as a share of its gain
 RESPONSE, SMOOTH = 2048, 8  # samples of the whitening filter, and bins over which the spectrum is smoothed
 FLOOR, POWER = 1e-3, -0.25  # of the largest power, and the power of the power spectrum that whitens
 SHARED = 0.046  # seconds of a frame in which the rest is shared
+SHARED_AT_A_TIME = 128  # frames
 FOREIGN = 0.7  # share of the mixture below which a bin is others'
 AGREED = 0.25  # regression on a waveform that is needed there
 HEARD, AGAIN = 0.1, 0.05  # of a stem's level, and seconds from a stroke, from which another counts as not matched
@@ -311,41 +312,51 @@ def filtered(samples: Samples, response: Samples | None, whole: bool = False) ->
     return out if whole else out[:, :length]
 
 
-def shared(rest: Samples, left: Samples, again: Samples, sample_rate: int) -> Iterator[Samples]:
-    """Share a rest (channels, samples) among stems by |left| |again|.
+def completed(rest: Samples, found: Matched, masked: Samples, again: Samples, sample_rate: int) -> Samples:
+    """Return what strokes explain with each stem's share of the rest, by |masked - explained| |again|.
 
     Parameters
     ----------
     rest : ndarray, shape (channels, samples)
-    left : ndarray, shape (stems, channels, samples)
-        What strokes leave of the stems of masks.
+        What strokes leave of the mixture.
+    found : Matched
+        The strokes.
+    masked : ndarray, shape (stems, channels, samples)
+        The stems of masks.
     again : ndarray, shape (stems, channels, samples)
         The stems of the rest.
     sample_rate : int
         Hertz.
 
-    Yields
-    ------
+    Returns
+    -------
     ndarray, shape (stems, channels, samples)
-        Consecutive pieces of the shares.
     """
     stft = _frames(sample_rate)
-    frames, size = stft.n_frames(rest.shape[1]), 128
+    frames = stft.n_frames(rest.shape[1])
 
     def blocks() -> Iterator[Samples]:
-        for start in range(0, frames, size):
-            stop = min(frames, start + size)
+        for start in range(0, frames, SHARED_AT_A_TIME):
+            stop = min(frames, start + SHARED_AT_A_TIME)
             whole = stft.forward_block(rest, start, stop)
-            parts = np.stack(
-                [
-                    np.abs(stft.forward_block(one, start, stop)) * np.abs(stft.forward_block(two, start, stop))
-                    for one, two in zip(left, again, strict=True)
-                ]
-            )
+            parts = np.empty((len(masked), *whole.shape), np.float32)
+            for stem, part in enumerate(parts):
+                left = stft.segment(masked[stem], start, stop)
+                if stem in found.waveforms:
+                    left = left - stft.segment(found.waveforms[stem], start, stop)
+                np.multiply(
+                    np.abs(stft.transform(left)), np.abs(stft.forward_block(again[stem], start, stop)), out=part
+                )
             share(parts)
             yield np.stack([stft.inverse_block(whole * mine) for mine in parts])
 
-    yield from stft.join(blocks(), rest.shape[1])
+    out, position = np.empty_like(masked), 0
+    for piece in stft.join(blocks(), rest.shape[1]):
+        out[..., position : position + piece.shape[-1]] = piece
+        position += piece.shape[-1]
+    for stem, waveform in found.waveforms.items():
+        out[stem] += waveform
+    return out
 
 
 def unmatched(stem: Samples, starts: Sequence[int], sample_rate: int) -> int:
