@@ -65,7 +65,7 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     for index, label in enumerate(learned.new.labels if values["verbose"] else ()):
         counts = " and ".join(map(str, learned.new.components(index)))
         strokes = len(learned.new.strokes[index]) if learned.new.strokes else 0
-        console.say(f"{console.quote(label)}: {counts} templates, {strokes} strokes of {learned.files[label]} files")
+        console.say(f"{console.quote(label)}: {counts} templates of {learned.files[label]} files, {strokes} strokes")
     if values["as_json"]:
         failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in learned.left_out]
         document = dictionary_document(str(target), learned.dictionary)

@@ -158,9 +158,9 @@ class Cue(ABC):
         return {}
 
     @property
-    def has_strokes(self) -> bool:
-        """Whether it has waveforms to look for in the mixture."""
-        return False
+    def most_strokes(self) -> int:
+        """How many waveforms it has at the most of a label to look for in the mixture."""
+        return 0
 
     def strokes(self, sample_rate: int) -> dict[str, Strokes]:
         """Return the waveforms of labels that it has any of, at a rate; raise InputError where it cannot be had."""

@@ -363,9 +363,9 @@ class Dictionaries(Cue):
         return list(self._converted(context.audio.sample_rate, stfts)[0].views), []
 
     @property
-    def has_strokes(self) -> bool:
-        """Whether there are waveforms to look for."""
-        return any(own for dictionary in self.dictionaries for own in dictionary.strokes)
+    def most_strokes(self) -> int:
+        """How many waveforms a label has at the most."""
+        return max((len(own) for dictionary in self.dictionaries for own in dictionary.strokes), default=0)
 
     def strokes(self, sample_rate: int) -> dict[str, Strokes]:
         """Return the strokes of each label that has any, converted to the mixture's rate."""

@@ -187,7 +187,12 @@ class Guide:
 
     def matches(self, settings: Settings) -> bool:
         """Whether waveforms are to be looked for in the mixture."""
-        return settings.match == "auto" and any(cue.has_strokes for cue in self.cues)
+        return settings.match == "auto" and self.most_strokes > 0
+
+    @property
+    def most_strokes(self) -> int:
+        """How many waveforms a label has at the most."""
+        return max(cue.most_strokes for cue in self.cues)
 
     def strokes(self, sample_rate: int) -> list[Strokes]:
         """Return the waveforms of each label at a rate; raise InputError where that cannot be had."""

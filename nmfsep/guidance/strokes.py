@@ -24,6 +24,7 @@ BEFORE = 12  # hops that a rise is measured against
 ISLAND, GAP = 0.01, 8  # of the maximum, and quiet hops, after which a sound that swells begins a stroke, too
 APART = 17  # hops between strokes
 QUIET = 1e-6  # share of a stroke's energy that its end may have and be cut off
+CANCELLED = 0.1  # of the energy of the channels, below which their mean is not what is looked at
 FADE, SHORTEST, LONGEST = 0.005, 0.02, 10.0  # seconds
 FAINT = 1e-4  # of the largest square in a sound, up to which a stroke is not kept
 PER_LABEL, SECONDS = 128, 40.0  # strokes of a label at the most, and how long all of them may be
@@ -58,12 +59,22 @@ def _apart(begins: NDArray[np.bool_], hop: int) -> NDArray[np.intp]:
     return np.array([max(0, at - 1) * hop for at in found], np.intp)
 
 
+def channel_weights(samples: Samples) -> Samples:
+    """Return by what to multiply channels (channels, samples) for their mean, or the loudest where they cancel in it."""
+    count = len(samples)
+    energies = np.array([np.square(channel, dtype=np.float64).sum() for channel in samples])
+    if count > 1 and np.square(samples.mean(axis=0), dtype=np.float64).sum() < CANCELLED * energies.mean():
+        return (np.arange(count) == energies.argmax()).astype(np.float32)
+    return np.full(count, 1 / count, np.float32)
+
+
 def cut(samples: Samples, sample_rate: int) -> Strokes:
-    """Return the strokes in a sound (channels, samples): the mean of its channels, from an onset to the next.
+    """Return the strokes in a sound (channels, samples): one channel made of all, from an onset to the next.
 
     What dies away below -60 dB of a stroke is cut off, and its end faded out.
     """
-    mono = np.atleast_2d(samples).mean(axis=0)
+    sound = np.atleast_2d(samples)
+    mono = channel_weights(sound) @ sound
     starts = onsets(mono, sample_rate)
     faintest = FAINT * float(np.square(mono).max(initial=0))
     strokes = []

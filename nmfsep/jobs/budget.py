@@ -15,6 +15,7 @@ from ..memory import allowance
 from ..registry import SPATIAL_MASKS
 from ..separation.frames import FEWEST, frames_drawn
 from ..separation.obstacles import obstacle, rendering_obstacle
+from ..separation.pursuit import stretch
 from ..separation.render import BLOCK, block_frames
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
@@ -30,7 +31,7 @@ DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value de
 SAMPLED = 2048  # frames that atoms are learned from
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 PIECE = 1 << 16  # samples read from a file at a time
-SEARCH = 64 << 20  # correlations of a label's strokes with a stretch of sound
+SEARCH = 24  # bytes for each sample that a stroke is compared with
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 Arrays = dict[str, int]  # bytes, by what they hold
 
@@ -99,7 +100,8 @@ def _matching(source: Source, options: RunOptions) -> int:
     if guide is None or not guide.matches(options.settings):
         return 0
     length = length_of(source, options.output) or 0
-    return SEARCH + _floats(5, len(guide.labels) + 1, source.channels, length)
+    search = guide.most_strokes * stretch(source.sample_rate) * SEARCH
+    return search + _floats(5, len(guide.labels) + 1, source.channels, length)
 
 
 def model_size(source: Source, options: RunOptions) -> int:

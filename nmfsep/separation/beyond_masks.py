@@ -1,13 +1,14 @@
 """Stems beyond masks: what is done in a separation where a dictionary has the waveforms of its strokes.
 
 Strokes are looked for in the stems that masks give, and taken off the mixture; the rest is separated once more. Where
-none are found, the stems stay as they are. Two fits share the time, and progress is shown as half of either.
+none are found, the stems stay as they are. A time limit is for both fits together, and so is the progress.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,10 +43,11 @@ class BeyondMasks:
     strokes : sequence of Strokes
         Of each label.
     settings : Settings
-        Of each of the two fits, which share the time.
     on_progress : callable, optional
     notes : tuple of str
         Why nothing is looked for, though it was asked for.
+    began : float
+        When, by the monotonic clock.
     """
 
     mixture: Audio | None
@@ -53,6 +55,7 @@ class BeyondMasks:
     settings: Settings
     on_progress: OnProgress | None
     notes: tuple[str, ...] = ()
+    began: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(
@@ -69,13 +72,16 @@ class BeyondMasks:
         except InputError as error:
             why = f"no waveforms were looked for: one {error.message}"
             return cls(None, (), settings, on_progress, (why,))
-        limit = None if settings.time_limit is None else settings.time_limit / 2
-        return cls(mixture, strokes, replace(settings, time_limit=limit), on_progress)
+        return cls(mixture, strokes, settings, on_progress)
 
     @property
     def settings_of_rest(self) -> Settings:
-        """The settings of the second fit, to what is far less than the mixture, with a part of the iterations."""
-        return replace(self.settings, max_iter=int(np.ceil(self.settings.max_iter * ITERATIONS)))
+        """The settings of the second fit, to what is far less than the mixture: fewer iterations, the time left."""
+        settings = self.settings
+        limit = settings.time_limit
+        if limit is not None:
+            limit = max(0.0, limit - (time.monotonic() - self.began))
+        return replace(settings, max_iter=int(np.ceil(settings.max_iter * ITERATIONS)), time_limit=limit)
 
     def progress(self, part: int) -> OnProgress | None:
         """Return the callback of the first fit, 0, or the second, 1."""
@@ -109,13 +115,21 @@ class BeyondMasks:
         if not found.hits:
             kept = _cut(stems) if _apart(model).grouping.members == model.grouping.members else ()
             counts = {labels[label]: (0, unmatched(stems[label], (), whole.sample_rate)) for label in looked}
+            self._end(model)
             return replace(model, matched=Rendered(kept, counts))
         found, stems = self._completed(whole, hits, found, stems, render, refit)
         counts = {}
         for label in looked:
             starts = [hit.start for owner, hit in found.hits if owner == label]
             counts[labels[label]] = (len(starts), len(starts) + unmatched(stems[label], starts, whole.sample_rate))
+        self._end(model)
         return replace(model, matched=Rendered(_pieces(model, stems, whole.samples), counts))
+
+    def _end(self, model: Model) -> None:
+        """Report that all is done."""
+        if self.on_progress is not None:
+            losses = model.fits[-1].losses
+            self.on_progress(self.settings.max_iter, float(losses[-1]) if len(losses) else 0.0)
 
     def _completed(
         self,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..guidance.strokes import Strokes, onsets
+from ..guidance.strokes import Strokes, channel_weights, onsets
 from ..settings.separation import nearest_size
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT
@@ -24,7 +24,6 @@ from .pursuit import HEAD, Hit, find
 
 EXPLAINED = 0.8  # share of the stem's energy under its head that a stroke must explain once all gains are known
 ENOUGH = 0.1  # share of a stem's energy that its strokes must explain together, else they were found by chance
-CANCELLED = 0.1  # of the energy of the channels, below which their mean is not what is looked at
 EDGES = (0.03, 0.1, 0.3, 0.8)  # seconds at which a stroke may begin to differ from its waveform in level
 PRIOR = 0.05  # how much, as a share of its gain
 RESPONSE, SMOOTH = 2048, 8  # samples of the whitening filter, and bins over which the spectrum is smoothed
@@ -75,9 +74,9 @@ def search(stems: Samples, strokes: Sequence[Strokes], sample_rate: int) -> Hits
     sample_rate : int
         Hertz of all of them.
     """
-    return [
-        (label, hit) for label, own in enumerate(strokes) for hit in find(_one_channel(stems[label]), own, sample_rate)
-    ]
+    sounds = [channel_weights(stem) @ stem for stem in stems[: len(strokes)]]
+    found = [find(sound, own, sample_rate) for sound, own in zip(sounds, strokes, strict=True)]
+    return [(label, hit) for label, hits in enumerate(found) for hit in hits]
 
 
 def match(
@@ -128,11 +127,12 @@ def _confirmed(
     gains = bank.gains(mixture, wholes, response)
     found = bank.sums(wholes, gains, mixture.shape)
     enough = {label for label, total in found.items() if _energy(total) > ENOUGH * _energy(stems[label])}
+    weights = {label: channel_weights(stems[label]) for label in found}
     head, kept = int(HEAD * sample_rate), []
     for (label, hit), gain in zip(hits, gains, strict=True):
         here = slice(hit.start, hit.start + min(head, len(strokes[label][hit.stroke])))
         there, wrong = stems[label][:, here], stems[label][:, here] - found[label][:, here]
-        if label in enough and gain.sum() > 0 and _energy(wrong) < (1 - EXPLAINED) * _energy(there):
+        if label in enough and weights[label] @ gain > 0 and _energy(wrong) < (1 - EXPLAINED) * _energy(there):
             kept.append((label, hit))
     return kept, whitening(_left(mixture, found))
 
@@ -262,15 +262,6 @@ def _rise(edge: float, length: int, rate: int) -> NDArray[np.float64]:
     return rise
 
 
-def _one_channel(stem: Samples) -> Samples:
-    """Return the mean of the channels, or the loudest where they cancel in it."""
-    mean: Samples = stem.mean(axis=0)
-    if _energy(mean) < CANCELLED * _energy(stem) / len(stem):
-        loudest: Samples = stem[int(np.square(stem).sum(axis=1).argmax())]
-        return loudest
-    return mean
-
-
 def _energy(samples: Samples) -> float:
     return float(np.square(samples, dtype=np.float64).sum())
 
@@ -361,7 +352,7 @@ def completed(rest: Samples, found: Matched, masked: Samples, again: Samples, sa
 
 def unmatched(stem: Samples, starts: Sequence[int], sample_rate: int) -> int:
     """Return how many strokes are heard in a stem (channels, samples) that do not begin at any of these samples."""
-    sound = _one_channel(stem)
+    sound = channel_weights(stem) @ stem
     heard = onsets(sound, sample_rate, HEARD * float(np.abs(sound).max(initial=0)))
     near = np.array(starts, np.intp)
     far = [at for at in heard if np.abs(near - at).min(initial=len(sound)) > AGAIN * sample_rate]

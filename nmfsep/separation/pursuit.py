@@ -45,12 +45,16 @@ def find(stem: Samples, strokes: Sequence[Samples], sample_rate: int) -> list[Hi
     return _Search(stem, strokes, sample_rate).hits() if strokes else []
 
 
+def stretch(sample_rate: int) -> int:
+    """Return the samples that are searched at a time."""
+    return int(2 ** np.ceil(np.log2(max(8, STRETCH * sample_rate))))
+
+
 class _Search:
     """The search for strokes in one stem, from which they are taken off as they are found."""
 
     def __init__(self, stem: Samples, strokes: Sequence[Samples], sample_rate: int) -> None:
-        longest = max(1, int(HEAD * sample_rate))
-        self._size = 2 ** int(np.ceil(np.log2(max(4 * longest, STRETCH * sample_rate))))
+        longest, self._size = max(1, int(HEAD * sample_rate)), stretch(sample_rate)
         self._strokes = strokes
         self._near, self._apart = max(1, int(NEAR * sample_rate)), max(1, int(APART * sample_rate))
         heads = [stroke[:longest] for stroke in strokes]

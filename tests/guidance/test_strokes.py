@@ -130,3 +130,9 @@ def test_more_samples_than_are_read_are_not_written(monkeypatch):
     with pytest.raises(UsageError, match="strokes of 1500 samples") as caught:
         kit()
     assert "--no-waveforms" in caught.value.hint
+
+
+def test_channels_that_cancel_in_their_mean_still_have_strokes():
+    burst = decay(0.3)
+    (own,), (mono,) = strokes.cut(np.stack([burst, -burst]), RATE), strokes.cut(burst, RATE)
+    np.testing.assert_array_equal(own, mono)
