@@ -60,11 +60,12 @@ def _apart(begins: NDArray[np.bool_], hop: int) -> NDArray[np.intp]:
 
 
 def channel_weights(samples: Samples) -> Samples:
-    """Return by what to multiply channels (channels, samples) for their mean, or the loudest where they cancel in it."""
+    """Return what makes one channel of channels (channels, samples): the mean, or the loudest where they cancel."""
     count = len(samples)
     energies = np.array([np.square(channel, dtype=np.float64).sum() for channel in samples])
     if count > 1 and np.square(samples.mean(axis=0), dtype=np.float64).sum() < CANCELLED * energies.mean():
-        return (np.arange(count) == energies.argmax()).astype(np.float32)
+        loudest: Samples = (np.arange(count) == energies.argmax()).astype(np.float32)
+        return loudest
     return np.full(count, 1 / count, np.float32)
 
 

@@ -31,7 +31,7 @@ FLOOR, POWER = 1e-3, -0.25  # of the largest power, and the power of the power s
 SHARED = 0.046  # seconds of a frame in which the rest is shared
 SHARED_AT_A_TIME = 128  # frames
 FOREIGN = 0.7  # share of the mixture below which a bin is others'
-AGREED = 0.25  # regression on a waveform that is needed there
+AGREED = 0.15  # regression on a waveform that is needed there
 HEARD, AGAIN = 0.1, 0.05  # of a stem's level, and seconds from a stroke, from which another counts as not matched
 
 Hits = list[tuple[int, Hit]]  # each with its label
