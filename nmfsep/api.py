@@ -119,14 +119,14 @@ class Stems:
             begin = source.stretch(output.offset)[0] / source.sample_rate
             if way.streamed:
                 return self._render(Stream(source, output.offset, output.duration), begin, way.frames)
-            return self._render(source.read(output.offset, output.duration), begin)
+            return self._render(source.read(output.offset, output.duration), begin, match=way.match)
 
     def _render(
-        self, mixture: Mixture, begin: float = 0.0, frames: int | None = None
+        self, mixture: Mixture, begin: float = 0.0, frames: int | None = None, match: bool = True
     ) -> tuple[Samples, tuple[str, ...], int, tuple[AnyFit, ...]]:
         settings, guide = self.options.settings, self.options.guide
         model, pieces = pipeline.separate(
-            mixture, settings, guide, begin=begin, frames=frames, on_progress=self.on_progress
+            mixture, settings, guide, begin=begin, frames=frames, match=match, on_progress=self.on_progress
         )
         samples = np.concatenate(list(pieces), axis=-1)
         return samples, model.names, mixture.sample_rate, model.fits
@@ -191,6 +191,8 @@ def separate(
     guide = Guide(tuple(cues), {"components": components, **options}) if cues else None
     if guide is not None:
         settings = guide.settings()
+    elif "match" in options:
+        raise UsageError("match means something with a dictionary only", "leave it out")
     else:
         count = 2 if components is None else components
         settings = Settings(components=count, given=options, **with_preset_defaults(options))

@@ -220,6 +220,65 @@ def kit() -> Stems:
     return stems
 
 
+KIT_STEP = 0.35  # seconds
+
+
+def one_shots(name: str, steps: list[int]) -> list[Signal]:
+    """Cut the strokes of a drum at these steps of the kit, each up to the next stroke or step, as a sampler has them.
+
+    Parameters
+    ----------
+    name : str
+        Drum.
+    steps : list of int
+        Where it is struck in the kit.
+    """
+    sound = quantise(kit())[name] / 2**15
+    starts = [max(0, round((step * KIT_STEP - 0.02) * SAMPLE_RATE)) for step in steps]
+    lengths = [round(0.7 * SAMPLE_RATE) if name != "hihat" else round(KIT_STEP * SAMPLE_RATE)] * len(steps)
+    return [sound[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+
+
+def sequence(track: Signal, shots: list[Signal], pattern: str, step: float, rng: np.random.Generator) -> None:
+    """Play one-shots in turn on the digits of a pattern, with velocities and swing, each at a whole sample.
+
+    Parameters
+    ----------
+    track : numpy.ndarray
+        Mono signal to add to, in place.
+    shots : list of numpy.ndarray
+        Strokes.
+    pattern : str
+        As in `play`.
+    step : float
+        Length of a step in seconds; every second one comes late.
+    rng : numpy.random.Generator
+        Source of the velocities.
+    """
+    played = 0
+    for i, velocity in enumerate(pattern.replace(" ", "")):
+        if velocity != ".":
+            swing = 0.16 * step * (i % 2)
+            place(track, int(velocity) / 9 * rng.uniform(0.8, 1.0) * shots[played % len(shots)], i * step + swing)
+            played += 1
+
+
+def beat() -> Stems:
+    """Four bars that a drum machine plays, mono: strokes of the kit that return exactly, but for velocity."""
+    rng = generator(7)
+    step = 60 / 96 / 4
+    kick = "9..4..7. 9....6.. 9..4..7. 9....6.5 9..4..7. 9....6.. 9..4..7. 9..69..."
+    snare = "....9..2 ....9... ....9..2 ..3.9... ....9..2 ....9... ....9..2 ..5.7689"
+    closed = "8.4.7.43 8.4.7.4. 8.4.7.43 8.4.7... 8.4.7.43 8.4.7.4. 8.4.7.43 8......."
+    opened = "........ ........ ........ ......7. ........ ........ ........ ...7...."
+    stems = {name: silence(64 * step + 0.5) for name in ("kick", "snare", "hihat")}
+    sequence(stems["kick"], one_shots("kick", [0, 2, 4]), kick, step, rng)
+    sequence(stems["snare"], one_shots("snare", [0, 2, 4]), snare, step, rng)
+    sequence(stems["hihat"], one_shots("hihat", [0, 1]), closed, step, rng)
+    sequence(stems["hihat"], one_shots("hihat", [3]), opened, step, rng)
+    return stems
+
+
 def quantise(stems: Stems) -> dict[str, NDArray[np.int16]]:
     """Scale all stems alike so that their sum peaks at PEAK, and round them to 16 bits.
 
@@ -291,7 +350,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the sample pieces and their stems.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="default: beside this file")
     folder = parser.parse_args().folder
-    for compose in (triad, drums, song, voice, rain):
+    for compose in (triad, drums, song, voice, rain, beat):
         write(compose.__name__, quantise(compose()), folder)
     score(folder / "triad.mid")
     for name, signal in quantise(kit()).items():

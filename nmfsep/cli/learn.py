@@ -64,7 +64,8 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
         console.say(f"{console.quote(target)}: replaced a dictionary that had {gone}, too; --append adds to one")
     for index, label in enumerate(learned.new.labels if values["verbose"] else ()):
         counts = " and ".join(map(str, learned.new.components(index)))
-        console.say(f"{console.quote(label)}: {counts} templates of {learned.files[label]} files")
+        strokes = len(learned.new.strokes[index]) if learned.new.strokes else 0
+        console.say(f"{console.quote(label)}: {counts} templates of {learned.files[label]} files, {strokes} strokes")
     if values["as_json"]:
         failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in learned.left_out]
         document = dictionary_document(str(target), learned.dictionary)

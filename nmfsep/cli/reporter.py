@@ -116,6 +116,9 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
     name = console.name_of(job.path)
     if not quiet:
         console.warn(manifest["warnings"], name)
+        counts = manifest.get("matched", {}).values()
+        if matched := sum(count["matched"] for count in counts):
+            console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:

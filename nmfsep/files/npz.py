@@ -184,8 +184,8 @@ class Archive:
             message = f"has version {found} of {schema!r}; this nmfsep knows up to {version}"
             raise self.refusal(message, "upgrade nmfsep")
 
-    def array(self, name: str, ndim: int) -> NDArray[np.float32]:
-        """Return an array of finite, non-negative numbers as float32, C-contiguous, or raise UsageError."""
+    def array(self, name: str, ndim: int, signed: bool = False) -> NDArray[np.float32]:
+        """Return finite numbers, non-negative unless signed, as C-contiguous float32, or raise UsageError."""
         values = self._member(name)
         if values.dtype.kind not in "fiu":
             raise self.refusal(f"{name} must be real numbers, not {str(values.dtype)[:40]}")
@@ -195,7 +195,7 @@ class Archive:
             single = np.asarray(values, dtype=np.float32, order="C")
         if not np.isfinite(single).all():
             raise self.refusal(f"{name} holds NaN or infinite numbers, or larger than single precision has")
-        if single.min() < 0:
+        if not signed and single.min() < 0:
             raise self.refusal(f"{name} holds negative numbers")
         return single
 

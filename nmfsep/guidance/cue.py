@@ -18,6 +18,7 @@ from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
 from ..signal.stream import Stream
+from .strokes import Strokes
 from .templates import Templates
 
 Costs = dict[str, Matrix]
@@ -154,6 +155,15 @@ class Cue(ABC):
 
     def costs(self, context: Context, templates: Templates, labels: Sequence[str]) -> Costs:
         """Return what entries of W and Z cost by it, shapes as of those; what is missing costs nothing."""
+        return {}
+
+    @property
+    def most_strokes(self) -> int:
+        """How many waveforms it has at the most of a label to look for in the mixture."""
+        return 0
+
+    def strokes(self, sample_rate: int) -> dict[str, Strokes]:
+        """Return the waveforms of labels that it has any of, at a rate; raise InputError where it cannot be had."""
         return {}
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:

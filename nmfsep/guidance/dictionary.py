@@ -24,9 +24,10 @@ from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
 from .cue import Context, Cue, Proposed, sha256
+from .strokes import MOST, Strokes, converted, pack, unpack
 from .templates import Templates, unit
 
-SCHEMA, VERSION = "nmfsep.dictionary", 2  # 2 has templates of several frames
+SCHEMA, VERSION = "nmfsep.dictionary", 3  # 2 has templates of several frames, 3 strokes
 LABELS = 10_000
 DELAYS = 1000  # frames of a template at the most
 RATES = 4_000_000  # hertz, the highest sample rate that is believed
@@ -65,6 +66,8 @@ class Dictionary:
         Channels of a template: 1, since the mean of the channels' magnitudes is learned.
     provenance : tuple of dict
         One for each label: what it was learned from.
+    strokes : tuple of Strokes
+        One for each label: waveforms of single sounds, at the sample rate; empty where none were kept.
 
     Raises
     ------
@@ -78,9 +81,15 @@ class Dictionary:
     divergence: str | float = "kl"
     channels: int = 1
     provenance: tuple[dict[str, Any], ...] = ()
+    strokes: tuple[Strokes, ...] = ()
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
+        if len(self.strokes) not in (0, len(self.labels)):
+            raise UsageError(f"there are strokes of {len(self.strokes)} labels, and {len(self.labels)} labels")
+        if (samples := sum(len(stroke) for own in self.strokes for stroke in own)) > MOST:
+            message = f"would hold strokes of {samples} samples; {MOST} are the most"
+            raise UsageError(message, "learn with --no-waveforms, or into several dictionaries")
         if not self.views:
             raise UsageError("a dictionary needs templates")
         for view in self.views:
@@ -116,7 +125,10 @@ class Dictionary:
                 raise UsageError(message, "learn them with the same --template-frames")
             views.append(mine.joined(theirs.renumbered(places)))
         labels, provenance = self.labels + other.labels, self.provenance + other.provenance
-        return replace(self, views=tuple(views), labels=labels, provenance=provenance)
+        strokes: tuple[Strokes, ...] = ()
+        if self.strokes or other.strokes:
+            strokes = tuple(own for each in (self, other) for own in each.strokes or ((),) * len(each.labels))
+        return replace(self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes)
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -156,8 +168,10 @@ def write(dictionary: Dictionary, path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for index, view in enumerate(dictionary.views):
         arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
+    waveforms = pack(dictionary.strokes)
+    arrays |= waveforms
     # whatever an earlier version can read says so
-    version = VERSION if any(view.delays > 1 for view in dictionary.views) else 1
+    version = 3 if waveforms else 2 if any(view.delays > 1 for view in dictionary.views) else 1
     archive.write(path, SCHEMA, version, about, arrays)
 
 
@@ -203,7 +217,8 @@ def _read(file: archive.Archive) -> Dictionary:
         if owners.max() >= len(labels) or (owners != np.floor(owners)).any():
             raise UsageError(f"owners{index} are not indices of labels")
         views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
-    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]))
+    strokes = unpack(file, len(labels), rate) if about["version"] >= 3 else ()
+    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]), strokes)
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int) -> Templates:
@@ -243,7 +258,7 @@ def convert(dictionary: Dictionary, sample_rate: int, stfts: Sequence[STFT]) -> 
                 "leave out --n-fft, or learn the dictionary with the same",
             )
         views.append(dictionary.views[nearest].converted(dictionary.sample_rate, sample_rate, stft))
-    return replace(dictionary, views=tuple(views), sample_rate=sample_rate)
+    return replace(dictionary, views=tuple(views), sample_rate=sample_rate, strokes=())
 
 
 def suitable(dictionary: Dictionary, sample_rate: int) -> list[STFT]:
@@ -346,6 +361,20 @@ class Dictionaries(Cue):
     def propose(self, context: Context, stfts: Sequence[STFT], labels: Sequence[str]) -> Proposed:
         """Return the templates, converted to the mixture's rate and frames."""
         return list(self._converted(context.audio.sample_rate, stfts)[0].views), []
+
+    @property
+    def most_strokes(self) -> int:
+        """How many waveforms a label has at the most."""
+        return max((len(own) for dictionary in self.dictionaries for own in dictionary.strokes), default=0)
+
+    def strokes(self, sample_rate: int) -> dict[str, Strokes]:
+        """Return the strokes of each label that has any, converted to the mixture's rate."""
+        return {
+            label: converted(own, dictionary.sample_rate, sample_rate)
+            for dictionary in self.dictionaries
+            for label, own in zip(dictionary.labels, dictionary.strokes, strict=False)
+            if own
+        }
 
     def _converted(self, sample_rate: int, stfts: Sequence[STFT]) -> tuple[Dictionary, tuple[str, ...]]:
         """Return one dictionary of all labels for mixtures of a rate, and what had to be converted."""

@@ -18,6 +18,7 @@ from ..signal.stream import Stream
 from .cue import Context, Costs, Cue
 from .dictionary import check_labels
 from .learn import frames_for
+from .strokes import Strokes
 from .templates import Templates
 
 MASK_POWER, ADAPT, ITERATIONS = GUIDED["mask_power"], GUIDED["adapt"], GUIDED["max_iter"]
@@ -114,6 +115,8 @@ class Guide:
             raise UsageError("--midi-by means something with --midi only")
         if given.get("solver", "auto") != "auto" and self.lasting:
             raise UsageError("templates of several frames have one solver only", "leave out --solver")
+        if "match" in given and not any(cue.kind == "dictionary" for cue in self.cues):
+            raise UsageError("--match means something with a dictionary only", "leave it out")
         if given.get("smoothness"):
             raise UsageError(f"smoothness means nothing with {what}", "leave out --smoothness, or try --sparsity")
         if given.get("hop_length") is not None and given.get("n_fft") is None:
@@ -183,6 +186,22 @@ class Guide:
     def moves(self, settings: Settings) -> bool:
         """Whether any template can move."""
         return bool(settings.free or settings.adapt or any(cue.moves for cue in self.cues))
+
+    def matches(self, settings: Settings) -> bool:
+        """Whether waveforms are to be looked for in the mixture."""
+        return settings.match == "auto" and self.most_strokes > 0
+
+    @property
+    def most_strokes(self) -> int:
+        """How many waveforms a label has at the most."""
+        return max(cue.most_strokes for cue in self.cues)
+
+    def strokes(self, sample_rate: int) -> list[Strokes]:
+        """Return the waveforms of each label at a rate; raise InputError where that cannot be had."""
+        found: dict[str, Strokes] = {}
+        for cue in self.cues:
+            found = {**cue.strokes(sample_rate), **found}
+        return [found.get(label, ()) for label in self.labels]
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:
         """Return what the cues are, as JSON, and the lengths of frames it was used with."""

@@ -29,6 +29,7 @@ from ..signal.audio import Samples, at_rate
 from ..signal.read import read
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
 from .dictionary import Dictionary, check_labels
+from .strokes import PER_LABEL, Strokes, cut, first
 from .templates import Templates, unit
 
 QUIET = 1e-3  # of a sound's loudest frame: what is below is silence, whose shape means nothing
@@ -197,7 +198,8 @@ def learn(
                 if progress is not None:
                     progress(done)
             about = tuple(provenance[index : index + 1])
-            parts.append(Dictionary(tuple(views), (label,), sample_rate, settings.divergence, provenance=about))
+            strokes = () if settings.no_waveforms else (learner.waveforms(files, sample_rate),)
+            parts.append(Dictionary(tuple(views), (label,), sample_rate, settings.divergence, 1, about, strokes))
     return reduce(Dictionary.append, parts)
 
 
@@ -231,6 +233,11 @@ class _Learner:
             if not W.size:
                 raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
             yield Templates(stft, unit(W, delays), np.zeros(W.shape[1], np.intp), delays=delays)
+
+    def waveforms(self, files: Sequence[Sound], sample_rate: int) -> Strokes:
+        """Return the strokes of a label's sounds, as many as are kept."""
+        chosen = sorted(files, key=lambda sound: sound.key)[:PER_LABEL]
+        return first(list(self._executor.map(_cut, chosen, sample_rate)), sample_rate)
 
     def _spectra(self, files: Sequence[Sound], wanted: int | None) -> Iterator[Matrix]:
         """Yield templates of a frame, (bins, k), from a sample of all frames, then by passes over all."""
@@ -289,6 +296,11 @@ def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix
                 break
     whole = np.concatenate(found)
     return np.concatenate([whole, np.zeros((delays, stft.bins), np.float32)]) if len(whole) else whole
+
+
+def _cut(file: Sound, sample_rate: int) -> Strokes:
+    """Return the strokes of a sound, no more than a label may have."""
+    return first([cut(file.load(), sample_rate)], sample_rate)
 
 
 def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | None]) -> list[tuple[Loudness, Sample]]:

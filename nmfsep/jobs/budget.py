@@ -19,6 +19,7 @@ from ..separation import bootstrap, pauses
 from ..separation.excerpt import WHOLE
 from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
 from ..separation.obstacles import obstacle, rendering_obstacle
+from ..separation.pursuit import stretch
 from ..separation.render import BLOCK, block_frames
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
@@ -34,6 +35,7 @@ DECOMPOSED = ("semi", "deep-semi")  # models that start from a singular value de
 SAMPLED = 2048  # frames that atoms are learned from
 TILES = 8 << 20  # of each thread: what it works in, and what its allocator keeps
 PIECE = 1 << 16  # samples read from a file at a time
+SEARCH = 24  # bytes for each sample that a stroke is compared with
 IN_MEMORY = 1 << 30  # bytes beyond which a mixture stays on disk though there may be more memory
 Arrays = dict[str, int]  # bytes, by what they hold
 Resolutions = Sequence[tuple[int, int, int]]  # n_fft, hop_length and templates of each
@@ -47,6 +49,7 @@ class Budget:
     streamed: bool = False  # the mixture stays on disk, so that no length takes more
     frames: int = 0  # that templates are learned from, if it stays there
     obstacle: str | None = None  # why it cannot stay there, in words
+    match: bool = False  # there is room for matching waveforms, and some are to be matched
 
 
 def budget(source: Source, options: RunOptions) -> Budget:
@@ -58,7 +61,11 @@ def budget(source: Source, options: RunOptions) -> Budget:
     """
     one_thread = replace(options, settings=replace(options.settings, threads=1))
     need, least, most = memory_needed(source, options), memory_needed(source, one_thread), allowance(options.limit)
-    if least <= min(IN_MEMORY, least if most is None else most):
+    room = min(IN_MEMORY, IN_MEMORY if most is None else most)
+    matching = _matching(source, options)
+    if matching and least + matching <= room:
+        return Budget(max(need, least + matching), match=True)
+    if least <= room:
         return Budget(need)
     settings, saved = options.settings, options.saved is not None
     reason = rendering_obstacle(settings) if saved else obstacle(settings, options.guide)
@@ -90,6 +97,16 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
     """Return where the stretch asked for begins and ends, in seconds; None if the header does not say the end."""
     first, length = source.stretch(output.offset)[0], length_of(source, output)
     return first / source.sample_rate, None if length is None else (first + length) / source.sample_rate
+
+
+def _matching(source: Source, options: RunOptions) -> int:
+    """Return about how many bytes matching waveforms takes beside the separation; 0 if none are to be matched."""
+    guide = options.guide
+    if guide is None or not guide.matches(options.settings):
+        return 0
+    length = length_of(source, options.output) or 0
+    search = guide.most_strokes * stretch(source.sample_rate) * SEARCH
+    return search + _floats(5, len(guide.labels) + 1, source.channels, length)
 
 
 def model_size(source: Source, options: RunOptions) -> int:

@@ -253,7 +253,12 @@ def dictionary_document(path: str, dictionary: Dictionary) -> dict[str, Any]:
             for view in dictionary.views
         ],
         "labels": [
-            {"label": label, "templates": list(dictionary.components(index)), "from": sources.get(label)}
+            {
+                "label": label,
+                "templates": list(dictionary.components(index)),
+                "strokes": len(dictionary.strokes[index]) if dictionary.strokes else 0,
+                "from": sources.get(label),
+            }
             for index, label in enumerate(dictionary.labels)
         ],
     }

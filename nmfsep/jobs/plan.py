@@ -27,6 +27,7 @@ from ..files.naming import (
 from ..kernels.divergence import as_divergence
 from ..nmf.fit import choose_solver
 from ..registry import EXPORTS, suggestion
+from ..separation.beyond_masks import NO_ROOM
 from ..separation.obstacles import require_model
 from ..settings.commands import OutputSettings
 from ..signal.read import Source
@@ -350,6 +351,8 @@ def forecast(job: Job, options: RunOptions) -> Forecast:
         form, way = check_source(job, source, options.with_components(job.components))
         guide, stretch = options.guide, stretch_of(source, options.output)
         notes = guide.check(source.sample_rate, options.settings, *stretch) if guide else []
+    if guide is not None and guide.matches(options.settings) and not way.match:
+        notes = [*notes, NO_ROOM]
     if job.names_pending:
         notes = [*notes, "the names of the stems will be known when it is known how they sound"]
     done = job.up_to_date and job.manifest is not None and same_input(job.path, job.manifest)

@@ -44,6 +44,7 @@ from .run_options import RunOptions, output_entry, same_input
 from .safety import identities
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
+MASKS_ONLY = "strokes were matched; render makes the stems of the model by masks alone"
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -124,7 +125,8 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         else:
             model, _ = separate_mixture(
                 mixture, settings, options.guide,
-                begin=first / source.sample_rate, frames=way.frames, keep=output.keeps, on_progress=progress,
+                begin=first / source.sample_rate, frames=way.frames, keep=output.keeps, match=way.match,
+                on_progress=progress,
             )  # fmt: skip
             clock.lap("factorize")
         gain = _gain(model, mixture, form) if output.clip_mode == "rescale" and form.bits else 1.0
@@ -274,7 +276,11 @@ class Track:
         found = self.model.settings
         settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
-        saved_file.write(file, self.model, settings, identity, self._guidance(), versions())
+        model = self.model
+        if model.matched is not None and model.matched.found:
+            self.warnings.append(MASKS_ONLY)
+            model = replace(model, notes=(*model.notes, MASKS_ONLY))
+        saved_file.write(file, model, settings, identity, self._guidance(), versions())
 
     def export(self, name: str) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
@@ -333,6 +339,7 @@ class Track:
             "exports": [
                 {"kind": name, **file_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
+            **({} if model.matched is None else {"matched": model.matched.document()}),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, model.fits)),
             "learned_from": learned_from,

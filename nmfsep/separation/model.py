@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..grouping.choice import Choice
 from ..kernels.select import slower
 from ..models.by_name import AnyFit
 from ..settings.separation import Settings
+from ..signal.audio import Samples
 from ..signal.stft import STFT
 from .arrange import Grouping, arrange
 from .components import Components
@@ -23,6 +24,23 @@ class Resolution:
 
     stft: STFT
     components: Components
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Stems in memory, in which strokes of a dictionary were looked for."""
+
+    pieces: Sequence[Samples]  # (stems, channels, samples); none where nothing was found: stems are rendered as ever
+    strokes: Mapping[str, tuple[int, int]]  # of each label that has any: how many were matched, and how many are heard
+
+    @property
+    def found(self) -> bool:
+        """Whether any stroke was matched."""
+        return any(matched for matched, _ in self.strokes.values())
+
+    def document(self) -> dict[str, dict[str, int]]:
+        """Return what was matched as plain values."""
+        return {label: {"matched": matched, "of": heard} for label, (matched, heard) in self.strokes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,7 @@ class Model:
     choice: Choice | None = None  # how many atoms the stems have and how they are grouped, where that was a question
     stem_names: tuple[str, ...] = ()  # of all stems, replacing those that the settings give them
     on_rendered: Callable[[int], object] | None = None  # called with the number of samples that are rendered
+    matched: Rendered | None = None  # stems that are rendered already, since strokes were looked for in them
 
     @property
     def stft(self) -> STFT:

@@ -25,11 +25,12 @@ from ..models.by_name import AnyFit
 from ..progress import OnProgress, Stages, part_of, rising
 from ..registry import PRESETS, SPATIAL_MASKS
 from ..settings.separation import Settings
-from ..signal.audio import Samples
+from ..signal.audio import Audio, Samples
 from ..signal.stft import STFT
 from ..signal.stream import Stream
 from . import bootstrap as again, pauses
 from .arrange import resolve_auto_groups, without_auto
+from .beyond_masks import BeyondMasks
 from .components import Components
 from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
@@ -49,6 +50,7 @@ def separate(
     begin: float = 0.0,
     frames: int | None = None,
     keep: bool = False,
+    match: bool = True,
     on_progress: OnProgress | None = None,
 ) -> tuple[Model, Iterator[Samples]]:
     """Separate a mixture into stems that add up to it.
@@ -65,6 +67,8 @@ def separate(
         Frames of a mixture on disk to learn from at the most; `frames_drawn` if not given.
     keep : bool, default False
         Keep the activations of a mixture on disk as they are solved, so that the model can be saved after rendering.
+    match : bool, default True
+        Look for the strokes of dictionaries in a mixture in memory, where there must be room for its stems some times.
     on_progress : callable, optional
         Called as on_progress(step, loss); a true result stops the fit. Steps are iterations, or, while atoms are found
         and for a mixture on disk, shares of settings.max_iter that take equal times.
@@ -81,9 +85,11 @@ def separate(
     UsageError
         The mixture is on disk, and the settings need all frames at once.
     """
-    sample = frame_sample(mixture, settings, guide, frames, keep, on_progress)  # 1. magnitudes X
+    beyond = BeyondMasks.of(mixture, settings, guide, match, on_progress)
+    sample = frame_sample(mixture, beyond.settings, guide, frames, keep, beyond.progress(0))  # 1. magnitudes X
     proposal = propose(mixture, settings, guide, begin, sample)  # 2. templates W, as far as they are known
-    model = fit(mixture, settings, proposal, sample)  # 3. X ≈ W Z
+    model = replace(fit(mixture, beyond.settings, proposal, sample), settings=settings)  # 3. X ≈ W Z
+    model = beyond.finish(model, render, lambda rest: refit(rest, beyond, proposal))  # what masks cannot do
     return model, render(model, mixture)
 
 
@@ -93,6 +99,9 @@ def render(model: Model, mixture: Mixture) -> Iterator[Samples]:
     A mixture on disk is read once more; its samples are there until the next piece is asked for.
     """
     mixture.rewind()
+    if model.matched is not None and model.matched.pieces:
+        yield from model.matched.pieces
+        return
     position = 0
     with Workers(model.settings.threads) as workers:
         streams = []
@@ -318,6 +327,12 @@ def _blind_notes(found: Sequence[Fitted]) -> list[str]:
     if empty := [str(k + 1) for k, group in enumerate(found[-1].groups) if not group]:
         notes.append(f"nothing of the finest level belongs most to component {' or '.join(empty)}, which is silent")
     return notes
+
+
+def refit(rest: Audio, beyond: BeyondMasks, proposal: Proposal) -> Model:
+    """Return the model of what strokes leave of a mixture, from the same templates."""
+    settings = beyond.settings_of_rest
+    return fit(rest, settings, proposal, AllFrames(rest, settings, True, beyond.progress(1)))
 
 
 def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Components, workers: Workers) -> Filter:

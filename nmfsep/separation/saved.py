@@ -278,7 +278,7 @@ def write(
     about = {
         "versions": dict(versions or {}),
         "mixture": asdict(mixture),
-        "settings": {name: value for name, value in asdict(settings).items() if name not in UNSAVED},
+        "settings": {name: value for name, value in settings.values().items() if name not in UNSAVED},
         "labels": model.labels,
         "layers": [asdict(each.stft) for each in model.resolutions],
         "guidance": [

@@ -74,6 +74,7 @@ class LearnSettings(Options):
     max_iter: int = option(60, "Iterations at most.", low=1, high=10_000_000)
     tol: float = option(TOL, "Stop when ten iterations gain less than this.", low=0, high=1)
     seed: int = option(0, "Seed of the random numbers.", low=0, high=2**64 - 1)
+    no_waveforms: bool = option(False, "Leave out the waveforms of strokes.")
     n_fft: int | None = signal(None, "Samples of a frame; 0.08 s and 0.2 s, both, if not given.", low=4, high=2**20)
     hop_length: int | None = signal(None, "Samples between frames; a quarter of one if not given.", low=1, high=2**19)
     window: str = signal("hann", "Taper of a frame.", names=WINDOWS)

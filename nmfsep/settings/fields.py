@@ -129,6 +129,10 @@ CLIP_MODES = {
     "error": "fail",
 }
 FREE = {"W": "the templates", "Z": "the activations"}
+WAVEFORMS = {
+    "auto": "where the strokes of its sounds are found in the mixture, take them off sample by sample",
+    "off": "masks only",
+}
 STEM_NAMES = {
     "number": "component-1, component-2 and so on",
     "auto": "its number and what it sounds like, such as 1-A4 or 2-low-drum-62Hz",

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import registry
 from ..errors import UsageError
-from .fields import CHANNEL_MODES, MAX_ITER, MIDI_STEMS, PRESET_STEMS, TOL, WINDOWS, Options, option
+from .fields import CHANNEL_MODES, MAX_ITER, MIDI_STEMS, PRESET_STEMS, TOL, WAVEFORMS, WINDOWS, Options, option
 
 # measured on seven loops of recorded and seven of rendered drums
 PRESET_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"drums": {"mask_power": 2.0, "template_frames": 12}}
@@ -148,6 +148,7 @@ class Settings(Options):
         0, "Templates learned for other sounds.", low=0, high=10_000, flags=("--background",), former=("--free",)
     )
     adapt: float = guidance(0.0, "How far known templates may adapt.", low=0, high=1)
+    match: str = guidance("auto", "Look for the waveforms of a dictionary.", names=WAVEFORMS)
     midi_by: str = guidance("track", "What the stems of --midi are.", names=MIDI_STEMS)
     threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
@@ -165,6 +166,13 @@ class Settings(Options):
             raise UsageError("--consistency made no stem better, so it is gone", "leave it out")
         if self.n_fft is not None:
             self.frames(0)
+
+    def values(self) -> dict[str, Any]:
+        """Return all settings by name; match only where it is not as ever, so that earlier versions know all names."""
+        values = super(Settings, self).values()
+        if self.match == "auto":
+            del values["match"]
+        return values
 
     def frames(self, sample_rate: int) -> tuple[int, int]:
         """Return n_fft and hop_length for a sample rate in hertz; raise UsageError where they overlap too little."""

@@ -180,7 +180,8 @@ def kit(tmp_path_factory):
     W = np.random.default_rng(0).uniform(0.1, 1, (33, 3)).astype(np.float32)
     about = tuple({"label": name, "files": 1, "seconds": 1.0, "first": [{"name": "a", "sha256": ""}]} for name in "ab")
     view = Templates(STFT(64), dictionary.unit(W), np.array([0, 0, 1]))
-    dictionary.write(Dictionary((view,), ("a", "b"), 8000, provenance=about), path)
+    strokes = ((np.ones(30, np.float32), -np.ones(20, np.float32)), (np.ones(40, np.float32),))
+    dictionary.write(Dictionary((view,), ("a", "b"), 8000, provenance=about, strokes=strokes), path)
     return path.read_bytes()
 
 

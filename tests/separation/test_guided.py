@@ -220,12 +220,12 @@ def test_adapting_brings_the_model_nearer_to_the_mixture(one):
 
 def test_layers_of_all_lengths_of_frames_are_used(kit):
     guide = guide_of(kit)
-    separation = analysed(MIXTURE, guide, {})
+    separation = analysed(MIXTURE, guide, {"match": "off"})
     assert [layer.stft.n_fft for layer in separation.resolutions] == [256, 1024]
     alone = []
     for view in kit.views:
         single = dataclasses.replace(kit, views=(view,))
-        alone.append(separate(MIXTURE, dictionary=single).samples)
+        alone.append(separate(MIXTURE, dictionary=single, match="off").samples)
     both = np.concatenate(list(pipeline.render(separation, MIXTURE)), axis=-1)
     np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-6)
 
@@ -384,7 +384,7 @@ def test_every_field_of_the_settings_is_used_or_refused(one):
     }  # fmt: skip
     refused = ({name for given, _ in REFUSED for name in given} | {"consistency"}) - set(other)
     assert {field.name for field in dataclasses.fields(Settings)} - set(other) - refused == {
-        "seed", "channels", "threads", "two_stems", "given",
+        "seed", "channels", "threads", "two_stems", "match", "given",
     }  # fmt: skip
     for name, value in other.items():
         found = separate(MIXTURE, dictionary=one, **({"max_iter": 30, "tol": 0.0} | {name: value})).samples
@@ -416,7 +416,7 @@ def test_a_time_limit_is_shared_by_all_runs(kit, channels, extra, monkeypatch):
     real = guided.factorize
     monkeypatch.setattr(guided, "factorize", lambda *a, **o: limits.append(o["time_limit"]) or real(*a, **o))
     guide = guide_of(kit)
-    analysed(STEREO, guide, {"max_iter": 2, "time_limit": 8.0, "channels": channels} | extra)
+    analysed(STEREO, guide, {"max_iter": 2, "time_limit": 8.0, "channels": channels, "match": "off"} | extra)
     assert sum(limits) == 8
 
 
