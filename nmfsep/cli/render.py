@@ -39,9 +39,9 @@ KEPT = {"default": None, "show_default": False}  # as the model has it, if it is
 def command(ctx: click.Context, /, model: str, mixture: str | None, **values: Any) -> int:
     """Group, mask and write the stems of MIXTURE again, without factorizing it.
 
-    MODEL is a file that split --save-model wrote. Without options the stems are those that split wrote, byte for byte;
-    options change what they say. MIXTURE is the sound that was split, which is found by itself where the model lies
-    with its stems.
+    MODEL is a file that split --save-model wrote. Without options the stems are those that split wrote, byte for byte,
+    but for waveforms that were matched; options change what they say. MIXTURE is the sound that was split, which is
+    found by itself where the model lies with its stems.
     """
     options.one_thread_of_blas()
     from ..jobs.manifest import mixture_of
