@@ -86,9 +86,9 @@ def separate(
         The mixture is on disk, and the settings need all frames at once.
     """
     beyond = BeyondMasks.of(mixture, settings, guide, match, on_progress)
-    sample = frame_sample(mixture, beyond.settings, guide, frames, keep, beyond.progress(0))  # 1. magnitudes X
+    sample = frame_sample(mixture, settings, guide, frames, keep, beyond.progress(0))  # 1. magnitudes X
     proposal = propose(mixture, settings, guide, begin, sample)  # 2. templates W, as far as they are known
-    model = replace(fit(mixture, beyond.settings, proposal, sample), settings=settings)  # 3. X ≈ W Z
+    model = fit(mixture, settings, proposal, sample)  # 3. X ≈ W Z
     model = beyond.finish(model, render, lambda rest: refit(rest, beyond, proposal))  # what masks cannot do
     return model, render(model, mixture)
 
