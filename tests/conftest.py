@@ -36,7 +36,7 @@ with Workers(1) as workers:
 """
 
 
-CASES = 16  # of a test that make test runs at the most
+CASES = 10  # of a test that make test runs at the most
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
