@@ -76,12 +76,12 @@ def rising(on_progress: OnProgress | None) -> OnProgress | None:
         return None
     last = 0.0
 
-    def told(step: float, loss: float) -> object:
+    def report(step: float, loss: float) -> object:
         nonlocal last
         last = max(last, step)
         return on_progress(last, loss)
 
-    return told
+    return report
 
 
 def part_of(on_progress: OnProgress | None, number: int, parts: int, steps: int) -> OnProgress | None:

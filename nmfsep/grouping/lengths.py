@@ -27,7 +27,7 @@ Cells = NDArray[np.float64]
 
 
 def further_lengths(stft: STFT, settings: Settings) -> list[STFT]:
-    """Return the lengths of frames beside the usual one at which atoms are grouped: none where one was given."""
+    """Return the further lengths of frames at which atoms are grouped: none where one was given."""
     if settings.asked(("n_fft", "hop_length")):
         return []
     factors = FACTORS if settings.best else FACTORS[:1] if settings.components == PAIR else ()

@@ -100,7 +100,7 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
 
 
 def _matching(source: Source, options: RunOptions) -> int:
-    """Return about how many bytes matching waveforms takes beside the separation; 0 if none are to be matched."""
+    """Return about how many bytes matching waveforms takes on top of the separation; 0 if none are to be matched."""
     guide = options.guide
     if guide is None or not guide.matches(options.settings):
         return 0

@@ -64,7 +64,7 @@ def _equations(
     """Return the blocks of the normal equations: on the diagonal, left of it, and on the right side."""
     sizes = np.diff(firsts).tolist()
     diagonal = [np.zeros((size, size)) for size in sizes]
-    beside = [np.zeros((size, before)) for before, size in zip([0, *sizes], sizes, strict=False)]
+    below = [np.zeros((size, before)) for before, size in zip([0, *sizes], sizes, strict=False)]
     right = [np.zeros((size, len(samples))) for size in sizes]
     active: list[int] = []
     coming = 0
@@ -91,23 +91,23 @@ def _equations(
             if block and ends[block] > ends[block - 1]:
                 there = slice(ends[block - 1], ends[block])
                 places = np.array(active[there]) - firsts[block - 1]
-                beside[block][np.ix_(own_places, places)] += products[here, there]
+                below[block][np.ix_(own_places, places)] += products[here, there]
     largest = max(float(np.diag(block).max()) for block in diagonal) or 1.0
     for matrix, first in zip(diagonal, firsts, strict=False):
         prices = np.array([column.price for column in columns[first : first + len(matrix)]])
         matrix += np.diag(LEAST * np.diag(matrix) + 1e-12 * largest + prices)
-    return diagonal, beside, right
+    return diagonal, below, right
 
 
-def _eliminated(diagonal: list[Doubles], beside: list[Doubles], right: list[Doubles]) -> Doubles:
+def _eliminated(diagonal: list[Doubles], below: list[Doubles], right: list[Doubles]) -> Doubles:
     """Return the solution of block tridiagonal, symmetric equations, whose blocks are used up."""
     for index in range(1, len(diagonal)):
-        both = np.linalg.solve(diagonal[index - 1], np.hstack([beside[index].T, right[index - 1]]))
-        size = len(beside[index])
-        diagonal[index] -= beside[index] @ both[:, :size]
-        right[index] -= beside[index] @ both[:, size:]
+        both = np.linalg.solve(diagonal[index - 1], np.hstack([below[index].T, right[index - 1]]))
+        size = len(below[index])
+        diagonal[index] -= below[index] @ both[:, :size]
+        right[index] -= below[index] @ both[:, size:]
     found: list[NDArray[np.floating]] = [np.linalg.solve(diagonal[-1], right[-1])]
     for index in range(len(diagonal) - 2, -1, -1):
-        rest = right[index] - beside[index + 1].T @ found[-1]
+        rest = right[index] - below[index + 1].T @ found[-1]
         found.append(np.linalg.solve(diagonal[index], rest))
     return np.concatenate(found[::-1]).astype(np.float64, copy=False)

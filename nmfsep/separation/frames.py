@@ -72,7 +72,7 @@ class AllFrames:
         self._done, self._runs, self._moves = 0, 1, False
 
     def refit(self, settings: Settings, at: Callable[[float, float], object]) -> None:
-        """Go on to fit templates, by other settings; `at` is told the share of that which is done, and its loss."""
+        """Go on to fit templates, by other settings; `at` is called with the share that is done, and the loss."""
         self._settings, self._guided, self._ready = settings, True, None
         most = max(1, settings.max_iter)
         self._callback = None if self.on_progress is None else lambda step, loss: at(step / most, loss)

@@ -165,8 +165,8 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
             atoms = PRESETS.load(settings.preset)(frames.Xt.T, stft, mixture.sample_rate, settings)
         else:
             parts = max(len(stfts), 1 + pauses.may_follow(settings))
-            told, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
-            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, each, told, sample.covariances(stft))
+            report, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
+            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, each, report, sample.covariances(stft))
         if atoms is not None:
             first = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
             others: list[tuple[Resolution, AnyFit]] = []
@@ -190,8 +190,8 @@ def _at_lengths(
     where = cells(first, stfts[0], rate, sample.numbers(stfts[0]))
     for number, stft in enumerate(stfts[1:], 1):
         frames, on_progress = sample.consecutive(stft)
-        told = part_of(on_progress, number, len(stfts), settings.max_iter)
-        _, again = find(frames.Xt.T, stft, rate, wanted, told, sample.covariances(stft))
+        report = part_of(on_progress, number, len(stfts), settings.max_iter)
+        _, again = find(frames.Xt.T, stft, rate, wanted, report, sample.covariances(stft))
         if again is not None:
             again = matched(where, again, cells(again, stft, rate, sample.numbers(stft)))
             found.append((Resolution(stft, sample.of_atoms(again, frames, stft)), again.fit))
@@ -239,7 +239,7 @@ def _from_pauses(
     first: tuple[Resolution, AnyFit],
     sample: FrameSample,
 ) -> Proposal:
-    """Return templates of a foreground and a background beside their atoms; of a long mixture, from an excerpt."""
+    """Return templates of a foreground and a background, next to their atoms; of a long mixture, from an excerpt."""
     stft, rounds = first[0].stft, settings.rounds
     part = excerpt(mixture, sample.excerpt_samples(stft))
     fitting = pauses.settings_for(settings, 1 + rounds)
@@ -265,8 +265,8 @@ def _from_pauses(
         mine = [each.renumbered([1, 0]) if swapped else each for each in templates]
         stems = separated(Proposal(mine, [{}] * len(mine), moves=True, grouped=[its], settings=soft))
         templates = [pauses.learned(part, stems, foreground, each, fitting) for each in stfts]
-    told = part_of(sample.on_progress, 1, 2, settings.max_iter)
-    sample.refit(fitting, lambda share, loss: told and told(share * settings.max_iter, loss))
+    report = part_of(sample.on_progress, 1, 2, settings.max_iter)
+    sample.refit(fitting, lambda share, loss: report and report(share * settings.max_iter, loss))
     return Proposal(
         templates, [{}] * len(templates), moves=True, choice=replace(choice, rounds=rounds), grouped=[first],
         settings=fitting,
