@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, fields
@@ -305,9 +306,13 @@ def output_settings(ctx: click.Context) -> OutputSettings:
 
 
 def one_thread_of_blas() -> None:
-    """Have BLAS use one thread, before it is loaded; the program's own threads divide the work."""
-    for name in BLAS_VARIABLES:
-        os.environ[name] = "1"
+    """Have BLAS use one thread, as the program's own threads divide the work.
+
+    BLAS reads these variables while it is loaded. Where it is loaded already, they would say what is not so, and
+    `Workers` takes the threads away instead.
+    """
+    if "numpy" not in sys.modules:
+        os.environ.update(dict.fromkeys(BLAS_VARIABLES, "1"))
 
 
 @contextmanager

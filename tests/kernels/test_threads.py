@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from nmfsep.kernels.threads import Workers
+from nmfsep.system import BLAS_VARIABLES
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -55,3 +59,21 @@ def test_a_map_within_a_map_does_not_wait_for_itself():
             return sum(workers.map(lambda other: item * other, range(4)))
 
         assert workers.map(inner, range(6)) == [6 * item for item in range(6)]
+
+
+def test_blas_has_one_thread_though_it_was_loaded_before_the_command_line_asked_for_it():
+    script = """
+import numpy
+from threadpoolctl import threadpool_info
+from nmfsep.cli.options import one_thread_of_blas
+from nmfsep.kernels.threads import Workers
+
+one_thread_of_blas()
+with Workers(2):
+    print(*{library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+"""
+    env = {name: value for name, value in os.environ.items() if name not in BLAS_VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout == "1\n"
