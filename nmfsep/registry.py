@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import UsageError
@@ -54,6 +55,18 @@ class Registry(Mapping[str, str]):
         """Import and return what the name stands for."""
         module, attribute = self._entries[self.resolve(name)][0].split(":")
         return getattr(importlib.import_module(f"nmfsep.{module}"), attribute)
+
+
+def choose(word: str, names: Sequence[str], what: str = "") -> str:
+    """Return which of some names is meant, by itself or by its number from 1; `what` says where it was given.
+
+    A name goes before a number that looks the same. UsageError has the nearest right one.
+    """
+    if word in names:
+        return word
+    if re.fullmatch("[0-9]{1,9}", word, re.ASCII) and 1 <= int(word) <= len(names):
+        return names[int(word) - 1]
+    raise UsageError(f"{what} {word[:40]!r} is no stem".lstrip(), suggestion(word, list(names)))
 
 
 def suggestion(word: str, known: list[str]) -> str:

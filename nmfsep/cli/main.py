@@ -31,6 +31,7 @@ from .params import Name  # noqa: E402
 COMMANDS = {
     "split": "Separate files into stems that add up to them.",
     "render": "Group, mask and write stems again, without factorizing.",
+    "mix": "Mix stems to one file, at levels of your own.",
     "learn": "Learn templates from isolated sounds, for split -m.",
     "check": "Verify stems against the manifest written with them.",
     "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",

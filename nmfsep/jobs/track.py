@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from ..analysis.exports import missing
 from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError
 from ..files.formats import BITS, SampleFormat
-from ..files.publish import Output
+from ..files.publish import Output, pour
 from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
 from ..registry import EXPORTS
@@ -134,7 +133,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         if job.manifest is None:
             with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
                 track.write([file], merged=True)  # all channels of all stems side by side
-                _pour(file.blocks(), sys.stdout.buffer)
+                pour(file.blocks(), sys.stdout.buffer)
             return track.manifest([], [], clock)
         with contextlib.ExitStack() as stack:
             stems = [stack.enter_context(Output(path)) for path in job.targets]
@@ -158,17 +157,6 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
                 lambda: track.job.require_room(protected, output, manifest["input"]["sha256"]),
             )
         return manifest
-
-
-def _pour(blocks: Iterable[bytes], sink: BinaryIO) -> None:
-    """Write to a pipe or file, and see to it that what is in a file is on the disk."""
-    for block in blocks:
-        view = memoryview(block)
-        while view:  # an unbuffered stream may take fewer bytes at a time
-            view = view[sink.write(view) :]
-    sink.flush()
-    if stat.S_ISREG(os.fstat(sink.fileno()).st_mode):
-        os.fsync(sink.fileno())
 
 
 def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:

@@ -78,7 +78,7 @@ def test_the_help_has_an_example_that_works(
 ) -> None:
     if command in ("learn", "inspect"):
         shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
-    for folder in {"check": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
+    for folder in {"check": ["separated"], "mix": ["separated"], "evaluate": ["separated", "stems"]}.get(command or "", []):
         shutil.copytree(stems_of_song, cli.folder / folder)
     if command == "render":
         assert cli("split", "song.wav", "-k", "4", "--save-model").code == 0

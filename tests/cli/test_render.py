@@ -234,7 +234,7 @@ def test_another_sound_is_refused_in_one_line(
     [
         (["--group", "voice=9"], "--group voice: there is no stem 9; they are numbered from 1 to 4"),
         (["--group", "voice=bass"], "--group voice: 'bass' is no stem; choose from component-1"),
-        (["--only", "voice"], "--only 'voice' is no stem of this separation"),
+        (["--only", "voice"], "--only 'voice' is no stem"),
         (["--group", "a=1", "--no-group"], "--group and --no-group contradict each other"),
         (["--residual", "--no-residual"], "--residual and --no-residual contradict each other"),
         (["--max-memory", "1M"], "of memory and may take 1 MB"),
