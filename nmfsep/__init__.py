@@ -20,6 +20,8 @@ _PUBLIC = {
     "read": "signal.read",
     "mix": "jobs.remix",
     "Mix": "jobs.remix",
+    "rerun": "jobs.rerun",
+    "Rerun": "jobs.rerun",
     "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update
     from .jobs.remix import Mix as Mix, mix as mix
+    from .jobs.rerun import Rerun as Rerun, rerun as rerun
     from .kernels.product import Factors as Factors
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf

@@ -34,6 +34,7 @@ COMMANDS = {
     "mix": "Mix stems to one file, at levels of your own.",
     "learn": "Learn templates from isolated sounds, for split -m.",
     "check": "Verify stems against the manifest written with them.",
+    "rerun": "Separate again what a manifest is of, and compare the bytes.",
     "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",
     "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",
     "rank": "Count the components of a sound, with the evidence.",

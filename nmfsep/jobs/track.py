@@ -39,7 +39,7 @@ from ..signal.stream import Stream
 from ..system import relative
 from .manifest import SCHEMA, Manifest, Origin, file_entry, load, publish_with_manifest, versions
 from .plan import Job, check_source
-from .run_options import RunOptions, output_entry, same_input
+from .run_options import RunOptions, asked_entry, output_entry, same_input
 from .safety import identities
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
@@ -317,6 +317,7 @@ class Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(self.options.settings, self.options.is_guided),
+            "asked": asked_entry(self.options),
             "frames": [{"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length} for each in model.resolutions],
             "choice": model.choice and model.choice.document(),
             "output": output_entry(self.options.output),

@@ -148,7 +148,7 @@ class Saved:
             chosen.setdefault("group", ())
         if chosen.get("group"):
             chosen["group"] = self._by_components(chosen["group"])
-        settings = replace(self.settings, **chosen)
+        settings = replace(self.settings, **chosen, given=chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
             return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
