@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, how_to_install
 from ..files.naming import track_name
 from ..grouping.rank import BANDS, FRAMES, STABLE, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
@@ -190,7 +190,7 @@ def audition(template: NDArray[np.floating[Any]], stft: STFT, sample_rate: int) 
     try:
         import librosa
     except ImportError as error:
-        raise UsageError("the sound of a template needs librosa", "install it: pip install librosa") from error
+        raise UsageError("the sound of a template needs librosa", how_to_install("librosa")) from error
     times = np.arange(1 + length // stft.hop_length) * stft.hop_length / sample_rate
     magnitudes = np.outer(template / np.max(template), 10 ** (-DECAY / 20 * times / SECONDS)).astype(np.float32)
     sound = librosa.griffinlim(

@@ -39,6 +39,7 @@ COMMANDS = {
     "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",
     "rank": "Count the components of a sound, with the evidence.",
     "factorize": "Factorize any matrix, or images into parts, by any model.",
+    "doctor": "Show versions, codecs, extras, cores, memory, and what is missing.",
     "manual": "Show the manual, a page a topic.",
     "completion": "Print the completion script of a shell.",
 }

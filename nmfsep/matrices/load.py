@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, NmfsepError, UsageError
+from ..errors import InputError, NmfsepError, UsageError, how_to_install
 from ..files.npz import PACKINGS, read_header, read_numbers
 from ..registry import suggestion
 from ..signal.read import open_input
@@ -229,7 +229,9 @@ def _opened(path: str) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise UsageError("images need Pillow, which is not installed", "pip install 'nmfsep[plot]'") from error
+        raise UsageError(
+            "images need Pillow, which is not installed", how_to_install("pillow", extra="plot")
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images: whether memory suffices is checked

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, how_to_install
 
 Samples = NDArray[np.float32]
 PIECE = 1 << 16  # samples looked at at a time
@@ -122,7 +122,7 @@ def at_rate(audio: Audio, sample_rate: int) -> Samples:
         import soxr
     except ImportError as error:  # there is none for Windows on ARM
         message = f"has {audio.sample_rate} Hz, and converting it to {sample_rate} Hz needs soxr"
-        raise InputError(message, "install it: pip install soxr; or convert the file first") from error
+        raise InputError(message, f"{how_to_install('soxr')}; or convert the file first") from error
     channels = [soxr.resample(channel, audio.sample_rate, sample_rate) for channel in audio.samples]
     converted: Samples = np.asarray(channels, np.float32)
     if not converted.size:

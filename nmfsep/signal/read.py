@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, how_to_install
 from ..files.containers import survey
 from ..files.libsndfile import Chain, Decoder
 from ..files.view import USED, length_warning
@@ -63,7 +63,7 @@ def _fetch(url: str) -> BinaryIO:
     try:
         import fsspec
     except ImportError as error:
-        raise InputError(f"reading {scheme}:// needs fsspec", "install it: pip install 'nmfsep[cluster]'") from error
+        raise InputError(f"reading {scheme}:// needs fsspec", how_to_install("fsspec", extra="cluster")) from error
     try:
         with fsspec.open(url, "rb") as remote:
             return _spool(remote)
