@@ -45,10 +45,10 @@ class Registry(Mapping[str, str]):
         return Registry(self.kind, *((name, *entry) for name, entry in entries), aliases=self.aliases | other.aliases)
 
     def resolve(self, name: str) -> str:
-        """Return the canonical name, or raise UsageError with the nearest right one."""
-        name = self.aliases.get(name, name)
-        if name in self._entries:
-            return name
+        """Return the canonical name, in whatever case it is typed, or raise UsageError with the nearest right one."""
+        found = self.aliases.get(name.lower(), name.lower())
+        if found in self._entries:
+            return found
         raise UsageError(f"{self.kind} {name!r} is unknown", suggestion(name, [*self._entries, *self.aliases]))
 
     def load(self, name: str) -> Any:

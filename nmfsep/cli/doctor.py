@@ -8,7 +8,7 @@ from . import console, options
 
 
 @click.command("doctor", cls=options.Command, example="nmfsep doctor", page="start")
-@options.flag("--json", "as_json", help="Print one JSON document instead.")
+@options.flag("--json", "as_json", help="Print a JSON document in one line instead.")
 @options.flag("--debug", variable=False, help="Show the traceback of a bug.")
 def command(as_json: bool, debug: bool) -> int:
     """Print versions, BLAS, codecs, extras, cores, memory and folders, for a report of a bug or a first look.
@@ -18,7 +18,7 @@ def command(as_json: bool, debug: bool) -> int:
     from ..jobs.doctor import examine, lines
 
     found = examine()
-    console.print_result(found, console.aligned(lines(found), {0, 1}), as_json)
+    console.print_result(found["folder"], found, console.aligned(lines(found), {0, 1}), as_json)
     for problem in found["problems"]:
         console.say(console.plain(problem))
     return 1 if found["problems"] else 0

@@ -147,11 +147,12 @@ def _run() -> int:
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print_text(f"{error.format_message()}\n")
+        return 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nmfsep"
         message = " ".join(plain(error.format_message()).split()).rstrip(".")
-        if isinstance(error, click.exceptions.NoArgsIsHelpError):  # whose message is all of the help
-            message = "a command is missing"
         say(f"{message}; try '{command} --help'" if ";" not in message else message)
         return 2
     except click.ClickException as error:

@@ -30,6 +30,7 @@ def command(ctx: click.Context, /, folder: str, levels: tuple[str, ...], **value
     from ..jobs.remix import mix
 
     settings = options.settings_of(ctx, MixSettings)
+    options.refuse_terminal(settings.out)
     if settings.out == "-" and values["as_json"]:
         raise UsageError("-o - and --json both want standard output", "leave out one")
     kept = {name: getattr(settings, name) for name in ("mute", "solo", "gain", "subtype", "force")}
@@ -37,7 +38,7 @@ def command(ctx: click.Context, /, folder: str, levels: tuple[str, ...], **value
     if not values["quiet"]:
         console.warn(found.warnings, console.quote(folder))
     if values["as_json"]:
-        console.print_json({"path": folder, "status": "done", **found.document()}, indent=None)
+        console.print_document(folder, found.document())
     elif settings.out != "-":
         console.print_paths([Path(found.path)])
     return 0

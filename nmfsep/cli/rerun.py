@@ -40,7 +40,7 @@ def command(ctx: click.Context, /, path: str, check: bool, **values: Any) -> int
     for name, what in found.differences.items():
         console.say(f"{console.quote(name)}: {what}")
     if values["as_json"]:
-        console.print_json({"path": path, "status": "done", **found.document()}, indent=None)
+        console.print_document(path, found.document())
     elif not quiet and check:
         count = len(found.manifest["stems"])
         console.print_text(

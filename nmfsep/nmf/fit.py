@@ -126,7 +126,8 @@ def choose_solver(
     solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
-        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use solver mu")
+        hint = "use --divergence frobenius with it, or solver mu" if able == "2" else "use solver mu"
+        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", hint)
     if start == "nndsvd" and not solver.fills:
         message = f"start {start!r} has exact zeros, which solver {name!r} can never leave"
         raise UsageError(message, "use start nndsvda, or solver hals")

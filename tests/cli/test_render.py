@@ -132,10 +132,8 @@ def test_a_model_elsewhere_must_be_told_its_mixture(cli: Cli, model: str) -> Non
     shutil.move(cli.folder / model, cli.folder / "m.npz")
     result = cli("render", "m.npz")
     assert (result.code, result.out) == (2, b"")
-    assert (
-        result.err
-        == "nmfsep: m.npz: does not lie with its stems, so its mixture is not known; name it after the model\n"
-    )
+    says = "does not lie with its stems, so its mixture is not known; give the mixture: nmfsep render m.npz MIXTURE"
+    assert result.err == f"nmfsep: m.npz: {says}\n"
     assert cli("render", "m.npz", "song.wav", "-o", "b").code == 0
 
 
@@ -253,7 +251,7 @@ def test_options_that_make_no_sense_are_found_before_any_work(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("song.wav", "is not a container of arrays (.npz), or is damaged"),
+        ("song.wav", "is a sound, not a model; make one first: nmfsep split FILE -k 4 --save-model"),
         ("none.npz", "no such file or directory; check the name"),
         ("separated", "is not a file"),
         ("cut.npz", "is not a container of arrays (.npz), or is damaged"),
