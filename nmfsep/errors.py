@@ -65,7 +65,7 @@ class MismatchError(NmfsepError):
     exit_code = 4
 
 
-def how_to_install(*packages: str, extra: str | None = None) -> str:
+def install_command(*packages: str, extra: str | None = None) -> str:
     """Return the command that installs packages next to nmfsep, which one of its extras may name."""
     if f"pipx{os.sep}venvs{os.sep}" in sys.prefix:
         return f"pipx inject nmfsep {' '.join(packages)}"

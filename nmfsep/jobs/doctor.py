@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import how_to_install
+from ..errors import install_command
 from ..files.formats import FORMATS
 from ..memory import allowance, available, show_size
 from ..system import cpu_count, free_space
@@ -36,11 +36,11 @@ def examine() -> dict[str, Any]:
     required, extras = _requirements()
     versions = {name: _version(name) for name in required}
     for name in [name for name, version in versions.items() if version is None]:
-        problems.append(f"{name} is missing; {how_to_install(name)}")
+        problems.append(f"{name} is missing; {install_command(name)}")
     codecs, blas, (compiled, cache) = _codecs(problems), _blas(), _compiled(problems)
     about = {}
     for extra, packages in extras.items():
-        found, install = {name: _version(name) for name in packages}, how_to_install(*packages, extra=extra)
+        found, install = {name: _version(name) for name in packages}, install_command(*packages, extra=extra)
         about[extra] = {"installed": None not in found.values(), "packages": found, "install": install}
     temporary = tempfile.gettempdir()
     return {
@@ -111,7 +111,7 @@ def _codecs(problems: list[str]) -> dict[str, bool]:
     try:
         import soundfile
     except (ImportError, OSError) as error:
-        problems.append(f"sound cannot be read: {error}; {how_to_install('soundfile')}")
+        problems.append(f"sound cannot be read: {error}; {install_command('soundfile')}")
         return dict.fromkeys(CODECS, False)
     found = {name: codec in soundfile.available_subtypes(name) for name, codec in CODECS.items()}
     problems += [f"libsndfile {soundfile.__libsndfile_version__} has no {name}" for name in found if not found[name]]

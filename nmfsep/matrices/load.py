@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, NmfsepError, UsageError, how_to_install
+from ..errors import InputError, NmfsepError, UsageError, install_command
 from ..files.npz import PACKINGS, read_header, read_numbers
 from ..registry import suggestion
 from ..signal.read import open_input
@@ -230,7 +230,7 @@ def _opened(path: str) -> Any:
         from PIL import Image
     except ImportError as error:
         raise UsageError(
-            "images need Pillow, which is not installed", how_to_install("pillow", extra="plot")
+            "images need Pillow, which is not installed", f"install it: {install_command('pillow', extra='plot')}"
         ) from error
     try:
         with warnings.catch_warnings():

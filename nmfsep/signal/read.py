@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, how_to_install
+from ..errors import InputError, install_command
 from ..files.containers import survey
 from ..files.libsndfile import Chain, Decoder
 from ..files.view import USED, length_warning
@@ -63,7 +63,9 @@ def _fetch(url: str) -> BinaryIO:
     try:
         import fsspec
     except ImportError as error:
-        raise InputError(f"reading {scheme}:// needs fsspec", how_to_install("fsspec", extra="cluster")) from error
+        raise InputError(
+            f"reading {scheme}:// needs fsspec", f"install it: {install_command('fsspec', extra='cluster')}"
+        ) from error
     try:
         with fsspec.open(url, "rb") as remote:
             return _spool(remote)

@@ -11,7 +11,7 @@ import pytest
 from cli_harness import Cli
 
 from nmfsep import __version__
-from nmfsep.errors import how_to_install
+from nmfsep.errors import install_command
 from nmfsep.jobs import doctor
 
 
@@ -50,4 +50,4 @@ def test_what_is_missing_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch
 )
 def test_who_installed_with_pipx_is_told_to_inject(monkeypatch: pytest.MonkeyPatch, prefix: str, expected: str) -> None:
     monkeypatch.setattr(sys, "prefix", prefix)
-    assert how_to_install("matplotlib", "pillow", extra="plot") == expected
+    assert install_command("matplotlib", "pillow", extra="plot") == expected

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import UsageError, how_to_install
+from ...errors import UsageError, install_command
 from ...files.publish import Output, folder_is_writable, publish_one
 from ...system import exists, is_folder
 
@@ -40,7 +40,8 @@ def require_plots() -> None:
     """Raise UsageError unless pictures can be drawn."""
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError(
-            "pictures need matplotlib, which is not installed", how_to_install("matplotlib", "pillow", extra="plot")
+            "pictures need matplotlib, which is not installed",
+            f"install it: {install_command('matplotlib', 'pillow', extra='plot')}",
         )
 
 
