@@ -19,14 +19,12 @@ for _signal in ("SIGINT", "SIGTERM", "SIGPIPE"):
         signal.signal(getattr(signal, _signal), signal.SIG_DFL)
 
 import click  # noqa: E402
-from click.shell_completion import get_completion_class, shell_complete  # noqa: E402
 
 from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
 from ..system import BROKEN_PIPE, STOP_SIGNALS, end_by, expanded  # noqa: E402
 from .console import describe, plain, print_text, quote, say  # noqa: E402
-from .params import Name  # noqa: E402
 
 COMMANDS = {
     "split": "Separate files into stems that add up to them.",
@@ -94,16 +92,6 @@ def cli() -> None:
     """
 
 
-@cli.command("completion", epilog='Example: eval "$(nmfsep completion bash)"')
-@click.argument("shell", type=Name({"bash": "", "zsh": "", "fish": ""}))
-def completion(shell: str) -> int:
-    """Print the script that lets a shell (bash, zsh or fish) complete commands and options."""
-    script = get_completion_class(shell)
-    assert script is not None
-    print_text(script(cli, {}, "nmfsep", "_NMFSEP_COMPLETE").source())
-    return 0
-
-
 def main() -> NoReturn:
     """Run the command line and exit."""
     code = BUG
@@ -138,7 +126,9 @@ def _run() -> int:
     try:
         # not cli.main(), which makes exit 1 of a closed pipe
         if instruction := os.environ.get("_NMFSEP_COMPLETE"):
-            return shell_complete(cli, {}, "nmfsep", "_NMFSEP_COMPLETE", instruction)
+            from .completion import complete
+
+            return complete(cli, instruction)
         with cli.make_context("nmfsep", expanded(sys.argv[1:])) as context:
             result: Any = cli.invoke(context)
         return result if isinstance(result, int) else 0

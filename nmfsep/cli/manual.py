@@ -6,7 +6,6 @@ import sys
 from importlib import resources
 
 import click
-from click.shell_completion import CompletionItem
 
 from . import console
 from .params import Name
@@ -30,13 +29,8 @@ TOPICS = {
 }
 
 
-def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the topics that a shell may complete a word to."""
-    return [CompletionItem(name, help=text) for name, text in TOPICS.items() if name.startswith(incomplete)]
-
-
 @click.command("manual", epilog="Example: nmfsep manual guidance")
-@click.argument("topic", type=Name(TOPICS), required=False, shell_complete=_begun)
+@click.argument("topic", type=Name(TOPICS), required=False)
 def command(topic: str | None) -> int:
     """Show a page of the manual, or without TOPIC the list of pages."""
     if topic is None:

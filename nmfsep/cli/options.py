@@ -20,6 +20,7 @@ from ..settings.fields import Options
 from ..settings.separation import shown_default, with_preset_defaults
 from ..system import BLAS_VARIABLES, exists
 from . import console
+from .completion import paths, stem_names
 from .params import Name, Real, Size, Time, Whole, Wholes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +29,7 @@ CONTRADICTIONS = (("quiet", "verbose"), ("append", "force"))
 WIDEST = 24  # characters of an option and its value that leave room for its meaning in the same line
 CHOICES = 14  # characters of values that are listed where the value stands; more are listed behind the meaning
 SPELLINGS = {"list": Wholes(), "time": Time()}
+STEMS = ("only", "two_stems", "mute", "solo")  # settings that name stems
 SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
 
 
@@ -62,6 +64,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; where two that contradict each other are given, the command line beats variables."""
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]  # an option whose value a shell completes would hide the arguments before it
         rest = super().parse_args(ctx, args)
         for pair in CONTRADICTIONS:
             if all(ctx.params.get(name) for name in pair):
@@ -138,6 +142,10 @@ def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
     }
     if kind is None and not extra["is_flag"]:
         extra["metavar"] = about["spelling"] or "NAME"
+    if own.name in STEMS:
+        extra["shell_complete"] = stem_names
+    elif about["spelling"] in ("DIR", "FILE"):
+        extra["shell_complete"] = paths
     if isinstance(kind, Name):
         extra["metavar"] = kind.name
         if len(kind.name) > CHOICES:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import UsageError
 from ..registry import Registry, suggestion
@@ -48,6 +49,16 @@ class Text(ParamType):
             upper = "" if self.high is None else f" and at most {_plain(self.high)}"
             self.fail(f"{_plain(found)} must be at least {_plain(self.low or 0)}{upper}", param, ctx)
         return found
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the texts that a shell may complete a word to, each with what it means."""
+        meanings = self.meanings()
+        begun = [name for name in meanings if name.startswith(incomplete.lower())]
+        return [CompletionItem(name, help=meanings[name]) for name in begun]
+
+    def meanings(self) -> dict[str, str]:
+        """Return the texts that have a meaning of their own."""
+        return {str(word): "" for word in self.words}
 
 
 def _plain(number: float) -> str:
@@ -124,6 +135,10 @@ class Name(Text):
         super().__init__()
         self.names, self.extra, self.number = names, extra, number
         self.name = "|".join([*extra, *names, *(["BETA"] if number else [])])
+
+    def meanings(self) -> dict[str, str]:
+        """Return all names, with their summaries."""
+        return {**dict.fromkeys(self.extra, ""), **self.names}
 
     def _read(self, text: str) -> str | float:
         if text.lower() in self.extra:

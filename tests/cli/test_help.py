@@ -163,9 +163,24 @@ def test_completion_prints_a_script_for_the_shell(cli: Cli, shell: str) -> None:
         ("split --backg", ["--background"]),
         ("fac", ["factorize"]),
         ("factorize --tran", ["--transpose"]),
+        ("split --preset ''", ["drums", "voice", "noise"]),
+        ("split --solver e", ["ehals"]),
+        ("split --format F", ["flac"]),
+        ("split --divergence a", []),
+        ("split -k 3 --only c", ["component-1", "component-2", "component-3"]),
+        ("split song.wav --preset drums --two-stems k", ["kick"]),
+        ("split song.wav -m kit.npz --only k", ["kick"]),
+        ("mix stems --mute ''", ["component-1", "component-2"]),
+        ("render missing.npz --only ''", []),
+        ("completion p", ["powershell"]),
+        ("manual gu", ["guidance"]),
     ],
 )
-def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: list[str]) -> None:
+def test_bash_completes_commands_options_and_values(
+    cli: Cli, lessons: Path, stems_of_song: Path, words: str, expected: list[str]
+) -> None:
+    shutil.copy(lessons / "kit.npz", cli.folder)
+    shutil.copytree(stems_of_song, cli.folder / "stems")
     line = f"nmfsep {words}"
     script = (
         'eval "$(nmfsep completion bash)"; '
@@ -174,7 +189,39 @@ def test_bash_completes_commands_and_options(cli: Cli, words: str, expected: lis
     )
     result = cli.shell(script)
     assert (result.code, result.err) == (0, "")
-    assert result.paths == expected
+    assert [path for path in result.paths if path] == expected
+
+
+def test_bash_is_asked_to_complete_files_and_folders(cli: Cli, song: Path) -> None:
+    for words, kind in (
+        ("split so", "file"),
+        ("split -o so", "dir"),
+        ("mix stems -o so", "file"),
+        ("check so", "file"),
+    ):
+        asked = {"_NMFSEP_COMPLETE": "bash_complete", "COMP_WORDS": f"nmfsep {words}"}
+        asked["COMP_CWORD"] = str(len(words.split()))
+        assert cli(env=asked).out.decode() == f"{kind},so\n"
+
+
+def test_stems_of_a_model_are_completed(cli: Cli, song: Path) -> None:
+    assert cli("split", "song.wav", "-k", "3", "--fast", "--group", "low=1,2", "--save-model", "-q").code == 0
+    words = "nmfsep render separated/song/song.nmf.npz --only "
+    result = cli(env={"_NMFSEP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "4"})
+    assert result.out.decode() == "plain,low\nplain,component-3\n"
+
+
+def test_powershell_gets_a_script_and_answers(cli: Cli) -> None:
+    script = cli("completion", "PowerShell").out.decode()
+    assert "Register-ArgumentCompleter -Native -CommandName nmfsep" in script
+    assert "$env:_NMFSEP_COMPLETE = " in script
+    assert script.count("{") == script.count("}")
+    for word, line in (("h", "nmfsep split --solver h"), ("", "nmfsep split --preset ")):
+        asked = {"_NMFSEP_COMPLETE": "powershell_complete", "COMP_WORDS": line, "COMP_WORD": word}
+        rows = [row.split("\t") for row in cli(env=asked).out.decode().splitlines()]
+        assert {row[0] for row in rows} == {"plain"}
+        assert [row[1] for row in rows] == (["hals"] if word else ["drums", "voice", "noise"])
+        assert all(row[2] for row in rows)
 
 
 def test_help_refers_to_pages_of_the_manual_that_there_are() -> None:
