@@ -273,14 +273,12 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        found = self.model.settings
-        settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         model = self.model
         if model.matched is not None and model.matched.found:
             self.warnings.append(MASKS_ONLY)
             model = replace(model, notes=(*model.notes, MASKS_ONLY))
-        saved_file.write(file, model, settings, identity, self._guidance(), versions())
+        saved_file.write(file, model, self.options.settings, identity, self._guidance(), versions())
 
     def export(self, name: str) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
@@ -331,6 +329,7 @@ class Track:
             "settings": resolved(self.options.settings, self.options.is_guided),
             "frames": [{"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length} for each in model.resolutions],
             "choice": model.choice and model.choice.document(),
+            "mask": model.settings.mask,
             "output": output_entry(self.options.output),
             "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
