@@ -13,19 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.product import share
 from ..registry import MASKS
 
 Parts = NDArray[np.floating[Any]]
-
-
-def share(parts: Parts) -> None:
-    """Divide by the sum over stems in place; equal shares where that is zero."""
-    total = parts.sum(axis=0)
-    empty = total <= 0
-    if empty.any():
-        parts[:, empty] = 1
-        total[empty] = len(parts)
-    parts /= total
 
 
 def ratio(parts: Parts, power: float) -> None:

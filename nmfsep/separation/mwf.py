@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.product import share
 from ..kernels.threads import Workers
 from ..signal.audio import Samples
 from ..signal.stft import STFT, Bins
 from .components import Components
-from .masks import share
 from .render import block_frames
 
 AT_ONCE = 16  # blocks measured before their sums are added up, in order
