@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ..grouping.atoms import most_atoms
 from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
+from ..matching.pursuit import stretch
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
 from ..separation import bootstrap, pauses
@@ -20,7 +21,6 @@ from ..separation.excerpt import WHOLE
 from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
 from ..separation.masks import may_go_by_place
 from ..separation.obstacles import obstacle
-from ..separation.pursuit import stretch
 from ..separation.render import block_frames
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings

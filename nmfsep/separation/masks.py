@@ -14,21 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..grouping.choice import may_group
+from ..kernels.product import share
 from ..registry import MASKS
 from ..settings.separation import GUIDED, Settings
 
 Parts = NDArray[np.floating[Any]]
 BY_PLACE = "mwf"  # the mask where channels tell stems apart
-
-
-def share(parts: Parts) -> None:
-    """Divide by the sum over stems in place; equal shares where that is zero."""
-    total = parts.sum(axis=0)
-    empty = total <= 0
-    if empty.any():
-        parts[:, empty] = 1
-        total[empty] = len(parts)
-    parts /= total
 
 
 def ratio(parts: Parts, power: float) -> None:

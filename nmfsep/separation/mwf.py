@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.product import share
 from ..kernels.threads import Workers
 from ..signal.audio import Samples
 from ..signal.stft import STFT, Bins
 from .components import Components
-from .masks import share
 from .mixture import LOOK, Mixture, segments
 from .render import SHORTEST, block_frames
 
