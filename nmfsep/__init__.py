@@ -34,6 +34,7 @@ _PUBLIC = {
     "DeepFit": "models.deep",
     "Execution": "nmf.fit",
     "NMF": "models.sklearn",
+    "MiniBatchNMF": "models.minibatch",
     "separate": "api",
     "Stems": "api",
     "learn": "api",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf
     from .models.deep import DeepFit as DeepFit, deep_nmf as deep_nmf, deep_semi_nmf as deep_semi_nmf
     from .models.kmeans import k_means as k_means, orthogonal_nmf as orthogonal_nmf
+    from .models.minibatch import MiniBatchNMF as MiniBatchNMF
     from .models.relu import ReLUNetwork as ReLUNetwork, whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF

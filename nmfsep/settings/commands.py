@@ -126,6 +126,8 @@ class FactorizeSettings(Options):
         "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
     )  # fmt: skip
+    l1: float = option(0.0, "Prefer entries of W and Z that are 0; try 0.001 to 0.1.", low=0, high=1e6)
+    l2: float = option(0.0, "Prefer entries of W and Z that are small; try 0.001 to 0.1.", low=0, high=1e6)
     array: str | None = option(None, "Which array of an .npz file.", section="Input")
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
