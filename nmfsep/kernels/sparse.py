@@ -50,7 +50,8 @@ class Sparse(Kernels):
         if update is not None:
             W = np.ascontiguousarray(Wt.T)
             ratio = self._product(Xt, W, workers) if squares else self._ratio(Xt, Zt, W, workers)
-            denominator = Zt @ (Wt @ W) if squares else Wt.sum(axis=1)
+            sums = Wt.sum(axis=1)
+            denominator = Zt @ (Wt @ W) + Wt.dtype.type(EPS) * sums if squares else sums
             if callable(update):
                 update(0, Zt, ratio, np.broadcast_to(denominator, Zt.shape))
             else:
@@ -60,7 +61,8 @@ class Sparse(Kernels):
         if ahead is None:
             return Wt, Wt
         if squares:
-            return self._product(self._columns, Zt, workers).T.copy(), (Zt.T @ Zt) @ ahead
+            floor = Zt.dtype.type(EPS) * Zt.sum(axis=0)[:, None]
+            return self._product(self._columns, Zt, workers).T.copy(), (Zt.T @ Zt) @ ahead + floor
         N = self._ratio(self._columns, np.ascontiguousarray(ahead.T), Zt, workers)
         return np.ascontiguousarray(N.T), Zt.sum(axis=0)[:, None]
 

@@ -13,7 +13,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,11 +34,11 @@ from .sklearn import NMF, without_traces
 
 @dataclass(slots=True)
 class Online:
-    """The templates so far, W.T of X divided by a unit, and the sums that they come from; A is W^(1/gamma) N."""
+    """The templates so far, W.T of X divided by a unit, and the sums that they come from, negative times W^(1/gamma)."""
 
     Wt: Matrix
     unit: float
-    sums: Statistics | None = None
+    sums: Statistics
 
 
 class MiniBatchNMF(NMF):
@@ -52,8 +52,8 @@ class MiniBatchNMF(NMF):
     batch_size : int, default 1024
         Samples of a batch.
     max_no_improvement : int or None, default 10
-        Stop after so many batches in a row that did not lower the smoothed loss; None never does. Nor do rows of H that
-        change by no more than `tol` of themselves go on.
+        Stop after so many batches in a row that did not lower the smoothed loss; None never does. The other rule is
+        that no batch of a whole pass changed H by more than `tol` of itself; there, a single batch is enough.
     forget_factor : float, default 0.7
         What is left of the sums of earlier batches after one pass over all samples: 1 forgets nothing.
     fresh_restarts : bool, default False
@@ -130,7 +130,7 @@ class MiniBatchNMF(NMF):
             Zt, samples = np.ascontiguousarray(Z.T / online.unit, data.dtype), data.shape[0]
             size = min(self.batch_size, samples)
             spans = [slice(start, start + size) for start in range(0, samples, size)]
-            steps, progress = self.max_iter * len(spans), _Progress(self, samples)
+            steps, progress = self.max_iter * len(spans), _Progress(self, samples, len(spans))
             for step in range(steps):
                 batch, before = spans[step % len(spans)], online.Wt
                 cost = self._step(online, data[batch], size / samples, workers, Zt[batch])
@@ -186,7 +186,10 @@ class MiniBatchNMF(NMF):
             raise ValueError(f"When beta_loss <= 0 and X contains zeros, the solver may diverge. {hint}.")
         mean = float(data.mean(dtype=np.float64))
         unit = float(2.0 ** np.frexp(mean)[1]) if mean > 0 else 1.0
-        return Online(np.ascontiguousarray(factors.W.T, data.dtype), unit), factors.Z
+        Wt = np.ascontiguousarray(factors.W.T, data.dtype)
+        nothing = Statistics.nothing(Wt, Problem(measure))
+        # the start counts a little, so that what the first batch does not hold is not lost for good
+        return Online(Wt, unit, replace(nothing, negative=Wt, positive=nothing.positive + 1)), factors.Z
 
     def _step(self, online: Online, X: Matrix, share: float, workers: Workers, Zt: Matrix | None) -> float:
         """Learn from a batch, of which Z is updated in place where it is kept; return its loss for each sample."""
@@ -200,12 +203,10 @@ class MiniBatchNMF(NMF):
         batch = X * X.dtype.type(1 / unit)
         new = statistics(batch, online.Wt, problem, steps, workers, Zt=Zt)
         weight = np.maximum(online.Wt, TINY).astype(np.float64) ** (1 / exponent(measure.beta))
-        sums = replace(new, negative=new.negative * weight)
-        if online.sums is not None and self.forget_factor > 0:
-            kept, old = self.forget_factor**share, online.sums
-            positive, mass = kept * old.positive, kept * old.mass
-            sums += replace(old, negative=kept * old.negative, positive=positive, mass=mass, frames=kept * old.frames)
-        online.sums = sums
+        kept, old = self.forget_factor**share, online.sums
+        positive, mass = kept * old.positive, kept * old.mass
+        sums = replace(old, negative=kept * old.negative, positive=positive, mass=mass, frames=kept * old.frames)
+        sums = online.sums = sums + replace(new, negative=new.negative * weight)
         # penalties of H count as often as there are samples in the sums
         more = sums.frames / X.shape[0]
         l1, l2 = ({name: value * more for name, value in norm.items()} for norm in (l1, l2))
@@ -227,12 +228,12 @@ class MiniBatchNMF(NMF):
 
 
 class _Progress:
-    """When the batches have nothing more to teach, by the rule of scikit-learn."""
+    """When the batches have nothing more to teach."""
 
-    def __init__(self, model: MiniBatchNMF, samples: int) -> None:
-        self._model, self._samples = model, samples
+    def __init__(self, model: MiniBatchNMF, samples: int, batches: int) -> None:
+        self._model, self._samples, self._batches = model, samples, batches
         self._mean = self._least = math.inf
-        self._idle = 0
+        self._idle = self._calm = 0  # batches in a row
 
     def met(self, step: int, cost: float, before: Matrix, after: Matrix, size: int) -> bool:
         """Return whether to stop after a batch of so many samples, its cost and the templates around it."""
@@ -243,7 +244,9 @@ class _Progress:
             return False
         share = min(1.0, size / (self._samples + 1))
         self._mean = cost if step == 2 else (1 - share) * self._mean + share * cost
-        if model.tol > 0 and np.linalg.norm(after - before) <= model.tol * np.linalg.norm(after):
+        calm = bool(np.linalg.norm(after - before) <= model.tol * np.linalg.norm(after))
+        self._calm = self._calm + 1 if calm else 0
+        if model.tol > 0 and self._calm >= self._batches:
             return True
         self._idle = 0 if self._mean < self._least else self._idle + 1
         self._least = min(self._least, self._mean)
