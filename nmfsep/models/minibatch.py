@@ -34,7 +34,7 @@ from .sklearn import NMF, without_traces
 
 @dataclass(slots=True)
 class Online:
-    """The templates so far, W.T of X divided by a unit, and the sums that they come from, negative times W^(1/gamma)."""
+    """The templates so far, W.T of X divided by a unit, and their sums, of which the negative has W^(1/gamma) in it."""
 
     Wt: Matrix
     unit: float
@@ -189,7 +189,9 @@ class MiniBatchNMF(NMF):
         Wt = np.ascontiguousarray(factors.W.T, data.dtype)
         nothing = Statistics.nothing(Wt, Problem(measure))
         # the start counts a little, so that what the first batch does not hold is not lost for good
-        return Online(Wt, unit, replace(nothing, negative=Wt, positive=nothing.positive + 1)), factors.Z
+        return Online(
+            Wt, unit, replace(nothing, negative=Wt.astype(np.float64), positive=nothing.positive + 1)
+        ), factors.Z
 
     def _step(self, online: Online, X: Matrix, share: float, workers: Workers, Zt: Matrix | None) -> float:
         """Learn from a batch, of which Z is updated in place where it is kept; return its loss for each sample."""
@@ -212,7 +214,7 @@ class MiniBatchNMF(NMF):
         l1, l2 = ({name: value * more for name, value in norm.items()} for norm in (l1, l2))
         templates = replace(problem, l1=l1, l2=l2)
         online.Wt = update(online.Wt, replace(sums, negative=sums.negative / weight), templates)
-        return new.loss * unit**measure.beta / X.shape[0]
+        return float(new.loss * unit**measure.beta / X.shape[0])
 
     def _keep(self, online: Online) -> None:
         """Set the components, with rows of unit sum unless a penalty decides on their scale."""

@@ -164,7 +164,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         data = self._validated(X, reset=True)
         given = self._custom_start(data, W, H)
         k = self._count(data, given)
-        norms = self._norms(data)
+        norms: dict[str, Any] = self._norms(data)
         result = self._factorize(data, k, start=self._start_name(data, k), seed=self._seed(), **given, **norms)
         W, H = without_traces(result.factors.Z.T), without_traces(result.factors.W.T)
         self.n_components_ = self._n_components = k  # the second is for those who know scikit-learn's from within
@@ -190,7 +190,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         level[level == 0] = data.max()  # where beta <= 0 zeros are raised, and "mu" could not leave a zero
         Z = np.outer(masses > 0, level / max(masses.sum(), 1))  # nothing of components that are zero
         most = self._transform_iterations
-        norms = {norm: {"Z": weights["Z"]} for norm, weights in self._norms(data).items() if "Z" in weights}
+        norms: dict[str, Any] = {
+            norm: {"Z": weights["Z"]} for norm, weights in self._norms(data).items() if "Z" in weights
+        }
         result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"}, max_iter=most, **norms)
         return without_traces(result.factors.Z.T)
 

@@ -17,7 +17,7 @@ from ..kernels.threads import Workers
 from ..registry import SOLVERS, STARTS
 from ..settings.fields import MAX_ITER, TOL
 from .fit import SILENT, Callback, Execution, Fit, Stop, callback_in_units, choose_solver, fit
-from .prepare import as_matrix, check_count, check_entries, prepare, raise_floor
+from .prepare import as_given, check_count, check_entries, prepare, raise_floor
 from .problem import Anchor, Problem, check_given
 from .solvers import Solver
 
@@ -55,8 +55,8 @@ def factorize(
 
     Parameters
     ----------
-    X : array_like, sparse array of scipy, or MatrixFile, shape (bins, frames)
-        What is sparse, for beta 1 and 2, is never made dense; a file on disk is read a block at a time.
+    X : array_like, sparse array, or what `open_matrix` returns, shape (bins, frames)
+        What is sparse, for beta 1 and 2, is never made dense; what is on disk is read a block at a time.
         Finite and non-negative; never written to. It is scaled by a power of two to about unit mean inside, so that X
         and 2**n X give the same factors bit for bit (to rounding where W and Z are both given, since levels within a
         million of 1 are then left as they are). float64 is computed in float64, all else in float32.
@@ -139,7 +139,7 @@ def factorize(
     leaves = start if W is None and Z is None else "auto"
     name, method = choose_solver(solver, measure, leaves, penalized, norms)
     with Workers(threads or execution.threads) as workers:
-        given = as_matrix(X)
+        given = as_given(X)
         if not isinstance(given, np.ndarray):
             _require_whole(given, measure.beta, solver, start, sparsity, others)
         if weights is not None:

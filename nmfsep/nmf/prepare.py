@@ -19,18 +19,25 @@ MANY = 1 << 22  # entries below which one thread has looked before another has s
 SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
 
 
-def as_matrix(X: Any) -> Any:
-    """Return X as an array, if it is not sparse or Rows; raise UsageError if it is no matrix of real numbers."""
+def as_given(X: Any) -> Any:
+    """Return X as it is if it is sparse or Rows, else as `as_matrix` does."""
     if isinstance(X, Rows):
         return X
+    if not hasattr(X, "tocsr"):
+        return as_matrix(X)
+    if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "fiub":
+        raise UsageError(f"X must be a matrix of real numbers, not {X.dtype} of shape {X.shape}")
+    return X
+
+
+def as_matrix(X: ArrayLike) -> NDArray[Any]:
+    """Return X as an array, or raise UsageError if it is no matrix of real numbers."""
     try:
-        given = X if hasattr(X, "tocsr") else np.asarray(X)
+        given = np.asarray(X)
     except ValueError as error:
         raise UsageError("X is not a matrix: its rows differ in length") from error
     if given.ndim != 2 or 0 in given.shape or given.dtype.kind not in "fiub":
         raise UsageError(f"X must be a matrix of real numbers, not {given.dtype} of shape {given.shape}")
-    if not isinstance(given, np.ndarray):
-        return given
     return np.require(given, requirements=["A"])  # at an odd address other loops would round it differently
 
 

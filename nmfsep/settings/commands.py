@@ -132,6 +132,7 @@ class FactorizeSettings(Options):
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
     pca: bool = output(False, "Draw the parts next to principal components, too.")
+    lda: str | None = output(None, "Draw what tells these labels apart there, too.", spelling="LABELS")
     pictures: bool = output(False, "Draw X, W, Z, W Z and the loss, too.")
     csv: bool = output(False, "Write W, Z and the loss as CSV, too.")
     out: str = output("factors", "Folder to write to.", **FOLDER)
@@ -141,6 +142,8 @@ class FactorizeSettings(Options):
         """Raise UsageError where values contradict each other."""
         if self.pca and not self.images:
             raise UsageError("--pca compares images", "add --images")
+        if self.lda and not self.images:
+            raise UsageError("--lda compares images", "add --images")
         if self.images and self.transpose:
             raise UsageError("--images and --transpose contradict each other", "each image is a column already")
         if self.images and self.array:
