@@ -344,14 +344,16 @@ def matrix_estimate(
     compiled: bool = False,
     pictures: bool = False,
     pca: bool = False,
+    held: int | None = None,
 ) -> int:
     """Return about how many bytes factorizing a matrix takes at its peak.
 
     `itemsize` is that of its entries in the file; `compiled` says that compiled loops are loaded, `pictures` and
-    `pca` that pictures are drawn, and principal components among them.
+    `pca` that pictures are drawn, and principal components among them; `held` are the entries in memory if it is sparse
+    or stays on disk.
     """
     size = 8 if itemsize >= 8 or model == "deep-semi" else 4
-    entries, least = rows * columns, min(rows, columns)
+    entries, least = rows * columns if held is None else held, min(rows, columns)
     decomposed = model in DECOMPOSED or pca  # in double precision, whatever goes in
     arrays = {
         "X as it is in the file": entries * itemsize,
