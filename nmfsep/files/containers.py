@@ -128,9 +128,10 @@ def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:
     raise InputError("is not audio of a kind that is known", ADMITTED)
 
 
-def _chunks(file: BinaryIO, kind: str, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, offset and size of the body of each chunk, up to one of negative size."""
-    position, header, align = CHUNKS[kind]
+def chunks(file: BinaryIO, kind: str, size: int, position: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, offset and size of the body of each chunk from a place on, up to one of negative size."""
+    first, header, align = CHUNKS[kind]
+    position = position or first
     while position + header <= size and len(raw := bytes_at(file, position, header)) == header:
         length = _body_size(kind, raw)
         yield raw[:4], position + header, length
@@ -148,7 +149,7 @@ def _body_size(kind: str, header: bytes) -> int:
 
 def _wave(file: BinaryIO, kind: str, size: int) -> Container:
     block, large = 0, None
-    for name, start, length in _chunks(file, kind, size):
+    for name, start, length in chunks(file, kind, size):
         if length < 0:
             break
         if name == b"ds64" and length >= 16:
@@ -188,7 +189,7 @@ def _admit_format(body: bytes, length: int) -> int:
 
 def _aiff(file: BinaryIO, size: int, compressed: bool) -> Container:
     block, data = 0, None
-    for name, start, length in _chunks(file, "AIFF", size):
+    for name, start, length in chunks(file, "AIFF", size):
         if name == b"SSND":
             data = start + 8, length - 8  # after an offset and a block size
         elif name == b"COMM":
@@ -203,7 +204,7 @@ def _aiff(file: BinaryIO, size: int, compressed: bool) -> Container:
 
 
 def _caf(file: BinaryIO, size: int) -> Container:
-    for name, start, length in _chunks(file, "CAF", size):
+    for name, start, length in chunks(file, "CAF", size):
         if name == b"data" and (length >= 4 or length == -1):
             return Container("CAF", start + 4, max(-1, length - 4), 1)  # after the count of edits
     return Container("CAF")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .containers import CAF_CODECS, FLOAT, PCM
 from .mpeg import sound_start
+from .tags import Tags, of_ffmpeg
 from .view import USED, View, bytes_at
 
 # where the bytes lie that tell a kind, these bytes, the name of ffmpeg's demuxer, what people call it
@@ -37,6 +38,7 @@ KINDS = (
 )
 LOSSLESS = ("alac", "flac", "wavpack", "pcm_")  # how the names of codecs begin that lose nothing
 SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32", "flt": "FLOAT", "dbl": "DOUBLE"}
+ATTACHED = 1024  # how a stream is marked that is a picture
 PADDING = 1 << 13  # samples, more than a codec adds at the end to fill its last frame
 
 
@@ -55,7 +57,7 @@ def kind_of(file: BinaryIO, size: int) -> tuple[str, str] | None:
     return ("aac", "AAC") if sync[:1] == b"\xff" and sync[1:] and sync[1] & 0xF6 == 0xF0 else None
 
 
-def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple[BinaryIO, View, str, list[str]]:
+def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple[BinaryIO, View, str, list[str], Tags]:
     """Return the first sound of a file, decoded.
 
     Parameters
@@ -78,6 +80,7 @@ def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple
     subtype : str
         Of a codec that loses nothing the sample format, in libsndfile's names, else the codec in capitals.
     warnings : list of str
+    tags : Tags
 
     Raises
     ------
@@ -103,9 +106,9 @@ def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple
             stream, warnings = streams[0], list[str]()
             if len(streams) > 1:
                 warnings.append(f"holds {len(streams)} sounds side by side; the first is read, the others are left out")
-            form, count, low = None, 0, 0
+            form, count, low, pictures = None, 0, 0, list[bytes]()
             try:
-                for frame in _frames(container, stream, size):
+                for frame in _frames(container, stream, size, pictures):
                     samples, now = _interleaved(frame)
                     if form not in (None, now):
                         raise InputError("consists of sounds that differ in rate or channels", "convert it first")
@@ -127,6 +130,7 @@ def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple
             promised = round(stream.duration * stream.time_base * rate) if stream.duration and stream.time_base else 0
             if demuxer == "mov" and 0 < count - promised < PADDING:
                 count = promised
+            tags = of_ffmpeg({**stream.metadata, **container.metadata}, b"".join(pictures[:1]))
         spool.flush()
     except (av.error.FFmpegError, ValueError) as error:
         spool.close()
@@ -134,13 +138,20 @@ def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple
     except BaseException:
         spool.close()
         raise
-    return spool, _as_rf64(spool, rate, channels, sample_format, count), subtype, warnings
+    return spool, _as_rf64(spool, rate, channels, sample_format, count), subtype, warnings, tags
 
 
-def _frames(container: Any, stream: Any, size: int) -> Iterator[Any]:
-    """Yield the decoded frames of a stream; refuse one whose packets have more bytes than the file, over and over."""
+def _frames(container: Any, stream: Any, size: int, pictures: list[bytes]) -> Iterator[Any]:
+    """Yield the decoded frames of a stream, and keep the pictures of the container.
+
+    A stream whose packets have more bytes than the file, since they are the same ones over and over, is refused.
+    """
+    covers = [video for video in container.streams.video if int(video.disposition) & ATTACHED]
     taken = 0
-    for packet in container.demux(stream):
+    for packet in container.demux(stream, *covers):
+        if packet.stream.index != stream.index:
+            pictures += [bytes(packet)] if packet.size and not pictures else []
+            continue
         taken += packet.size
         if taken > size:
             raise InputError("claims more bytes of sound than it has", "it is damaged; convert it first")

@@ -17,6 +17,7 @@ from .publish import Output
 
 Samples = NDArray[np.float32]
 Integers = NDArray[np.int32] | NDArray[np.int64]
+TAGGED = ("flac", "ogg", "opus", "mp3")  # formats whose tags lie before the sound
 OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of each byte
 
@@ -88,6 +89,10 @@ class StemWriter:
         The stems to write, one an output; all if not given.
     merged : bool, default False
         Write the channels of all selected stems side by side into one output.
+    room : int, default 0
+        Bytes to keep free for tags.
+    placed : bool, default False
+        Keep a field for the places of the channels, where the container is WAV.
     """
 
     def __init__(
@@ -102,6 +107,8 @@ class StemWriter:
         *,
         selected: Sequence[int] | None = None,
         merged: bool = False,
+        room: int = 0,
+        placed: bool = False,
     ) -> None:
         self.form, self.gain, self.exponent = form, gain, exponent
         self.moved = 0  # samples that had to be held within the range of integers
@@ -116,12 +123,15 @@ class StemWriter:
         if form.name == "opus" and sample_rate not in OPUS_RATES:
             self.rate = OPUS_RATE
             self._converters = [_converter(sample_rate, self.rate, channels) for _ in outputs]
-        if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
+        if container == "WAV" and length * channels * form.bytes + room > WAV_LIMIT:
             container = "RF64"
+        elif container == "WAV" and placed:
+            container = "WAVEX"
         self._files: list[Encoder] = []
         try:
             for output in outputs:
-                self._files.append(Encoder(output, self.rate, channels, form.subtype, format=container))
+                free = room if form.name in TAGGED else 0
+                self._files.append(Encoder(output, self.rate, channels, form.subtype, format=container, room=free))
         except BaseException:
             self._close()
             raise

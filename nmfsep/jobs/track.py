@@ -25,6 +25,7 @@ from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError
 from ..files.formats import LOSSLESS, SampleFormat, is_lossy
 from ..files.publish import Output
+from ..files.tags import Tags, write as write_tags
 from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
 from ..registry import EXPORTS
@@ -143,6 +144,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
             clock.lap("render")
             if job.names_pending:
                 track.name_stems(stems, protected)  # activations of long files are known only now
+            track.tag(stems)
             files = [*stems]
             if job.model is not None:
                 files.append(stack.enter_context(Output(job.model)))
@@ -210,6 +212,7 @@ class Track:
     energy: NDArray[np.float64] = field(init=False)  # of each stem: the sum of its squares
     peak: NDArray[np.float64] = field(init=False)  # of each stem
     beyond: int = 0  # samples of the mixture that its integers cannot hold
+    tags: Tags = field(init=False)  # of the input, as far as the stems can keep them
     sum_error: float = 0.0  # of the stems, of the mixture's peak
 
     def __post_init__(self) -> None:
@@ -218,12 +221,33 @@ class Track:
         if self.mixture.length < self.model.stft.n_fft:
             self.warnings.append(f"{self.mixture.length} samples are less than one frame of {self.model.stft.n_fft}")
 
+        self.tags, lost = self.source.tags().within("-" if self.job.manifest is None else self.form.name)
+        if lost:
+            where = "standard output" if self.job.manifest is None else self.form.name
+            self.warnings.append(f"{where} cannot keep {', '.join(lost)} of the input")
+
+    @property
+    def room(self) -> int:
+        """Bytes kept free in each stem for its tags."""
+        names = max((len(name.encode()) for name in (*self.job.names, self.job.track)), default=0)
+        return self.tags.room + names if self.tags else 0
+
+    def tag(self, files: Sequence[Output]) -> None:
+        """Put what the input says of its sound into the stems."""
+        if not self.tags:
+            return
+        whole = self.first == 0 and self.options.output.duration is None
+        for index, file in zip(self.job.selected, files, strict=True):
+            name = self.job.names[index]
+            tags = self.tags.of_stem(name, self.job.track, self.first, self.mixture.length, whole)
+            write_tags(file, tags, self.form.name, self.room)
+
     def write(self, files: list[Output], merged: bool = False) -> None:
         """Render all stems and write the selected ones."""
         job, whole = self.job, self.mixture
         writer = StemWriter(
             files, self.form, whole.sample_rate, whole.channels, whole.length, self.gain, whole.exponent,
-            selected=job.selected, merged=merged,
+            selected=job.selected, merged=merged, room=self.room, placed=bool(self.tags.layout),
         )  # fmt: skip
         with writer:
             position, energies = 0, np.zeros(2)

@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..files import ffmpeg
 from ..files.containers import Container, survey
 from ..files.libsndfile import Chain, Decoder
+from ..files.tags import Tags, read as read_tags
 from ..files.view import USED, length_warning
 from ..system import exists, read_at
 from .audio import Audio
@@ -148,9 +149,10 @@ class Source:
             raise InputError("has a name that no file can have") from error
         self._opened = os.fstat(self._file.fileno())
         self.size = self._opened.st_size
+        self._tags: Tags | None = None
         kind, subtype = ffmpeg.kind_of(self._file, self.size), ""
         if kind:
-            spool, sound, subtype, self.warnings = ffmpeg.decode(self._file, self.size, kind, self.path)
+            spool, sound, subtype, self.warnings, self._tags = ffmpeg.decode(self._file, self.size, kind, self.path)
             opened.enter_context(spool)
             self.container, sounds = Container(kind[1]), [sound]
         else:
@@ -200,6 +202,13 @@ class Source:
         if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
             raise InputError("changed while it was read", "run again when it is whole", self.path)
         return digest.hexdigest()
+
+    def tags(self) -> Tags:
+        """Return what the file says of its sound besides the samples."""
+        if self._tags is None:
+            with self.decoding():
+                self._tags = read_tags(self._file, self.size, self.container)
+        return self._tags
 
     def stretch(self, offset: float = 0.0, duration: float | None = None) -> tuple[int, int | None]:
         """Return first sample and number of samples of a stretch in seconds; refuse one that begins after the end."""
