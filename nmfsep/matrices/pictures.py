@@ -1,4 +1,4 @@
-"""Pictures of a factorization, and the figures in their titles: its error, its sparseness, what PCA and Fisher reach."""
+"""Pictures of a factorization, and figures in their titles: its error, its sparseness, what PCA and Fisher reach."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .. import memory
 from ..errors import UsageError
 from ..files import npz as archive
+from ..files.formats import SUFFIXES
 from ..files.json_fields import matches
 from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
@@ -30,6 +31,7 @@ from ..registry import CUES, SPATIAL_MASKS
 from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
+from ..system import is_file
 from .arrange import AUTO, arrange, component_names, parse, resolve_auto_groups, without_auto
 from .components import Components
 from .mixture import Mixture, MixtureIdentity, samples_sha256
@@ -150,7 +152,7 @@ class Saved:
             chosen.setdefault("group", ())
         if chosen.get("group"):
             chosen["group"] = self._by_components(chosen["group"])
-        settings = replace(self.settings, **chosen)
+        settings = replace(self.settings, **chosen, given=chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
             return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
@@ -309,6 +311,8 @@ def read(path: str | os.PathLike[str]) -> Saved:
     UsageError
         It is none, is damaged, or of a version from the future; the message says which.
     """
+    if os.path.splitext(os.fsdecode(path))[1].lower() in SUFFIXES and is_file(path):
+        raise UsageError("is a sound, not a model", "make one first: nmfsep split FILE -k 4 --save-model", path)
     with archive.Archive(path, LARGEST) as file:
         try:
             file.require(SCHEMA, VERSION)
