@@ -38,6 +38,8 @@ _PUBLIC = {
     "DeepFit": "models.deep",
     "Execution": "nmf.fit",
     "NMF": "models.sklearn",
+    "MiniBatchNMF": "models.minibatch",
+    "open_matrix": "matrices.load",
     "separate": "api",
     "Stems": "api",
     "rank": "api",
@@ -82,10 +84,12 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .jobs.remix import Mix as Mix, mix as mix
     from .jobs.rerun import Rerun as Rerun, rerun as rerun
     from .kernels.product import Factors as Factors
+    from .matrices.load import open_matrix as open_matrix
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf
     from .models.deep import DeepFit as DeepFit, deep_nmf as deep_nmf, deep_semi_nmf as deep_semi_nmf
     from .models.kmeans import k_means as k_means, orthogonal_nmf as orthogonal_nmf
+    from .models.minibatch import MiniBatchNMF as MiniBatchNMF
     from .models.relu import ReLUNetwork as ReLUNetwork, whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF

@@ -148,8 +148,8 @@ MASKS = Registry(
     ("binary", "separation.masks:binary", "all of a time-frequency bin to its loudest stem"),
 )
 
-# Those that need all channels at once, and what they learn from the whole mixture: (samples, stft, model, workers) ->
-# Filter, see separation.render.
+# Those that need all channels at once, and what they learn from the mixture: (mixture, stft, model, workers) -> Filter,
+# see separation.render.
 SPATIAL_MASKS = Registry(
     "mask",
     (

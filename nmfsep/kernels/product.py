@@ -92,3 +92,13 @@ def move_ahead(Z: Matrix, plain: Matrix, momentum: float) -> None:
     step *= Z.dtype.type(momentum)
     Z += step
     np.maximum(Z, 0, out=Z)
+
+
+def share(parts: Matrix) -> None:
+    """Divide by the sum over stems in place; equal shares where that is zero."""
+    total = parts.sum(axis=0)
+    empty = total <= 0
+    if empty.any():
+        parts[:, empty] = 1
+        total[empty] = len(parts)
+    parts /= total

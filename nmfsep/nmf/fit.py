@@ -14,7 +14,7 @@ from ..kernels.blocked import Weighted
 from ..kernels.divergence import Divergence
 from ..kernels.product import Factors, Matrix
 from ..kernels.reference import Kernels
-from ..kernels.select import LARGE, choose
+from ..kernels.select import LARGE, choose_for
 from ..kernels.threads import Workers
 from ..registry import SOLVERS
 from ..settings.fields import MAX_ITER, TOL
@@ -165,7 +165,7 @@ def fit(
 
     Parameters
     ----------
-    Xt : ndarray, shape (frames, bins)
+    Xt : ndarray, csr_array or Rows, shape (frames, bins)
         The transposed matrix, C-contiguous, of unit scale; only read.
     start : Factors
         Copied, not changed.
@@ -179,12 +179,11 @@ def fit(
         Entries of X from which compiled kernels are used.
     """
     began = time.monotonic()
-    frames, bins = Xt.shape
     kernels: Kernels
     if problem.weights is not None:
         kernels = Weighted(problem.weights)
     else:
-        kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
+        kernels = choose_for(Xt, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)
     solver.start(Xt, state, problem)
 

@@ -27,7 +27,7 @@ from ..guidance.guide import MASK_POWER
 from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
-from ..registry import CUES
+from ..registry import CUES, SPATIAL_MASKS
 from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
@@ -135,6 +135,8 @@ class Saved:
         mask has the power it has by default.
         """
         chosen = dict(given)
+        if "mask_power" in chosen and self.settings.mask in SPATIAL_MASKS:  # which have none
+            chosen.setdefault("mask", "ratio")
         mask = chosen.get("mask", self.settings.mask)
         if mask != self.settings.mask:
             chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
@@ -263,6 +265,8 @@ def write(
     UsageError
         It would be larger than what is read.
     """
+    found = model.settings  # which has what was decided on the way
+    settings = replace(settings, group=found.group, mask=found.mask, mask_power=found.mask_power)
     arrays: dict[str, archive.Member] = {}
     for index, resolution in enumerate(model.resolutions):
         components = resolution.components.kept

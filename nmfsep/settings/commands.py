@@ -138,10 +138,13 @@ class FactorizeSettings(Options):
         "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
     )  # fmt: skip
+    l1: float = option(0.0, "Prefer entries of W and Z that are 0; try 0.001 to 0.1.", low=0, high=1e6)
+    l2: float = option(0.0, "Prefer entries of W and Z that are small; try 0.001 to 0.1.", low=0, high=1e6)
     array: str | None = option(None, "Which array of an .npz file.", section="Input")
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
     pca: bool = output(False, "Draw the parts next to principal components, too.")
+    lda: str | None = output(None, "Draw what tells these labels apart there, too.", spelling="LABELS")
     pictures: bool = output(False, "Draw X, W, Z, W Z and the loss, too.")
     csv: bool = output(False, "Write W, Z and the loss as CSV, too.")
     out: str = output("factors", "Folder to write to.", **FOLDER)
@@ -151,6 +154,8 @@ class FactorizeSettings(Options):
         """Raise UsageError where values contradict each other."""
         if self.pca and not self.images:
             raise UsageError("--pca compares images", "add --images")
+        if self.lda and not self.images:
+            raise UsageError("--lda compares images", "add --images")
         if self.images and self.transpose:
             raise UsageError("--images and --transpose contradict each other", "each image is a column already")
         if self.images and self.array:

@@ -123,6 +123,7 @@ CONTAINERS = {
     "aiff": "AIFF",
     "flac": "FLAC, lossless, half the size",
     "ogg": "Ogg Vorbis, lossy: stems add up before encoding only",
+    "opus": "Opus, lossy, at 48 kHz where Opus lacks the rate",
     "mp3": "MP3, lossy: stems add up before encoding only",
 }
 CLIP_MODES = {
