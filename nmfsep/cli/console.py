@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,9 +14,10 @@ from typing import Any
 
 import click
 
-from ..errors import NmfsepError
+from ..errors import NmfsepError, UsageError
 
 Progress = Callable[..., object]  # of how many steps are done, and of the loss, which no bar shows
+LOG = logging.getLogger("nmfsep")  # without a handler unless --log gives it one
 FINE = 100  # parts of a step that a bar knows
 
 
@@ -64,8 +67,36 @@ def describe(error: NmfsepError) -> str:
     return where + plain(str(error))
 
 
+def log_to(path: str) -> None:
+    """Have all messages go to the end of a file, too, each with its time; raise UsageError where that cannot be."""
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            if not re.match(rb"\d{4}-\d\d-\d\dT|\Z", file.read(16)):
+                raise UsageError("is no log, so nothing is added to it", "choose another name for --log", path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), "choose another name for --log", path) from error
+    try:
+        handler = logging.FileHandler(os.fsencode(path), encoding="utf-8", errors="backslashreplace")  # type: ignore
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), "choose another name for --log", path) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logging.raiseExceptions = False  # a full disk is no reason to stop
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+
+
+def log(message: str) -> None:
+    """Write a line to the log, if there is one."""
+    if LOG.handlers:
+        LOG.info("%s", plain(message))
+
+
 def say(message: str) -> None:
-    """Write one line to stderr, whatever its encoding."""
+    """Write one line to stderr, whatever its encoding, and to the log."""
+    log(message)
     line = f"nmfsep: {message}\n"
     with suppress(OSError, ValueError, AttributeError):  # there is nowhere left to complain
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"

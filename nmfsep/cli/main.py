@@ -24,7 +24,7 @@ from .. import __version__  # noqa: E402
 from ..errors import NmfsepError  # noqa: E402
 from ..registry import suggestion  # noqa: E402
 from ..system import BROKEN_PIPE, STOP_SIGNALS, end_by, expanded  # noqa: E402
-from .console import describe, plain, print_text, quote, say  # noqa: E402
+from .console import describe, log, plain, print_text, quote, say  # noqa: E402
 
 COMMANDS = {
     "split": "Separate files into stems that add up to them.",
@@ -105,6 +105,7 @@ def main() -> NoReturn:
             sys.stdout.flush()
             os.close(os.dup(sys.stdout.fileno()))  # some systems say only on closing that a file could not be written
     except Interrupted as interrupted:
+        log(f"stopped by signal {interrupted.number}")
         _die(interrupted.number)
     except BrokenPipeError:
         _die(BROKEN_PIPE)
@@ -112,6 +113,7 @@ def main() -> NoReturn:
         say(f"standard output: {(error.strerror or str(error)).lower()}")
         code = 3
         _forget_stdout()
+    log(f"exit code {code}")
     sys.exit(code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError, UsageError
-from ..registry import CUES, DIVERGENCES
+from ..registry import CUES, DIVERGENCES, suggestion
 from ..settings import OutputSettings, Settings
 from ..settings.fields import Options
 from ..settings.separation import shown_default, with_preset_defaults
@@ -26,6 +27,7 @@ from .params import Name, Real, Size, Time, Whole, Wholes
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Options)
 CONTRADICTIONS = (("quiet", "verbose"), ("append", "force"))
+PREFIX = "NMFSEP_"  # of variables that set options
 WIDEST = 24  # characters of an option and its value that leave room for its meaning in the same line
 CHOICES = 14  # characters of values that are listed where the value stands; more are listed behind the meaning
 SPELLINGS = {"list": Wholes(), "time": Time()}
@@ -58,9 +60,13 @@ class Command(click.Command):
     """
 
     def __init__(self, name: str, example: str, page: str, common: tuple[str, ...] = (), **rest: Any) -> None:
-        more = f"More on every option and value: nmfsep manual {page}"
-        super().__init__(name, epilog=f"Example: {example}\n\n{more}", **rest)
+        super().__init__(name, **rest)
         self.common = common
+        own = [param for param in self.params if isinstance(param, Option) and not param.hidden]
+        without = [param.opts[0] for param in own if not variables_of(param)]
+        set_by = sorted((param for param in own if variables_of(param)), key=lambda param: param.name not in common)
+        rule = f"{variables_of(set_by[0])[0]} sets {set_by[0].opts[-1]}, and so on; nothing sets {', '.join(without)}."
+        self.epilog = f"Example: {example}\n\n{rule} More on every option and value: nmfsep manual {page}"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; where two that contradict each other are given, the command line beats variables."""
@@ -78,6 +84,11 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; with --json, say on stdout, too, which input failed."""
+        if not ctx.params.get("quiet"):
+            for name in [name for name in os.environ if name.startswith(PREFIX)]:
+                known = known_variables(ctx)
+                if name not in known:
+                    console.say(f"warning: the variable {name} means nothing; {suggestion(name, known)}")
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -100,6 +111,22 @@ class Command(click.Command):
             if records:
                 with formatter.section(f"{title} options"):
                     formatter.write_dl(records, col_max=WIDEST)
+
+
+def known_variables(ctx: click.Context) -> list[str]:
+    """Return the variables that any command takes."""
+    root = ctx.find_root()
+    group = root.command
+    commands = (
+        [group.get_command(root, name) for name in group.list_commands(root)] if isinstance(group, click.Group) else []
+    )
+    return sorted({name for command in commands if command for param in command.params for name in variables_of(param)})
+
+
+def variables_of(param: click.Parameter) -> list[str]:
+    """Return the variables that set an option."""
+    names = param.envvar or ()
+    return [names] if isinstance(names, str) else list(names)
 
 
 class StemCommand(Command):
@@ -136,7 +163,7 @@ def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
         "default": default,
         "type": kind,
         "show_default": default is not None and default is not False and default != (),
-        "envvar": [f"NMFSEP_{name}" for name in variables],
+        "envvar": [f"{PREFIX}{name}" for name in variables],
         "is_flag": own.type == "bool",
         "multiple": default == (),
     }
@@ -189,7 +216,7 @@ def option(*names: str, variable: bool = True, **rest: Any) -> Callable[[F], F]:
     """Return a decorator that adds an option, which a variable of its name sets as well unless `variable` is false."""
     long = next(name for name in names if name.startswith("--"))
     if variable:
-        rest["envvar"] = "NMFSEP_" + long[2:].replace("-", "_").upper()
+        rest["envvar"] = PREFIX + long[2:].replace("-", "_").upper()
     return click.option(*names, cls=Option, **rest)
 
 
@@ -209,7 +236,22 @@ def several(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
+def _begin_log(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+    if path is not None and not ctx.resilient_parsing:
+        console.log_to(path)
+        console.log(shlex.join(["nmfsep", *sys.argv[1:]]))
+
+
 reporting = several(
+    option(
+        "--log",
+        metavar="FILE",
+        type=click.Path(),
+        expose_value=False,
+        is_eager=True,
+        callback=_begin_log,
+        help="Add all messages to this file, with times.",
+    ),
     flag("-q", "--quiet", help="Print errors only."),
     flag("--json", "as_json", help="Print JSON instead, a line for each input."),
     flag("--debug", variable=False, help="Show the traceback of a bug."),

@@ -134,7 +134,7 @@ class Name(Text):
     def __init__(self, names: Registry | dict[str, str], extra: tuple[str, ...] = (), number: bool = False) -> None:
         super().__init__()
         self.names, self.extra, self.number = names, extra, number
-        self.name = "|".join([*extra, *names, *(["BETA"] if number else [])])
+        self.name = "|".join(dict.fromkeys([*extra, *names, *(["BETA"] if number else [])]))
 
     def meanings(self) -> dict[str, str]:
         """Return all names, with their summaries."""
@@ -153,5 +153,5 @@ class Name(Text):
                 self.fail(f"{error.message}; {suggestion(text, [*self.extra, *self.names, *self.names.aliases])}")
         found = {name.lower(): name for name in self.names}.get(text.lower())
         if found is None:
-            self.fail(f"{text!r} is unknown; {suggestion(text, [*self.extra, *self.names])}")
+            self.fail(f"{text!r} is unknown; {suggestion(text, [*self.meanings()])}")
         return found

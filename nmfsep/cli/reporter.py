@@ -52,6 +52,7 @@ class Reporter:
     def add(self, number: int, outcome: Outcome) -> None:
         """Report one file."""
         job, manifest, error = self.jobs[number], outcome.manifest, outcome.error
+        console.log(f"{console.name_of(job.path)}: {outcome.status}")
         if self._bar is not None:  # it is off the terminal while lines are written
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
