@@ -117,7 +117,7 @@ class Stems(Mapping[str, Audio]):
         Returns
         -------
         list of Path
-            The stems and exports.
+            The stems, exports and report.
 
         Raises
         ------
@@ -133,7 +133,12 @@ class Stems(Mapping[str, Audio]):
         where = replace(self.options.output, **{"out": os.fspath(folder), **output})
         options = replace(self.options, output=where, debug=True)
         (job,) = plan([self.sound], options)
-        manifest = separate_file(job, options, self.on_progress).result()
+        outcome = separate_file(job, options, self.on_progress)
+        if where.report:
+            from .jobs.report import with_report  # which loads what few runs need
+
+            outcome = with_report(job, outcome, options)
+        manifest = outcome.result()
         return list(job.as_written(manifest).results)
 
     @cached_property

@@ -170,6 +170,10 @@ class Batch:
             Whether to end after the first failure.
         """
         for number, outcome in self._outcomes(on_progress, fail_fast):
+            if self.options.output.report:
+                from ..jobs.report import with_report  # which loads what few runs need
+
+                outcome = with_report(self.jobs[number], outcome, self.options)
             if outcome.error is not None and len(self.jobs) > 1:
                 outcome = replace(outcome, error=input_error(self.jobs[number], outcome.error))
             self._dependencies.add(number, outcome)

@@ -33,6 +33,7 @@ COMMANDS = {
     "learn": "Learn templates from isolated sounds, for split -m.",
     "check": "Verify stems against the manifest written with them.",
     "rerun": "Separate again what a manifest is of, and compare the bytes.",
+    "report": "Make one HTML page to hear, see and regroup stems.",
     "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",
     "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",
     "rank": "Count the components of a sound, with the evidence.",

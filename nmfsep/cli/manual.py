@@ -17,6 +17,7 @@ TOPICS = {
     "guidance": "cues: a quiet spot, a score or a label track tell split what to listen for",
     "dictionaries": "learn sounds from recordings of them, and find those sounds in mixtures",
     "render": "keep a factorization; group, mask and write it again in other ways",
+    "report": "one HTML page to hear, see and judge stems, and to group them by ear",
     "batch": "folders, lists, several processes, resuming, JSON, make",
     "long-files": "hours of sound in constant memory",
     "cluster": "many machines, and what a large archive costs",

@@ -14,7 +14,10 @@ from . import console, options
 from .reporter import print_dry_run, report_track
 
 CHANGES = ("group", "two_stems", "mask", "mask_power", "consistency", "residual", "threads")
-OUTPUT = ("out", "filename", "label", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "force")
+OUTPUT = (
+    "out", "filename", "label", "format", "subtype", "clip_mode", "only", "export_midi", "export_labels", "report",
+    "force",
+)  # fmt: skip
 KEPT = {"default": None, "show_default": False}  # as the model has it, if it is not given
 
 
@@ -66,7 +69,12 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
         raise UsageError("-o - and --json both want standard output", "leave out one")
     if values["only_look"]:
         return print_dry_run(jobs, run_options, as_json)
-    manifest = separate_file(jobs[0], run_options).result()
+    outcome = separate_file(jobs[0], run_options)
+    if output.report:
+        from ..jobs.report import with_report
+
+        outcome = with_report(jobs[0], outcome, run_options)
+    manifest = outcome.result()
     report_track(jobs[0], manifest, values["quiet"], values["verbose"])
     if as_json:
         console.print_document(path, {"tracks": [manifest], "errors": []})

@@ -17,6 +17,7 @@ FIELDS = ("track", "stem", "ext", "index", "parent", "k", "seed")
 NAME_MAX = 255  # bytes of one component, the limit of the common file systems
 MANIFEST = ".nmfsep.json"
 MODEL = ".nmf.npz"
+PAGE = ".html"  # of a report
 
 
 def track_name(path: str) -> str:

@@ -16,6 +16,7 @@ from ..errors import NmfsepError, UsageError
 from ..files.formats import FORMATS, SampleFormat, resolve
 from ..files.naming import (
     MODEL,
+    PAGE,
     check_template,
     collision_key,
     expand,
@@ -37,7 +38,7 @@ from .budget import Budget, budget, length_of, model_size, stretch_of
 from .inputs import Input
 from .manifest import Manifest, Origin, listed_model
 from .run_options import RunOptions, expected_entries, is_up_to_date, same_input, stem_names_in
-from .safety import identities, require_free, require_readable, require_space
+from .safety import identities, require_free, require_readable, require_replaceable, require_space
 
 APART = "{parent}/{track}/{stem}.{ext}"  # the template that keeps tracks of one name apart
 
@@ -58,22 +59,23 @@ class Job:
     components: int | None = None  # the number found for this input; None takes that of the settings
     up_to_date: bool = False  # the manifest in place lists these very stems; the input has not been compared yet
     names_pending: bool = False  # stems and files are named after the fit, by how they sound
+    page: Path | None = None  # the report, if one is wanted; made from the other files
     refused: NmfsepError | None = None  # why this input cannot be separated, if that is known before any work
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """The files whose paths are printed: stems and exports."""
-        return (*self.targets, *(path for _, path in self.exports))
+        """The files whose paths are printed: stems, exports and the report."""
+        return (*self.targets, *(path for _, path in self.exports), *filter(None, (self.page,)))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files but the manifest."""
-        return (*self.results, *filter(None, (self.model,)))
+        """All files that the manifest lists."""
+        return (*self.targets, *(path for _, path in self.exports), *filter(None, (self.model,)))
 
     @property
     def outputs(self) -> tuple[Path, ...]:
         """All files."""
-        return (*self.files, *filter(None, (self.manifest,)))
+        return (*self.files, *filter(None, (self.manifest, self.page)))
 
     def as_written(self, manifest: Manifest | None) -> Job:
         """Return the job with the names that its stems have in a manifest, where they were not known before."""
@@ -105,6 +107,8 @@ class Job:
         """
         if self.manifest is None:
             return []
+        if self.page is not None:
+            require_replaceable(self.page, protected, output.force)
         known = [path for path in self.files if path not in self.targets] if self.names_pending else self.files
         origin = Origin(self.path, sha256)
         remedy = "" if origin.is_pipe or "{parent}" in output.filename else f"--filename {APART!r}, "
@@ -138,6 +142,8 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
         _require_one_stream(paths, output)
     for name in output.exports:
         EXPORTS.load(name).require()
+    if output.report and output.out == "-":
+        raise UsageError("-o - leaves no stems for --report to show", "leave out one")
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
     jobs = [replace(_job_of(entry, names, selected, options), refused=_refusal(entry)) for entry in entries]
@@ -181,8 +187,11 @@ def _job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], opt
         kept = before if is_it else None
     model = folder / sidecar_name(track, MODEL) if output.save_model else None
     exports = tuple((name, folder / sidecar_name(track, EXPORTS.load(name).suffix)) for name in output.exports)
+    page = folder / sidecar_name(track, PAGE) if output.report else None
     pending = output.label == "auto"
-    return Job(path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending)
+    return Job(
+        path, track, names, selected, tuple(targets), manifest, model, kept, exports, names_pending=pending, page=page
+    )
 
 
 def _fields(path: str, stem: str, index: int, options: RunOptions) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ Nothing replaces an input, a file of another program, or the stems of another in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from ..memory import show_size
 from ..signal.read import is_url
 from ..system import exists, free_space, is_folder
 from .manifest import Origin, load_if_any, written_by_us
+
+GENERATOR = b'<meta name="generator" content="nmfsep report">'  # in the head of every report
 
 
 def require_readable(path: str) -> None:
@@ -106,6 +109,24 @@ def require_free(
         if not folder_is_writable(folder):
             raise UsageError("cannot be written to", "choose another folder with -o", folder)
     return sorted(mine - {*targets})
+
+
+def require_replaceable(page: Path, inputs: Sequence[str] | set[tuple[int, int]], force: bool) -> None:
+    """Raise UsageError unless a report can be written: over nothing but an earlier one, if not by force."""
+    if is_folder(page):
+        raise UsageError("is a folder where the page should go", "name an .html file with -o", page)
+    if _identity(page) in (inputs if isinstance(inputs, set) else identities(inputs)):
+        raise UsageError("is an input and would be overwritten", "choose another name with -o", page)
+    if exists(page, follow=False) and not force and not _is_report(page):
+        raise UsageError("exists and is no report of nmfsep", "use --force to replace it, or another name", page)
+    if not folder_is_writable(page.parent):
+        raise UsageError("cannot be written to", "choose another folder with -o", page.parent)
+
+
+def _is_report(path: Path) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return GENERATOR in file.read(1024)
+    return False
 
 
 def require_space(folder: Path, need: int) -> None:

@@ -1,0 +1,1 @@
+"""The page of a report: its HTML, style and scripts, and what fills them."""
