@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, BinaryIO
 
 from .containers import Container, chunks
@@ -140,8 +141,8 @@ def write(output: Output, tags: Tags, form: str, room: int) -> None:
 def _of_chunks(file: BinaryIO, size: int, container: Container, tags: Tags) -> Tags:
     text, cover, left, layout = dict(tags.text), tags.cover, [*tags.left], b""
     kept, total = list[tuple[bytes, bytes]](), 0
-    for name, start, length in _all_chunks(file, size, container):
-        if name in JOINED or not all(32 <= byte < 127 for byte in name) or len(kept) > MOST:
+    for name, start, length in islice(_all_chunks(file, size, container), MOST):
+        if name in JOINED or not all(32 <= byte < 127 for byte in name):
             break
         if name == b"fmt " and length >= 40:
             layout = _layout(bytes_at(file, start, 40))
