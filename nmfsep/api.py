@@ -191,8 +191,6 @@ def separate(
     guide = Guide(tuple(cues), {"components": components, **options}) if cues else None
     if guide is not None:
         settings = guide.settings()
-    elif "match" in options:
-        raise UsageError("match means something with a dictionary only", "leave it out")
     else:
         count = 2 if components is None else components
         settings = Settings(components=count, given=options, **with_preset_defaults(options))

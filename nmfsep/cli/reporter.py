@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, NmfsepError
@@ -111,6 +111,15 @@ def _entry(error: NmfsepError, path: str) -> dict[str, Any]:
     return {"path": path if error.path is None else os.fsdecode(error.path), "message": str(error)}
 
 
+def _repetitions(strokes: Sequence[Mapping[str, Any]]) -> str:
+    """Return how often each stroke came that was learned from its repetitions."""
+    times: dict[str, list[str]] = {}
+    for stroke in strokes:
+        times.setdefault(stroke["stem"], []).append(str(len(stroke["onsets"])))
+    listed = "; ".join(f"{stem}: {' and '.join(counts)}" for stem, counts in times.items())
+    return f"each stroke is the mean of its repetitions, {listed}"
+
+
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
     """Report a track that is done: warnings, and with -v how the fit went."""
     name = console.name_of(job.path)
@@ -119,6 +128,8 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
         counts = manifest.get("matched", {}).values()
         if matched := sum(count["matched"] for count in counts):
             console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
+        if strokes := manifest.get("repeated", {}).get("strokes"):
+            console.say(f"{name}: {_repetitions(strokes)}")
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:

@@ -339,7 +339,7 @@ class Track:
             "exports": [
                 {"kind": name, **file_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
-            **({} if model.matched is None else {"matched": model.matched.document()}),
+            **({} if model.matched is None else model.matched.document(job.names, mixture.sample_rate)),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, model.fits)),
             "learned_from": learned_from,
