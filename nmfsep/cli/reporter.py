@@ -117,7 +117,10 @@ def _repetitions(strokes: Sequence[Mapping[str, Any]]) -> str:
     for stroke in strokes:
         times.setdefault(stroke["stem"], []).append(str(len(stroke["onsets"])))
     listed = "; ".join(f"{stem}: {' and '.join(counts)}" for stem, counts in times.items())
-    return f"each stroke is the mean of its repetitions, {listed}"
+    written = sum("file" in stroke for stroke in strokes)
+    return f"each stroke is the mean of its repetitions, {listed}" + (
+        f"; {written} one-shots written" if written else ""
+    )
 
 
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
