@@ -233,8 +233,6 @@ def separate(
             options["atoms"] = 1  # what is counted are components of one template
     if guide is not None:
         settings = guide.settings()
-    elif "match" in options:
-        raise UsageError("match means something with a dictionary only", "leave it out")
     else:
         count = 2 if components is None else int(components)
         settings = Settings(components=count, given=options, **with_preset_defaults(options))

@@ -339,8 +339,6 @@ def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settin
         unfit |= set(OWN) - set(options_of(model))
     habits = {name for name in own if ctx.get_parameter_source(name) is ParameterSource.ENVIRONMENT}
     own = {name: value for name, value in own.items() if name not in unfit & habits}
-    if "match" in own:
-        raise UsageError("--match means something with a dictionary only", "leave it out, or give -m")
     if preset is not None:
         if "components" in own or levels:
             raise UsageError(f"--preset {preset} says which stems there are", "leave out -k and --levels")

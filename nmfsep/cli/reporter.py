@@ -6,7 +6,7 @@ Results, which are paths or JSON documents, go to standard output; all else goes
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, NmfsepError
@@ -96,6 +96,23 @@ class Reporter:
             console.say(", ".join(parts))
 
 
+def _entry(error: NmfsepError, path: str) -> dict[str, Any]:
+    """Return an error as JSON; `path` is where it names none."""
+    return {"path": path if error.path is None else os.fsdecode(error.path), "message": str(error)}
+
+
+def _repetitions(strokes: Sequence[Mapping[str, Any]]) -> str:
+    """Return how often each stroke came that was learned from its repetitions."""
+    times: dict[str, list[str]] = {}
+    for stroke in strokes:
+        times.setdefault(stroke["stem"], []).append(str(len(stroke["onsets"])))
+    listed = "; ".join(f"{stem}: {' and '.join(counts)}" for stem, counts in times.items())
+    written = sum("file" in stroke for stroke in strokes)
+    return f"each stroke is the mean of its repetitions, {listed}" + (
+        f"; {written} one-shots written" if written else ""
+    )
+
+
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
     """Report a track that is done: warnings, and with -v how the fit went."""
     name = console.name_of(job.path)
@@ -104,6 +121,8 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
         counts = manifest.get("matched", {}).values()
         if matched := sum(count["matched"] for count in counts):
             console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
+        if strokes := manifest.get("repeated", {}).get("strokes"):
+            console.say(f"{name}: {_repetitions(strokes)}")
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:

@@ -31,8 +31,14 @@ PER_LABEL, SECONDS = 128, 40.0  # strokes of a label at the most, and how long a
 MOST = 1 << 27  # samples of all strokes of a dictionary
 
 
-def onsets(samples: Samples, sample_rate: int, loud: float | None = None) -> NDArray[np.intp]:
-    """Return the samples at which strokes begin in a sound (samples,), those above a level if one is given."""
+def onsets(
+    samples: Samples, sample_rate: int, loud: float | None = None, rise: float = RISE, swells: bool = True
+) -> NDArray[np.intp]:
+    """Return the samples at which strokes begin in a sound (samples,).
+
+    They rise above `loud` if it is given, else above a share of the maximum; then what swells from quiet counts, too,
+    unless that is not wanted.
+    """
     hop = max(1, int(HOP * sample_rate))
     count = len(samples) // hop
     power = np.square(samples[: count * hop], dtype=np.float64).reshape(count, hop)
@@ -40,8 +46,8 @@ def onsets(samples: Samples, sample_rate: int, loud: float | None = None) -> NDA
     largest = level.max(initial=0)
     padded = np.concatenate([np.zeros(BEFORE), level])
     before = np.lib.stride_tricks.sliding_window_view(padded, BEFORE)[:count].max(axis=1)
-    rises = (level > (LOUD * largest if loud is None else loud)) & (level > RISE * before)
-    if loud is not None:
+    rises = (level > (LOUD * largest if loud is None else loud)) & (level > rise * before)
+    if loud is not None or not swells:
         return _apart(rises, hop)
     live = level > ISLAND * largest
     heard = np.where(live, np.arange(count), -count - 1)

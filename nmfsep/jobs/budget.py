@@ -101,10 +101,13 @@ def stretch_of(source: Source, output: OutputSettings) -> tuple[float, float | N
 
 def _matching(source: Source, options: RunOptions) -> int:
     """Return about how many bytes matching waveforms takes on top of the separation; 0 if none are to be matched."""
-    guide = options.guide
-    if guide is None or not guide.matches(options.settings):
-        return 0
+    guide, settings = options.guide, options.settings
     length = length_of(source, options.output) or 0
+    if guide is None:
+        repeats = options.saved is None and settings.match == "auto" and bootstrap.may_bootstrap(settings)
+        return _floats(5, settings.components + 2, source.channels, length) if repeats else 0
+    if not guide.matches(settings):
+        return 0
     search = guide.most_strokes * stretch(source.sample_rate) * SEARCH
     return search + _floats(5, len(guide.labels) + 1, source.channels, length)
 

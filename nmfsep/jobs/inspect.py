@@ -7,22 +7,17 @@ What is found is described by `analysis.inspect`. Each component can be written 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile as sf
-
 from .. import memory
 from ..analysis.inspect import Inspection, Ranking, audition, describe_sound, describe_stems, rank_components
 from ..errors import InputError, NmfsepError, UsageError
-from ..files.naming import MANIFEST, fit_name, manifest_name, track_name
+from ..files.naming import MANIFEST, track_name
 from ..files.npz import Archive
-from ..files.publish import Output
 from ..guidance.dictionary import Dictionary
 from ..progress import OnProgress
 from ..separation.arrange import arrange
@@ -35,10 +30,11 @@ from ..signal.read import Source
 from ..signal.stft import STFT
 from ..system import is_file, is_folder
 from .budget import BASE, memory_needed
-from .manifest import SCHEMA, Origin, file_entry, find, load, publish_with_manifest, versions
+from .manifest import Origin, find, load
 from .plan import check_model
 from .run_options import RunOptions
-from .safety import require_free, require_readable
+from .safety import require_readable
+from .sounds import write_sounds
 
 KIND = "audition"  # of manifest
 COUNTS = range(2, 11)  # numbers of components tried if nothing else is asked for
@@ -191,32 +187,11 @@ def write_auditions(found: Inspection, folder: Path, force: bool) -> list[Path]:
     OutputError
         A file cannot be written; none was then.
     """
-    below = folder / fit_name(found.track)
-    targets = [below / fit_name(f"{component.name}.wav") for component in found.components]
-    manifest = below / manifest_name(found.track)
-    origin = Origin(found.path, found.sha256, KIND)
-
-    def require_room() -> list[Path]:
-        return require_free(targets, manifest, [found.path], force, origin=origin)
-
-    require_room()
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(Output(path)) for path in targets]
-        for template, file in zip(found.W.T, files, strict=True):
-            sound, buffer = audition(template, found.stft, found.sample_rate), io.BytesIO()
-            integers = np.rint(sound.samples.T * 32767).astype(np.int16)
-            sf.write(buffer, integers, found.sample_rate, format="WAV", subtype="PCM_16")
-            file.write(buffer.getvalue())
-        document = {
-            "schema": SCHEMA,
-            "kind": KIND,
-            "complete": True,
-            "versions": versions(),
-            "input": origin.entry(below),
-            "files": [file_entry(file, below) for file in files],
-        }
-        publish_with_manifest(manifest, document, files, require_room)
-    return targets
+    sounds = {
+        component.name: audition(template, found.stft, found.sample_rate)
+        for component, template in zip(found.components, found.W.T, strict=True)
+    }
+    return write_sounds(sounds, found.track, folder, Origin(found.path, found.sha256, KIND), force)
 
 
 def kind_of(path: str) -> str:

@@ -49,7 +49,10 @@ STEMS = {  # what one of a separation needs, so that the sum of its stems can be
     "gain": float,
     "sum_tolerance": (float, None),
 }  # fmt: skip
-MADE = {"None": "the stems of", "factorization": "the factors of", "audition": "the sounds of templates of"}
+MADE = {
+    "None": "the stems of", "factorization": "the factors of", "audition": "the sounds of templates of",
+    "strokes": "the strokes of",
+}  # fmt: skip
 Manifest = dict[str, Any]
 
 

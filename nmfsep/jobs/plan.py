@@ -140,6 +140,8 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
     selected = _selected(names, output.only)
     if output.out == "-":
         _require_one_stream(paths, output)
+    if output.export_strokes is not None:
+        _require_strokes(options)
     for name in output.exports:
         EXPORTS.load(name).require()
     if output.report and output.out == "-":
@@ -252,6 +254,16 @@ def _require_one_stream(paths: Sequence[str], output: OutputSettings) -> None:
         raise UsageError(f"--export-{output.exports[0]} needs a folder for its file", "name one with -o")
     if FORMATS[output.format].container != "WAV":
         raise UsageError("-o - writes WAV only", "leave out --format")
+
+
+def _require_strokes(options: RunOptions) -> None:
+    """Refuse --export-strokes where none are looked for."""
+    if options.is_guided:
+        raise UsageError("--export-strokes means something without guidance only", "leave it out")
+    if options.settings.match == "off":
+        raise UsageError("--match off looks for no strokes, so --export-strokes means nothing", "leave out one")
+    if options.output.out == "-":
+        raise UsageError("-o - writes stems only, so --export-strokes means nothing", "name a folder with -o")
 
 
 def _require_apart(jobs: Sequence[Job]) -> None:

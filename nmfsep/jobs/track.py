@@ -35,6 +35,7 @@ from ..separation.mixture import Mixture, identity_of
 from ..separation.model import Model
 from ..separation.pipeline import render, separate as separate_mixture
 from ..separation.saved import describe_fit
+from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stream import Stream
 from ..system import relative
@@ -42,10 +43,12 @@ from .manifest import SCHEMA, Manifest, Origin, file_entry, load, publish_with_m
 from .plan import Job, check_source
 from .run_options import RunOptions, asked_entry, output_entry, same_input
 from .safety import identities
+from .sounds import require_place, write_sounds
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
 MASKS_ONLY = "strokes were matched; render makes the stems of the model by masks alone"
 NAMES = {"MPEG_LAYER_III": "MP3", "VORBIS": "Vorbis", "OPUS": "Opus"}  # of codecs, as people write them
+ONE_SHOT_BITS = 24
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -114,6 +117,9 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         if job.manifest is not None and Origin(job.path).is_pipe:  # it has no name that lasts, only bytes
             job.require_room(protected, output, source.sha256())
         form, way = check_source(job, source, options)
+        origin = Origin(job.path, source.sha256(), "strokes") if output.export_strokes is not None else None
+        if origin is not None:
+            require_place(job.track, Path(output.export_strokes or ""), origin, output.force)
         if way.streamed:
             mixture: Mixture = Stream(source, output.offset, output.duration)
         else:
@@ -152,6 +158,11 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
             exports = [stack.enter_context(Output(path)) for _, path in job.exports]
             for (name, _), file in zip(job.exports, exports, strict=True):
                 file.write(track.export(name))
+            if origin is not None and (shots := track.one_shots()):
+                written = write_sounds(
+                    shots, job.track, Path(output.export_strokes or ""), origin, output.force, ONE_SHOT_BITS
+                )
+                track.one_shot_files = [relative(path, job.manifest.parent) for path in written]
             manifest = track.manifest(files, exports, clock)
             publish_with_manifest(
                 job.manifest,
@@ -197,6 +208,7 @@ class Track:
     model: Model
     gain: float
     warnings: list[str] = field(init=False)
+    one_shot_files: list[str] = field(default_factory=list)  # of the strokes that repeat, where they were written
     energy: NDArray[np.float64] = field(init=False)  # of each stem: the sum of its squares
     peak: NDArray[np.float64] = field(init=False)  # of each stem
     beyond: int = 0  # samples of the mixture that its integers cannot hold
@@ -312,6 +324,18 @@ class Track:
         encode = EXPORTS.load(name).encode
         return bytes(encode(self.model, mixture.sample_rate, begin, seconds=seconds, last_bit=last_bit))
 
+    def one_shots(self) -> dict[str, Audio]:
+        """Return the strokes that repeat, as loud as they are on average, by stem and number; warn of none."""
+        repeated = self.model.matched.repeated if self.model.matched is not None else None
+        shots: dict[str, Audio] = {}
+        for stroke in repeated.strokes if repeated is not None else ():
+            stem = self.job.names[stroke.stem]
+            number = 1 + sum(name.rpartition("-")[0] == stem for name in shots)
+            shots[f"{stem}-{number}"] = Audio(stroke.waveform, self.mixture.sample_rate, self.mixture.exponent)
+        if not shots:
+            self.warnings.append("no strokes were found to repeat, so that there are none to write")
+        return shots
+
     def _guidance(self) -> list[dict[str, Any]]:
         if self.options.saved is not None:
             return list(self.options.saved.guidance)
@@ -361,7 +385,7 @@ class Track:
             "exports": [
                 {"kind": name, **file_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
-            **({} if model.matched is None else {"matched": model.matched.document()}),
+            **self._matched(),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, model.fits)),
             "learned_from": learned_from,
@@ -383,6 +407,15 @@ class Track:
             "" if self.form.name == "flac" else ", --flac halves the files",
         )
         return [f"the input is lossy ({name}), so its stems get {self.form.bits} bits: --float32 keeps all{smaller}"]
+
+    def _matched(self) -> dict[str, Any]:
+        """Return what a manifest says of strokes."""
+        if self.model.matched is None:
+            return {}
+        about = self.model.matched.document(self.job.names, self.mixture.sample_rate)
+        for stroke, file in zip(about.get("repeated", {}).get("strokes", []), self.one_shot_files, strict=False):
+            stroke["file"] = file
+        return about
 
     def _stem_entry(self, index: int, about: dict[str, Any]) -> dict[str, Any]:
         """Return what a manifest says of a stem without its file; `about` is how it sounds."""

@@ -166,7 +166,7 @@ def _contradicted(mixture: Samples, stems: Samples, matched: Matched, sample_rat
     There a mask is wrong and a waveform that repeats is right, so that the mixture, less all other strokes, contains
     it: its regression on the waveform, each bin as important as any, is 1. On one that is only alike it is about 0.
     """
-    stft = _frames(sample_rate)
+    stft = frames_for(sample_rate)
     frames = stft.n_frames(mixture.shape[1])
     sums = {label: np.zeros(2) for label in matched.waveforms}
     least = 1e-9 * float(np.square(mixture).max(initial=0)) * stft.n_fft
@@ -184,7 +184,8 @@ def _contradicted(mixture: Samples, stems: Samples, matched: Matched, sample_rat
     return {label for label, (product, energy) in sums.items() if product < AGREED * energy}
 
 
-def _frames(sample_rate: int) -> STFT:
+def frames_for(sample_rate: int) -> STFT:
+    """Return the frames in which a rest is shared."""
     return STFT(max(64, nearest_size(SHARED * sample_rate)))
 
 
@@ -221,9 +222,9 @@ class _Bank:
             first = 0
             if each.part:
                 edges = self._edges(each.label, each.stroke)
-                taper = _rise(edges[each.part - 1], len(whole), self._rate)
+                taper = rise(edges[each.part - 1], len(whole), self._rate)
                 if each.part < len(edges):
-                    taper = taper - _rise(edges[each.part], len(whole), self._rate)
+                    taper = taper - rise(edges[each.part], len(whole), self._rate)
                 inside = np.flatnonzero(taper)
                 first, last = int(inside[0]), int(inside[-1]) + 1
                 whole = (whole * taper)[first:last].astype(np.float32)
@@ -255,11 +256,11 @@ class _Bank:
         return found
 
 
-def _rise(edge: float, length: int, rate: int) -> NDArray[np.float64]:
-    """Return half a raised cosine about a time in seconds, 0 before and 1 after."""
+def rise(edge: float, length: int, rate: int) -> NDArray[np.float64]:
+    """Return half a raised cosine about a time in seconds, 0 before and 1 after, shape (length,)."""
     time = np.arange(length) / rate
-    rise: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * np.clip((time - 0.8 * edge) / (0.4 * edge), 0, 1))
-    return rise
+    curve: NDArray[np.float64] = 0.5 - 0.5 * np.cos(np.pi * np.clip((time - 0.8 * edge) / (0.4 * edge), 0, 1))
+    return curve
 
 
 def _energy(samples: Samples) -> float:
@@ -323,7 +324,7 @@ def completed(rest: Samples, found: Matched, masked: Samples, again: Samples, sa
     -------
     ndarray, shape (stems, channels, samples)
     """
-    stft = _frames(sample_rate)
+    stft = frames_for(sample_rate)
     frames = stft.n_frames(rest.shape[1])
 
     def blocks() -> Iterator[Samples]:

@@ -1,6 +1,7 @@
-"""Stems beyond masks: what is done in a separation where a dictionary has the waveforms of its strokes.
+"""Stems beyond masks: what is done in a separation where a dictionary has the waveforms of its strokes, or they repeat.
 
-Strokes are looked for in the stems that masks give, and taken off the mixture; the rest is separated once more. Where
+Strokes of a dictionary are looked for in the stems that masks give, and taken off the mixture; the rest is separated
+once more. Without a guide, where one component a stem is enough, waveforms are learned from their repetitions. Where
 none are found, the stems stay as they are. A time limit is for both fits together, and so is the progress.
 """
 
@@ -17,6 +18,7 @@ from ..guidance.guide import Guide
 from ..guidance.strokes import Strokes
 from ..kernels.threads import Workers
 from ..matching.known import Hits, Matched, completed, match, search, unmatched
+from ..matching.repeated import separate_again
 from ..progress import OnProgress
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
@@ -29,6 +31,9 @@ FIRST, LAST = 0.45, 0.2  # shares of the time that the two fits take
 PIECE = 1 << 16  # samples of a piece of the stems
 NO_ROOM = "the sound and its stems are too large for memory, so no waveforms were looked for: --duration takes a part"
 NO_STROKES = "there are no waveforms in what was learned, so none were looked for: learn it again"
+NO_TIME = "the time limit was over, so no waveforms were looked for"
+NOT_SIMPLE = "stems are more than one component each, so no repetitions were looked for"
+AVERAGES = {False: 2, True: 3}  # rounds of averaging what repeats, without and with --best
 Render = Callable[[Model, Mixture], Iterator[Samples]]
 
 
@@ -40,8 +45,8 @@ class BeyondMasks:
     ----------
     mixture : Audio or None
         In memory; None where nothing is looked for.
-    strokes : sequence of Strokes
-        Of each label.
+    strokes : sequence of Strokes or None
+        Of each label; None for those that repeat.
     settings : Settings
     on_progress : callable, optional
     notes : tuple of str
@@ -51,7 +56,7 @@ class BeyondMasks:
     """
 
     mixture: Audio | None
-    strokes: Sequence[Strokes]
+    strokes: Sequence[Strokes] | None
     settings: Settings
     on_progress: OnProgress | None
     notes: tuple[str, ...] = ()
@@ -62,7 +67,10 @@ class BeyondMasks:
         cls, mixture: Mixture, settings: Settings, guide: Guide | None, room: bool, on_progress: OnProgress | None
     ) -> BeyondMasks:
         """Return what there is to look for; `room` says whether memory suffices for the stems several times."""
-        if guide is None or not guide.matches(settings):
+        if guide is None:
+            room &= not isinstance(mixture, Stream)
+            return cls(mixture if isinstance(mixture, Audio) and room else None, None, settings, on_progress)
+        if not guide.matches(settings):
             in_vain = "match" in settings.given and settings.match == "auto"
             return cls(None, (), settings, on_progress, (NO_STROKES,) if in_vain else ())
         if isinstance(mixture, Stream) or not room:
@@ -86,7 +94,7 @@ class BeyondMasks:
     def progress(self, part: int) -> OnProgress | None:
         """Return the callback of the first fit, 0, or the second, 1."""
         report, most = self.on_progress, self.settings.max_iter
-        if report is None or self.mixture is None:
+        if report is None or self.mixture is None or self.strokes is None:
             return report
         if part == 0:
             return lambda step, loss: report(FIRST * step, loss)
@@ -104,6 +112,8 @@ class BeyondMasks:
         refit : callable
             Makes a model of the rest of the mixture.
         """
+        if self.strokes is None:
+            return self._with_repetitions(model, render)
         if self.mixture is None:
             return replace(model, notes=(*model.notes, *self.notes))
         whole, labels = self.mixture, model.labels
@@ -125,6 +135,26 @@ class BeyondMasks:
         self._end(model)
         return replace(model, matched=Rendered(_pieces(model, stems, whole.samples), counts))
 
+    def _with_repetitions(self, model: Model, render: Render) -> Model:
+        """Return a model with its stems, where strokes are learned from their repetitions."""
+        settings = self.settings
+        if settings.match == "off":
+            return model
+        if model.choice is None or not model.choice.rounds or not model.choice.simple:
+            return replace(model, notes=(*model.notes, NOT_SIMPLE)) if "match" in settings.given else model
+        if self.mixture is None:
+            return replace(model, notes=(*model.notes, NO_ROOM))
+        if settings.time_limit is not None and time.monotonic() - self.began > settings.time_limit:
+            return replace(model, notes=(*model.notes, NO_TIME))
+        stems = _rendered(render, model, self.mixture)
+        rounds = AVERAGES[settings.best]
+        with Workers(settings.threads) as workers:
+            found, stems = separate_again(self.mixture.samples, stems, self.mixture.sample_rate, rounds, workers)
+        stem_of = {member: stem for stem, own in enumerate(_members(model, len(stems))) for member in own}
+        strokes = tuple(replace(each, stem=stem_of[each.stem]) for each in found.strokes)
+        pieces = _pieces(model, stems, self.mixture.samples) if strokes else ()
+        return replace(model, matched=Rendered(pieces, {}, replace(found, strokes=strokes)))
+
     def _end(self, model: Model) -> None:
         """Report that all is done."""
         if self.on_progress is not None:
@@ -145,6 +175,7 @@ class BeyondMasks:
         In stems that are parted so well, strokes are found that masks had buried under others, so they are searched
         again.
         """
+        assert self.strokes is not None
         rest = Audio(found.rest(whole.samples), whole.sample_rate, whole.exponent)
         again = _rendered(render, refit(rest), rest)
         stems = completed(rest.samples, found, masked, again, whole.sample_rate)
@@ -180,11 +211,15 @@ def _cut(stems: Samples) -> list[Samples]:
     return [stems[..., start : start + PIECE] for start in range(0, stems.shape[-1], PIECE)]
 
 
+def _members(model: Model, components: int) -> list[tuple[int, ...]]:
+    """Return the components of each stem, with the residual if there is one."""
+    grouping = model.grouping
+    return [*map(tuple, grouping.members), *([(components - 1,)] if grouping.residual else [])]
+
+
 def _pieces(model: Model, components: Samples, mixture: Samples) -> list[Samples]:
     """Return the stems of a model from those of its components, in pieces that add up to the mixture."""
-    grouping = model.grouping
-    members = [*grouping.members, *([(len(components) - 1,)] if grouping.residual else [])]
-    pieces = []
+    members, pieces = _members(model, len(components)), []
     for start in range(0, mixture.shape[1], PIECE):
         part = components[..., start : start + PIECE]
         piece = np.stack([part[list(own)].sum(axis=0) for own in members])

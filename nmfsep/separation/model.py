@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..grouping.choice import Choice
 from ..kernels.select import slower
+from ..matching.repeated import Repeated
 from ..models.by_name import AnyFit
 from ..settings.separation import Settings
 from ..signal.audio import Samples
@@ -28,19 +30,32 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Stems in memory, in which strokes of a dictionary were looked for."""
+    """Stems in memory, in which strokes of a dictionary, or what repeats, were looked for."""
 
     pieces: Sequence[Samples]  # (stems, channels, samples); none where nothing was found: stems are rendered as ever
     strokes: Mapping[str, tuple[int, int]]  # of each label that has any: how many were matched, and how many are heard
+    repeated: Repeated | None = None  # strokes that were learned from their repetitions, if those were looked for
 
     @property
     def found(self) -> bool:
         """Whether any stroke was matched."""
-        return any(matched for matched, _ in self.strokes.values())
+        learned = self.repeated is not None and self.repeated.strokes
+        return bool(learned) or any(matched for matched, _ in self.strokes.values())
 
-    def document(self) -> dict[str, dict[str, int]]:
-        """Return what was matched as plain values."""
-        return {label: {"matched": matched, "of": heard} for label, (matched, heard) in self.strokes.items()}
+    def document(self, names: Sequence[str], sample_rate: int) -> dict[str, Any]:
+        """Return what was matched as plain values, for stems of these names."""
+        if self.repeated is None:
+            found = {label: {"matched": matched, "of": heard} for label, (matched, heard) in self.strokes.items()}
+            return {"matched": found}
+        strokes = [
+            {
+                "stem": names[each.stem],
+                "onsets": [round(max(0, start) / sample_rate, 4) for start in each.starts.tolist()],
+                "fit": round(float(each.fits.mean()), 4),
+            }
+            for each in self.repeated.strokes
+        ]
+        return {"repeated": {"fit": round(self.repeated.fit, 4), "strokes": strokes}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class OutputSettings(Options):
     export_midi: bool = output(False, "Write the notes of the stems as {track}.mid.")
     export_labels: bool = output(False, "Write when stems sound, for Audacity.")
     report: bool = output(False, "Write {track}.html, too: a page to hear, see and group them.")
+    export_strokes: str | None = output(None, "Write the strokes that repeat as one-shots.", spelling="DIR")
     force: bool = output(False, **FORCE)
     offset: float = signal(0.0, "Begin here.", low=0, spelling="time")
     duration: float | None = signal(None, "Take this much; all if not given.", low=0, spelling="time")

@@ -133,7 +133,7 @@ CLIP_MODES = {
 }
 FREE = {"W": "the templates", "Z": "the activations"}
 WAVEFORMS = {
-    "auto": "where the strokes of its sounds are found in the mixture, take them off sample by sample",
+    "auto": "where strokes of a dictionary are found in the mixture, or strokes repeat, take them off sample by sample",
     "off": "masks only",
 }
 STEM_NAMES = {

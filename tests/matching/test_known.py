@@ -5,7 +5,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nmfsep
-from nmfsep.errors import UsageError
 from nmfsep.guidance.dictionary import Dictionaries
 from nmfsep.guidance.guide import Guide
 from nmfsep.matching.equations import Column, solve
@@ -137,14 +136,16 @@ def model_of(kit, mixture, **given):
 
 def test_a_model_says_what_was_matched(kit):
     model = model_of(kit, nmfsep.Audio(loop().sum(axis=0), RATE), threads=1)
-    assert model.matched.document() == {"low": {"matched": 5, "of": 5}, "high": {"matched": 7, "of": 7}}
+    assert model.matched.document((), RATE) == {
+        "matched": {"low": {"matched": 5, "of": 5}, "high": {"matched": 7, "of": 7}}
+    }
 
 
 def test_a_stroke_that_no_waveform_explains_counts_as_heard(kit):
     stems = loop()
     stems[0, :, 33_000 : 33_000 + 4000] += drum(0.25, 50, 2500, 9)
-    counts = model_of(kit, nmfsep.Audio(stems.sum(axis=0), RATE), threads=1).matched.document()["low"]
-    assert counts["matched"] < counts["of"]
+    matched, heard = model_of(kit, nmfsep.Audio(stems.sum(axis=0), RATE), threads=1).matched.strokes["low"]
+    assert matched < heard
 
 
 def test_without_room_or_waveforms_that_is_said(kit):
@@ -157,11 +158,6 @@ def test_without_room_or_waveforms_that_is_said(kit):
                          threads=1, no_waveforms=True)  # fmt: skip
     assert beyond_masks.NO_STROKES in model_of(plain, mixture, match="auto").warnings
     assert beyond_masks.NO_STROKES not in model_of(plain, mixture).warnings
-
-
-def test_without_a_dictionary_matching_means_nothing():
-    with pytest.raises(UsageError, match="dictionary only"):
-        nmfsep.separate(nmfsep.Audio(loop().sum(axis=0), RATE), 2, match="auto")
 
 
 def test_progress_goes_from_nothing_to_all(kit):
