@@ -119,6 +119,10 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
         counts = manifest.get("matched", {}).values()
         if matched := sum(count["matched"] for count in counts):
             console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
+        if share := manifest.get("order", {}).get("share"):
+            console.say(
+                f"{name}: masks were in doubt; how spectra follow each other decided in {share:.0%} of the time"
+            )
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:
