@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from ..grouping.atoms import most_atoms
 from ..grouping.lengths import further_sizes
+from ..guidance import codebooks
 from ..kernels.select import ONCE, THIN
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
-from ..separation import bootstrap, pauses
+from ..separation import bootstrap, pauses, sequences
 from ..separation.excerpt import WHOLE
 from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
 from ..separation.obstacles import obstacle, rendering_obstacle
@@ -295,6 +296,11 @@ def _rendering(source: Source, options: RunOptions, length: int | None = None, r
         # for each stem its share and its sound, and the mixture's frames once
         each = stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop)
         render[f"masks and stems {index}"] = _floats(_threads(options) + 1, block, each)
+    if options.guide is not None and stems == 2 and all(options.guide.books(options.settings)):
+        pairs = sequences.AT_ONCE * codebooks.WORDS**2
+        render["pairs of words"] = _floats(4 * min(codebooks.BOOKS, _threads(options)), pairs)
+        n_fft = codebooks.frames_at(source.sample_rate).n_fft
+        render["stems in words"] = _floats(16, channels, sequences.AT_ONCE, n_fft)
     return render
 
 
