@@ -38,8 +38,9 @@ def command(path: str, target: str | None, references: str | None, **values: Any
         page = report(
             path, target, references=references, full=values["full"], force=values["force"], limit=values["limit"]
         )
+    document = {"page": os.fspath(page), "bytes": page.stat().st_size}
     if values["as_json"]:
-        console.print_json({"input": path, "page": os.fspath(page), "bytes": page.stat().st_size})
+        console.print_document(path, document)
     else:
         console.print_paths([page])
     return 0

@@ -96,11 +96,6 @@ class Reporter:
             console.say(", ".join(parts))
 
 
-def _entry(error: NmfsepError, path: str) -> dict[str, Any]:
-    """Return an error as JSON; `path` is where it names none."""
-    return {"path": path if error.path is None else os.fsdecode(error.path), "message": str(error)}
-
-
 def _repetitions(strokes: Sequence[Mapping[str, Any]]) -> str:
     """Return how often each stroke came that was learned from its repetitions."""
     times: dict[str, list[str]] = {}
@@ -123,6 +118,10 @@ def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool)
             console.say(f"{name}: {matched} of {sum(count['of'] for count in counts)} strokes matched")
         if strokes := manifest.get("repeated", {}).get("strokes"):
             console.say(f"{name}: {_repetitions(strokes)}")
+        if share := manifest.get("order", {}).get("share"):
+            console.say(
+                f"{name}: masks were in doubt; how spectra follow each other decided in {share:.0%} of the time"
+            )
         for hint in manifest["hints"]:
             console.say(f"{name}: hint: {hint}")
     if verbose:

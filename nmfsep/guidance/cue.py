@@ -18,6 +18,7 @@ from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
 from ..signal.stream import Stream
+from .codebooks import Books
 from .strokes import Strokes
 from .templates import Templates
 
@@ -164,6 +165,10 @@ class Cue(ABC):
 
     def strokes(self, sample_rate: int) -> dict[str, Strokes]:
         """Return the waveforms of labels that it has any of, at a rate; raise InputError where it cannot be had."""
+        return {}
+
+    def books(self) -> dict[str, Books]:
+        """Return the codebooks of labels that it has any of."""
         return {}
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:

@@ -23,11 +23,12 @@ from ..kernels.divergence import as_divergence
 from ..settings.fields import WINDOWS
 from ..signal.stft import STFT
 from ..system import usable_name
+from .codebooks import MOST_LABELS, Books, pack_books, unpack_books
 from .cue import Context, Cue, Proposed, sha256
 from .strokes import MOST, Strokes, converted, pack, unpack
 from .templates import Templates, unit
 
-SCHEMA, VERSION = "nmfsep.dictionary", 3  # 2 has templates of several frames, 3 strokes
+SCHEMA, VERSION = "nmfsep.dictionary", 4  # 2 has templates of several frames, 3 strokes, 4 codebooks
 LABELS = 10_000
 DELAYS = 1000  # frames of a template at the most
 RATES = 4_000_000  # hertz, the highest sample rate that is believed
@@ -68,6 +69,8 @@ class Dictionary:
         One for each label: what it was learned from.
     strokes : tuple of Strokes
         One for each label: waveforms of single sounds, at the sample rate; empty where none were kept.
+    books : tuple of Books
+        One for each label: its spectra and how they follow each other; empty where there was too little sound.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class Dictionary:
     channels: int = 1
     provenance: tuple[dict[str, Any], ...] = ()
     strokes: tuple[Strokes, ...] = ()
+    books: tuple[Books, ...] = ()
 
     def __repr__(self) -> str:
         """Return the labels in a line, each with its templates at every length of frames."""
@@ -92,6 +96,8 @@ class Dictionary:
         check_labels(self.labels)
         if len(self.strokes) not in (0, len(self.labels)):
             raise UsageError(f"there are strokes of {len(self.strokes)} labels, and {len(self.labels)} labels")
+        if len(self.books) not in (0, len(self.labels)):
+            raise UsageError(f"there are codebooks of {len(self.books)} labels, and {len(self.labels)} labels")
         if (samples := sum(len(stroke) for own in self.strokes for stroke in own)) > MOST:
             message = f"would hold strokes of {samples} samples; {MOST} are the most"
             raise UsageError(message, "learn with --no-waveforms, or into several dictionaries")
@@ -133,7 +139,12 @@ class Dictionary:
         strokes: tuple[Strokes, ...] = ()
         if self.strokes or other.strokes:
             strokes = tuple(own for each in (self, other) for own in each.strokes or ((),) * len(each.labels))
-        return replace(self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes)
+        books: tuple[Books, ...] = ()
+        if len(labels) <= MOST_LABELS and (self.books or other.books):
+            books = tuple(own for each in (self, other) for own in each.books or ((),) * len(each.labels))
+        return replace(
+            self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes, books=books
+        )  # fmt: skip
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -174,9 +185,10 @@ def write(dictionary: Dictionary, path: Path) -> None:
     for index, view in enumerate(dictionary.views):
         arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
     waveforms = pack(dictionary.strokes)
-    arrays |= waveforms
+    codebooks = pack_books(dictionary.books)
+    arrays |= waveforms | codebooks
     # whatever an earlier version can read says so
-    version = 3 if waveforms else 2 if any(view.delays > 1 for view in dictionary.views) else 1
+    version = 4 if codebooks else 3 if waveforms else 2 if any(view.delays > 1 for view in dictionary.views) else 1
     archive.write(path, SCHEMA, version, about, arrays)
 
 
@@ -223,7 +235,9 @@ def _read(file: archive.Archive) -> Dictionary:
             raise UsageError(f"owners{index} are not indices of labels")
         views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
     strokes = unpack(file, len(labels), rate) if about["version"] >= 3 else ()
-    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]), strokes)
+    books = unpack_books(file, len(labels)) if about["version"] >= 4 else ()
+    provenance = tuple(about["provenance"])
+    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, provenance, strokes, books)
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int) -> Templates:
@@ -378,6 +392,15 @@ class Dictionaries(Cue):
             label: converted(own, dictionary.sample_rate, sample_rate)
             for dictionary in self.dictionaries
             for label, own in zip(dictionary.labels, dictionary.strokes, strict=False)
+            if own
+        }
+
+    def books(self) -> dict[str, Books]:
+        """Return the codebooks of each label that has any."""
+        return {
+            label: own
+            for dictionary in self.dictionaries
+            for label, own in zip(dictionary.labels, dictionary.books, strict=False)
             if own
         }
 

@@ -15,6 +15,7 @@ from ..settings.separation import ALONE, DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from .codebooks import Books
 from .cue import Context, Costs, Cue
 from .dictionary import check_labels
 from .learn import frames_for
@@ -205,6 +206,13 @@ class Guide:
         found: dict[str, Strokes] = {}
         for cue in self.cues:
             found = {**cue.strokes(sample_rate), **found}
+        return [found.get(label, ()) for label in self.labels]
+
+    def books(self, settings: Settings) -> list[Books]:
+        """Return the codebooks of each label, where they are to be used."""
+        found: dict[str, Books] = {}
+        for cue in self.cues if settings.match == "auto" else ():
+            found = {**cue.books(), **found}
         return [found.get(label, ()) for label in self.labels]
 
     def about(self, frames: Sequence[int]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +28,7 @@ from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate
 from ..signal.read import read
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
+from .codebooks import Books, band_levels, learn_books
 from .dictionary import Dictionary, check_labels
 from .strokes import PER_LABEL, Strokes, cut, first
 from .templates import Templates, unit
@@ -198,8 +199,9 @@ def learn(
                 if progress is not None:
                     progress(done)
             about = tuple(provenance[index : index + 1])
-            strokes = () if settings.no_waveforms else (learner.waveforms(files, sample_rate),)
-            parts.append(Dictionary(tuple(views), (label,), sample_rate, settings.divergence, 1, about, strokes))
+            strokes, books = learner.waveforms(files, sample_rate)
+            whole = Dictionary(tuple(views), (label,), sample_rate, settings.divergence, 1, about, (), (books,))
+            parts.append(whole if settings.no_waveforms else replace(whole, strokes=(strokes,)))
     return reduce(Dictionary.append, parts)
 
 
@@ -234,10 +236,12 @@ class _Learner:
                 raise UsageError(f"{label!r} holds nothing but silence", "leave it out")
             yield Templates(stft, unit(W, delays), np.zeros(W.shape[1], np.intp), delays=delays)
 
-    def waveforms(self, files: Sequence[Sound], sample_rate: int) -> Strokes:
-        """Return the strokes of a label's sounds, as many as are kept."""
+    def waveforms(self, files: Sequence[Sound], sample_rate: int) -> tuple[Strokes, Books]:
+        """Return the strokes of a label's sounds, as many as are kept, and its codebooks."""
         chosen = sorted(files, key=lambda sound: sound.key)[:PER_LABEL]
-        return first(list(self._executor.map(_cut, chosen, sample_rate)), sample_rate)
+        found = list(self._executor.map(_cut, chosen, (sample_rate, self._settings.no_waveforms)))
+        strokes, bands = zip(*found, strict=True)
+        return first(strokes, sample_rate), learn_books(bands, self._settings.seed)
 
     def _spectra(self, files: Sequence[Sound], wanted: int | None) -> Iterator[Matrix]:
         """Yield templates of a frame, (bins, k), from a sample of all frames, then by passes over all."""
@@ -298,9 +302,10 @@ def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix
     return np.concatenate([whole, np.zeros((delays, stft.bins), np.float32)]) if len(whole) else whole
 
 
-def _cut(file: Sound, sample_rate: int) -> Strokes:
-    """Return the strokes of a sound, no more than a label may have."""
-    return first([cut(file.load(), sample_rate)], sample_rate)
+def _cut(file: Sound, common: tuple[int, bool]) -> tuple[Strokes, Matrix]:
+    """Return the strokes of a sound, no more than a label may have and none if so told, and its band levels."""
+    sound, (sample_rate, without) = file.load(), common
+    return () if without else first([cut(sound, sample_rate)], sample_rate), band_levels(sound, sample_rate)
 
 
 def _draw(item: tuple[Sound, float], common: tuple[Sequence[STFT], int, int | None]) -> list[tuple[Loudness, Sample]]:

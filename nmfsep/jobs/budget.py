@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from ..grouping.atoms import most_atoms
 from ..grouping.lengths import further_sizes
+from ..guidance import codebooks
 from ..kernels.select import ONCE, THIN
 from ..matching.pursuit import stretch
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
-from ..separation import bootstrap, pauses
+from ..separation import bootstrap, pauses, sequences
 from ..separation.excerpt import WHOLE
 from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
 from ..separation.masks import may_go_by_place
@@ -298,6 +299,11 @@ def _rendering(source: Source, options: RunOptions, length: int | None = None, r
         if options.settings.mask in SPATIAL_MASKS or may_go_by_place(options.settings, channels, options.is_guided):
             each += 2 * stems * channels * bins  # transforms of the stems
         render[f"masks and stems {index}"] = _floats(_threads(options) + 1, block, each)
+    if options.guide is not None and stems == 2 and all(options.guide.books(options.settings)):
+        pairs = sequences.AT_ONCE * codebooks.WORDS**2
+        render["pairs of words"] = _floats(4 * min(codebooks.BOOKS, _threads(options)), pairs)
+        n_fft = codebooks.frames_at(source.sample_rate).n_fft
+        render["stems in words"] = _floats(16, channels, sequences.AT_ONCE, n_fft)
     return render
 
 

@@ -46,7 +46,7 @@ from .safety import identities
 from .sounds import require_place, write_sounds
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
-MASKS_ONLY = "strokes were matched; render makes the stems of the model by masks alone"
+MASKS_ONLY = "{}; render makes the stems of the model by masks alone"
 NAMES = {"MPEG_LAYER_III": "MP3", "VORBIS": "Vorbis", "OPUS": "Opus"}  # of codecs, as people write them
 ONE_SHOT_BITS = 24
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
@@ -309,9 +309,11 @@ class Track:
         """Write the model into a file."""
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         model = self.model
-        if model.matched is not None and model.matched.found:
-            self.warnings.append(MASKS_ONLY)
-            model = replace(model, notes=(*model.notes, MASKS_ONLY))
+        matched = model.matched is not None and model.matched.found
+        if matched or (model.order is not None and model.order.used):
+            note = MASKS_ONLY.format("strokes were matched" if matched else "the order of spectra was used")
+            self.warnings.append(note)
+            model = replace(model, notes=(*model.notes, note))
         saved_file.write(file, model, self.options.settings, identity, self._guidance(), versions())
 
     def export(self, name: str) -> bytes:
@@ -386,6 +388,7 @@ class Track:
                 {"kind": name, **file_entry(file, folder)} for (name, _), file in zip(job.exports, exports, strict=True)
             ],
             **self._matched(),
+            **({} if model.order is None else {"order": model.order.document()}),
             "rendered_from": saved and {"path": saved.path, "sha256": saved.sha256},
             "fit": list(saved.fits if saved else map(describe_fit, model.fits)),
             "learned_from": learned_from,

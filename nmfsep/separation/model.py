@@ -18,6 +18,7 @@ from ..signal.stft import STFT
 from .arrange import Grouping, arrange
 from .components import Components
 from .describe import Diagnosis, descriptors, hints, summarize
+from .sequences import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Model:
     choice: Choice | None = None  # how many atoms the stems have and how they are grouped, where that was a question
     stem_names: tuple[str, ...] = ()  # of all stems, replacing those that the settings give them
     on_rendered: Callable[[int], object] | None = None  # called with the number of samples that are rendered
+    order: Order | None = None  # by which stems are shared out once more
     matched: Rendered | None = None  # stems that are rendered already, since strokes were looked for in them
 
     @property

@@ -40,6 +40,7 @@ from .model import Model, Resolution
 from .mwf import JUDGED, learn
 from .obstacles import channel_notes, obstacle
 from .render import Filter, Masking, inverse, mean
+from .sequences import order_of
 
 
 def separate(
@@ -90,6 +91,8 @@ def separate(
     proposal = propose(mixture, settings, guide, begin, sample)  # 2. templates W, as far as they are known
     model = fit(mixture, settings, proposal, sample)  # 3. X ≈ W Z
     model = beyond.finish(model, render, lambda rest: refit(rest, beyond, proposal))  # what masks cannot do
+    if guide is not None and not (model.matched is not None and model.matched.found):
+        model = replace(model, order=order_of(guide.books(settings), model.grouping, mixture.sample_rate))
     return model, render(model, mixture)
 
 
@@ -99,21 +102,26 @@ def render(model: Model, mixture: Mixture) -> Iterator[Samples]:
     A mixture on disk is read once more, and once for each spatial mask; its samples are there until the next piece is
     asked for.
     """
-    if model.matched is not None and model.matched.pieces:
-        yield from model.matched.pieces
-        return
-    position = 0
+    position, done = 0, model.matched.pieces if model.matched is not None else ()
     with Workers(model.settings.threads) as workers:
-        filters = stem_filters(model, mixture, workers)  # 4. shares of each bin
-        mixture.rewind()
-        parts = zip(model.stems_by_resolution(), filters, strict=True)
-        streams = [inverse(mixture.samples, *each, shares, workers) for each, shares in parts]  # 5. back to sound
-        for piece in streams[0] if len(streams) == 1 else mean(mixture.samples, streams):
+        pieces = iter(done) if done else _masked(model, mixture, workers)
+        if model.order is not None:
+            pieces = model.order.shared(mixture.samples, pieces, workers)
+        for piece in pieces:
             yield piece
             position += piece.shape[-1]
             mixture.release(position)
             if model.on_rendered is not None:
                 model.on_rendered(position)
+
+
+def _masked(model: Model, mixture: Mixture, workers: Workers) -> Iterator[Samples]:
+    """Return consecutive pieces of the stems by masks."""
+    filters = stem_filters(model, mixture, workers)  # 4. shares of each bin
+    mixture.rewind()
+    parts = zip(model.stems_by_resolution(), filters, strict=True)
+    streams = [inverse(mixture.samples, *each, shares, workers) for each, shares in parts]  # 5. back to sound
+    return streams[0] if len(streams) == 1 else mean(mixture.samples, streams)
 
 
 def frame_sample(

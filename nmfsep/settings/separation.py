@@ -148,7 +148,7 @@ class Settings(Options):
         0, "Templates learned for other sounds.", low=0, high=10_000, flags=("--background",), former=("--free",)
     )
     adapt: float = guidance(0.0, "How far known templates may adapt.", low=0, high=1)
-    match: str = stem("auto", "Look for waveforms of strokes.", names=WAVEFORMS)
+    match: str = stem("auto", "Go beyond masks: waveforms of strokes, order.", names=WAVEFORMS)
     midi_by: str = guidance("track", "What the stems of --midi are.", names=MIDI_STEMS)
     threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
