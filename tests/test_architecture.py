@@ -126,7 +126,7 @@ def test_public_names_resolve_and_importing_the_package_loads_no_numeric_library
         "import sys, nmfsep; assert not {'numpy', 'scipy', 'soundfile'} & set(sys.modules); "
         "[getattr(nmfsep, name) for name in nmfsep.__all__ if not name.endswith('NMF')]; "
         "assert not {'librosa', 'sklearn', 'numba', 'scipy'} & set(sys.modules); "
-        "nmfsep.NMF, nmfsep.MiniBatchNMF"  # classes of scikit-learn
+        "nmfsep.NMF, nmfsep.MiniBatchNMF"  # the classes of scikit-learn
     )
     root = str(PACKAGE.parent)
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": root})
