@@ -49,7 +49,7 @@ def smpl(*loops):
 LABEL = b"adtl" + chunk(b"labl", struct.pack("<I", 1) + b"Verse\0")
 INFO = b"INFO" + chunk(b"INAM", b"Field\0") + chunk(b"IENG", b"Ann\0") + chunk(b"ISFT", b"Old DAW\0")
 DAW = [(b"bext", bext(1 << 33)), (b"iXML", ixml(5, 2)), (b"cue ", cue(1000, 4000)), (b"LIST", LABEL),
-       (b"smpl", smpl((3000, 5000)))]  # fmt: skip
+       (b"smpl", smpl((3000, 5000), (1000, 5000)))]  # fmt: skip
 
 
 def sound(path, chunks=(), container="WAV", channels=2, mask=None, tail=PLAIN, length=LENGTH):
