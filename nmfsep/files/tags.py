@@ -87,7 +87,8 @@ class Tags:
         """Return the tags of a stem of a stretch that begins with sample `first`; of the whole file they stay."""
         text = self.text
         if self.cover or text.keys() - {MASK}:
-            text = {**text, "title": f"{text.get('title') or track} ({name})"}
+            title = f"{text.get('title') or track} ({name})"
+            text = {**text, "title": title.encode("utf-8", "replace").decode()}  # a file may have any bytes as its name
         moved = tuple((kind, body if whole and kind != b"bext" else _moved(kind, body, first, length))
                       for kind, body in self.chunks)  # fmt: skip
         return replace(self, text=text, chunks=moved)

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -251,3 +252,13 @@ def test_the_walk_over_endless_chunks_ends(tmp_path):
     path = sound(tmp_path / "a.wav", [(b"abcd", b"")] * 20_000)
     with Source(path) as source:
         assert len(source.tags().chunks) <= 1025
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3"])
+def test_names_that_are_no_text_become_titles_that_are(tmp_path, form):
+    kept = Tags({"artist": "A"}).of_stem("kick", "\udc80\udcff", 0, 10, True)
+    assert kept.text["title"] == "?? (kick)"
+    path = tmp_path / "\udc80\udcfe.mp3"
+    path.write_bytes(id3({"artist": "A"}, None) + tagged_mp3(tmp_path / "a.mp3").read_bytes())
+    separate(path, 2, atoms=1, max_iter=2).write(tmp_path / "o", format=form)
