@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from ..analysis.exports import missing
 from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError
 from ..files.formats import LOSSLESS, SampleFormat, is_lossy
-from ..files.publish import Output
+from ..files.publish import Output, pour
 from ..files.tags import Tags, write as write_tags
 from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
@@ -41,7 +40,7 @@ from ..signal.stream import Stream
 from ..system import relative
 from .manifest import SCHEMA, Manifest, Origin, file_entry, load, publish_with_manifest, versions
 from .plan import Job, check_source
-from .run_options import RunOptions, output_entry, same_input
+from .run_options import RunOptions, asked_entry, output_entry, same_input
 from .safety import identities
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
@@ -136,7 +135,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         if job.manifest is None:
             with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
                 track.write([file], merged=True)  # all channels of all stems side by side
-                _pour(file.blocks(), sys.stdout.buffer)
+                pour(file.blocks(), sys.stdout.buffer)
             return track.manifest([], [], clock)
         with contextlib.ExitStack() as stack:
             stems = [stack.enter_context(Output(path)) for path in job.targets]
@@ -161,17 +160,6 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
                 lambda: track.job.require_room(protected, output, manifest["input"]["sha256"]),
             )
         return manifest
-
-
-def _pour(blocks: Iterable[bytes], sink: BinaryIO) -> None:
-    """Write to a pipe or file, and see to it that what is in a file is on the disk."""
-    for block in blocks:
-        view = memoryview(block)
-        while view:  # an unbuffered stream may take fewer bytes at a time
-            view = view[sink.write(view) :]
-    sink.flush()
-    if stat.S_ISREG(os.fstat(sink.fileno()).st_mode):
-        os.fsync(sink.fileno())
 
 
 def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:
@@ -307,14 +295,12 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        found = self.model.settings
-        settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         model = self.model
         if model.matched is not None and model.matched.found:
             self.warnings.append(MASKS_ONLY)
             model = replace(model, notes=(*model.notes, MASKS_ONLY))
-        saved_file.write(file, model, settings, identity, self._guidance(), versions())
+        saved_file.write(file, model, self.options.settings, identity, self._guidance(), versions())
 
     def export(self, name: str) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
@@ -363,8 +349,10 @@ class Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(self.options.settings, self.options.is_guided),
+            "asked": asked_entry(self.options),
             "frames": [{"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length} for each in model.resolutions],
             "choice": model.choice and model.choice.document(),
+            "mask": model.settings.mask,
             "output": output_entry(self.options.output),
             "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, install_command
 from ..files import ffmpeg
 from ..files.containers import Container, survey
 from ..files.libsndfile import Chain, Decoder
@@ -65,7 +65,9 @@ def _fetch(url: str) -> BinaryIO:
     try:
         import fsspec
     except ImportError as error:
-        raise InputError(f"reading {scheme}:// needs fsspec", "install it: pip install 'nmfsep[cluster]'") from error
+        raise InputError(
+            f"reading {scheme}:// needs fsspec", f"install it: {install_command('fsspec', extra='cluster')}"
+        ) from error
     try:
         with fsspec.open(url, "rb") as remote:
             return _spool(remote)
