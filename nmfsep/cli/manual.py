@@ -13,6 +13,7 @@ from .params import Name
 TOPICS = {
     "start": "install, first commands, pipes, exit codes; why some sounds come apart and others do not",
     "split": "how split works, the choices it has, presets, and how many stems to ask for",
+    "formats": "what is read and written; tags, covers and the markers of a DAW",
     "quality": "what is tried on a sound without cues, what each part gives, where it fails",
     "guidance": "cues: a quiet spot, a score or a label track tell split what to listen for",
     "dictionaries": "learn sounds from recordings of them, and find those sounds in mixtures",

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, install_command
 from .containers import CAF_CODECS, FLOAT, PCM
 from .mpeg import sound_start
 from .tags import Tags, of_ffmpeg
@@ -95,7 +95,7 @@ def decode(file: BinaryIO, size: int, kind: tuple[str, str], path: str) -> tuple
     except ImportError as error:
         before, after = ("IN", "OUT.flac") if path == "-" else (path, Path(path).stem + ".flac")
         line = f"ffmpeg -i {shlex.quote(before)} -vn -sample_fmt s32 {shlex.quote(after)}"
-        hint = f"install it: pip install 'nmfsep[av]'; or convert the file: {line}"
+        hint = f"install it: {install_command('av', extra='av')}; or convert the file: {line}"
         raise InputError(f"is {name}, which is read with PyAV", hint) from error
     spool: BinaryIO = tempfile.TemporaryFile(prefix="nmfsep-")  # noqa: SIM115 - the caller closes it
     try:

@@ -87,7 +87,8 @@ class Tags:
         """Return the tags of a stem of a stretch that begins with sample `first`; of the whole file they stay."""
         text = self.text
         if self.cover or text.keys() - {MASK}:
-            text = {**text, "title": f"{text.get('title') or track} ({name})"}
+            title = f"{text.get('title') or track} ({name})"
+            text = {**text, "title": title.encode("utf-8", "replace").decode()}  # a file may have any bytes as its name
         moved = tuple((kind, body if whole and kind != b"bext" else _moved(kind, body, first, length))
                       for kind, body in self.chunks)  # fmt: skip
         return replace(self, text=text, chunks=moved)
@@ -243,25 +244,30 @@ def _moved(kind: bytes, body: bytes, first: int, length: int) -> bytes:
     elif kind == b"iXML" and first:
         return _moved_xml(body, first)
     elif kind == b"cue ":
-        return _entries(body, 4, 0, (4, 20), first, length)
+        return _entries(body, 4, 0, (4, 20), (20,), first, length)
     elif kind == b"smpl":
-        return _entries(body, 36, 28, (8, 12), first, length)
+        return _entries(body, 36, 28, (8, 12), (8, 12), first, length)
     return bytes(data)
 
 
-def _entries(body: bytes, start: int, count_at: int, places: tuple[int, ...], first: int, length: int) -> bytes:
-    """Return a table of entries of 24 bytes, whose sample numbers are at those places of each."""
+def _entries(
+    body: bytes, start: int, count_at: int, places: tuple[int, ...], inside: tuple[int, ...], first: int, length: int
+) -> bytes:
+    """Return a table of entries of 24 bytes, without those whose samples are not within the stretch.
+
+    `places` are those of sample numbers in an entry, `inside` of them those that decide.
+    """
     kept = b""
-    count = min(int.from_bytes(body[count_at : count_at + 4], "little"), (len(body) - start) // 24)
-    for at in range(start, start + 24 * max(0, count), 24):
+    count = max(0, min(int.from_bytes(body[count_at : count_at + 4], "little"), (len(body) - start) // 24))
+    for at in range(start, start + 24 * count, 24):
         entry = bytearray(body[at : at + 24])
-        moved = [int.from_bytes(entry[place : place + 4], "little") - first for place in places]
-        if all(0 <= number < length for number in moved[-1:]) and moved[0] < length:
-            for place, number in zip(places, moved, strict=True):
+        moved = {place: int.from_bytes(entry[place : place + 4], "little") - first for place in places}
+        if all(0 <= moved[place] < length for place in inside):
+            for place, number in moved.items():
                 entry[place : place + 4] = max(0, number).to_bytes(4, "little")
             kept += entry
-    rest = body[start + 24 * max(0, count) :]
-    return body[:count_at] + (len(kept) // 24).to_bytes(4, "little") + body[count_at + 4 : start] + kept + rest
+    left = (len(kept) // 24).to_bytes(4, "little")
+    return body[:count_at] + left + body[count_at + 4 : start] + kept + body[start + 24 * count :]
 
 
 def _moved_xml(body: bytes, first: int) -> bytes:

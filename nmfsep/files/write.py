@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, install_command
 from .formats import OPUS_RATE, OPUS_RATES, WAV_LIMIT, SampleFormat
 from .libsndfile import Encoder
 from .publish import Output
@@ -222,7 +222,7 @@ def _converter(sample_rate: int, wanted: int, channels: int) -> Any:
         import soxr
     except ImportError as error:  # there is none for Windows on ARM
         message = f"Opus has no {sample_rate} Hz, and converting it to {wanted} Hz needs soxr"
-        raise UsageError(message, "install it: pip install soxr; or use --format ogg") from error
+        raise UsageError(message, f"install it: {install_command('soxr')}; or use --format ogg") from error
     return soxr.ResampleStream(sample_rate, wanted, channels, dtype="float32")
 
 

@@ -229,8 +229,8 @@ class Track:
     @property
     def room(self) -> int:
         """Bytes kept free in each stem for its tags."""
-        names = max((len(name.encode()) for name in (*self.job.names, self.job.track)), default=0)
-        return self.tags.room + names if self.tags else 0
+        names = max(map(len, self.job.names), default=0) + len(self.job.track)
+        return self.tags.room + 4 * names if self.tags else 0  # a letter has up to four bytes
 
     def tag(self, files: Sequence[Output]) -> None:
         """Put what the input says of its sound into the stems."""

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def smpl(*loops):
 LABEL = b"adtl" + chunk(b"labl", struct.pack("<I", 1) + b"Verse\0")
 INFO = b"INFO" + chunk(b"INAM", b"Field\0") + chunk(b"IENG", b"Ann\0") + chunk(b"ISFT", b"Old DAW\0")
 DAW = [(b"bext", bext(1 << 33)), (b"iXML", ixml(5, 2)), (b"cue ", cue(1000, 4000)), (b"LIST", LABEL),
-       (b"smpl", smpl((3000, 5000)))]  # fmt: skip
+       (b"smpl", smpl((3000, 5000), (1000, 5000)))]  # fmt: skip
 
 
 def sound(path, chunks=(), container="WAV", channels=2, mask=None, tail=PLAIN, length=LENGTH):
@@ -251,3 +252,13 @@ def test_the_walk_over_endless_chunks_ends(tmp_path):
     path = sound(tmp_path / "a.wav", [(b"abcd", b"")] * 20_000)
     with Source(path) as source:
         assert len(source.tags().chunks) <= 1025
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3"])
+def test_names_that_are_no_text_become_titles_that_are(tmp_path, form):
+    kept = Tags({"artist": "A"}).of_stem("kick", "\udc80\udcff", 0, 10, True)
+    assert kept.text["title"] == "?? (kick)"
+    path = tmp_path / "\udc80\udcfe.mp3"
+    path.write_bytes(id3({"artist": "A"}, None) + tagged_mp3(tmp_path / "a.mp3").read_bytes())
+    separate(path, 2, atoms=1, max_iter=2).write(tmp_path / "o", format=form)
