@@ -175,9 +175,10 @@ class MiniBatchNMF(NMF):
         k = self._count(data, given)
         try:
             measure = self._measure()
-            start = {"start": self._start_name(data, k), "seed": self._seed(), **given}
+            start: dict[str, Any] = {"start": self._start_name(data, k), "seed": self._seed(), **given}
             solver = "hals" if start["start"] == "nndsvd" else "mu"  # of which no step is done
             divergence = 2.0 if solver == "hals" else measure
+            start |= self._norms(data)  # with which the scale of a given start stays as it is
             factors = factorize(data.T, k, divergence=divergence, solver=solver, **start, max_iter=0).factors
         except NmfsepError as error:
             raise ValueError(str(error)) from error
