@@ -137,6 +137,7 @@ class MiniBatchNMF(NMF):
                 if progress.met(step + 1, cost, before, online.Wt, min(size, samples - batch.start)):
                     break
             self.n_steps_, self.n_iter_ = step + 1, -(-(step + 1) // len(spans))
+            self._online = online
             self._keep(online)
             Z = self.transform(data).T if self.fresh_restarts else Zt.T * (online.unit * self._scale[:, None])
             kernels, Wt = choose_for(data, len(Z), self._measure()), np.ascontiguousarray(self.components_)

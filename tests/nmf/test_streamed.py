@@ -15,7 +15,7 @@ def small_blocks(monkeypatch):
 def noisy(dtype=np.float32):
     rng = np.random.default_rng(0)
     X = rng.gamma(0.3, 1, (120, 4)) @ rng.gamma(0.3, 1, (4, 150)) * (0.5 + rng.random((120, 150)))
-    return (3000 * X + 1).astype(dtype)
+    return (200 * X + 1).astype(dtype)
 
 
 def saved(path, X):
