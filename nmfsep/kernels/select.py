@@ -30,7 +30,7 @@ def choose(bins: int, frames: int, components: int, measure: Divergence, compile
     if compiled_from >= ONCE and measure.beta == 2:  # where an iteration is short and a fit takes few
         compiled_from *= 8
     suits = measure.beta == 2 or (measure.beta in (0, 1) and components < THIN)
-    if bins * frames >= compiled_from and suits and not _missing():
+    if bins * frames >= compiled_from and suits and not missing():
         from .compiled import Compiled
 
         return Compiled()
@@ -44,17 +44,17 @@ def choose_for(Xt: Any, components: int, measure: Divergence, compiled_from: int
         return choose(bins, frames, components, measure, compiled_from)
     if isinstance(Xt, Rows):
         return Streamed(choose(bins, min(frames, max(1, BLOCK // bins)), components, measure, compiled_from))
-    return Sparse(Xt, Xt.nnz * components >= compiled_from and not _missing())
+    return Sparse(Xt, Xt.nnz * components >= compiled_from and not missing())
 
 
 def slower() -> tuple[str, ...]:
     """Return what the user should know where compiled loops were wanted in this process and cannot be had."""
-    reason = _missing() if _missing.cache_info().currsize else ""
+    reason = missing() if missing.cache_info().currsize else ""
     return (f"computed without numba, more slowly and rounded a little differently: {reason}",) if reason else ()
 
 
 @functools.cache
-def _missing() -> str:
+def missing() -> str:
     """Return why compiled loops cannot be had, nothing if they can."""
     try:
         from . import numba_loops  # noqa: F401

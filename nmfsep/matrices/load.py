@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, NmfsepError, UsageError
+from ..errors import InputError, NmfsepError, UsageError, install_command
 from ..files.npz import PACKINGS, Header, read_header, read_numbers
 from ..kernels.streamed import Rows
 from ..registry import suggestion
@@ -374,7 +374,9 @@ def _opened(path: str) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise UsageError("images need Pillow, which is not installed", "pip install 'nmfsep[plot]'") from error
+        raise UsageError(
+            "images need Pillow, which is not installed", f"install it: {install_command('pillow', extra='plot')}"
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images: whether memory suffices is checked

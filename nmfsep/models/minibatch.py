@@ -13,7 +13,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -58,6 +58,18 @@ class OutputSettings(Options):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MixSettings(Options):
+    """How stems are mixed; checked on construction, which raises UsageError."""
+
+    mute: tuple[str, ...] = option((), "Leave out this stem.", section="Mix")
+    solo: tuple[str, ...] = option((), "Leave out all stems but this.", section="Mix")
+    gain: float = option(0.0, "Raise all by so many dB.", low=-120, high=120, spelling="DB", section="Mix")
+    out: str = output("-", "File to write; - is stdout.", **(FOLDER | {"spelling": "FILE"}))
+    subtype: str | None = output(None, "Sample format, such as PCM_24; that of the mixture.", spelling="SUBTYPE")
+    force: bool = output(False, **FORCE | {"summary": "Replace a file that is there."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnSettings(Options):
     """How templates are learned from isolated sounds; checked on construction, which raises UsageError."""
 
