@@ -248,7 +248,7 @@ def _member(file: BinaryIO, name: str | None) -> tuple[zipfile.ZipFile, zipfile.
         sheet = any(each.startswith(SPREADSHEETS) for each in files)
         raise InputError("holds no arrays", "save a spreadsheet as CSV" if sheet else None)
     if name is None:
-        if arrays.keys() == SPARSE:
+        if arrays.keys() >= SPARSE:
             return archive, None
         if len(arrays) > 1:
             listed = ", ".join(sorted(arrays)[:10])

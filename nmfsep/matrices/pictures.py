@@ -1,4 +1,4 @@
-"""Pictures of a factorization, and figures in their titles: its error, its sparseness, what PCA and Fisher reach."""
+"""Pictures of a factorization, and the figures in their titles: its error and sparseness, and those of PCA."""
 
 from __future__ import annotations
 
@@ -124,26 +124,27 @@ def pictures(
         )
         panels.append(Panel(theirs, _stack(pca.factors.W, found.size)))
     if found.labels:
-        W = discriminants(found.X, found.labels)
+        W = discriminants(found.X, found.labels, len(parts))
         figures["lda_sparseness"] = sparseness(W)
-        title = (
-            f"Fisher: {W.shape[1]} discriminants\nof {len(set(found.labels))} labels\n"
-            f"sparseness {figures['lda_sparseness']:.2f}"
-        )
+        title = f"Fisher: what tells\n{len(set(found.labels))} labels apart\nsparseness {figures['lda_sparseness']:.2f}"
         panels.append(Panel(title, _stack(W, found.size)))
     if len(panels) > 1:
         files["lda" if found.labels else "pca"] = [sheet(panels)]
     return files
 
 
-def discriminants(X: NDArray[Any], labels: Sequence[str]) -> NDArray[np.float64]:
+def discriminants(X: NDArray[Any], labels: Sequence[str], k: int) -> NDArray[np.float64]:
     """Return Fisher's linear discriminants, columns of unit length, that tell the labels of the columns of X apart.
 
-    Those of scikit-learn, of which there is one less than labels at the most; the first tells most apart.
+    Those of scikit-learn, of which there is one less than labels at the most; the first tells most apart. Since there
+    are more pixels than images, they are looked for within k principal components (Belhumeur, Hespanha & Kriegman,
+    "Eigenfaces vs. Fisherfaces", IEEE TPAMI 19(7), 1997).
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    W = LinearDiscriminantAnalysis().fit(X.T.astype(np.float64), list(labels)).scalings_[:, : len(set(labels)) - 1]
+    pca = principal_components(X, k).factors
+    own = LinearDiscriminantAnalysis().fit(pca.Z.T, list(labels)).scalings_[:, : len(set(labels)) - 1]
+    W = pca.W @ own
     return np.asarray(W / np.maximum(np.linalg.norm(W, axis=0), 1e-300))
 
 

@@ -13,7 +13,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -137,6 +137,7 @@ class MiniBatchNMF(NMF):
                 if progress.met(step + 1, cost, before, online.Wt, min(size, samples - batch.start)):
                     break
             self.n_steps_, self.n_iter_ = step + 1, -(-(step + 1) // len(spans))
+            self._online = online
             self._keep(online)
             Z = self.transform(data).T if self.fresh_restarts else Zt.T * (online.unit * self._scale[:, None])
             kernels, Wt = choose_for(data, len(Z), self._measure()), np.ascontiguousarray(self.components_)
@@ -175,9 +176,10 @@ class MiniBatchNMF(NMF):
         k = self._count(data, given)
         try:
             measure = self._measure()
-            start = {"start": self._start_name(data, k), "seed": self._seed(), **given}
+            start: dict[str, Any] = {"start": self._start_name(data, k), "seed": self._seed(), **given}
             solver = "hals" if start["start"] == "nndsvd" else "mu"  # of which no step is done
             divergence = 2.0 if solver == "hals" else measure
+            start |= self._norms(data)  # with which the scale of a given start stays as it is
             factors = factorize(data.T, k, divergence=divergence, solver=solver, **start, max_iter=0).factors
         except NmfsepError as error:
             raise ValueError(str(error)) from error

@@ -293,6 +293,7 @@ BAD = [
     (2, ["x.npy", "-k", "4", "--array", "X"], "x.npy: --array is for .npz files"),
     (2, ["two.npz", "-k", "4"], "two.npz: holds 2 arrays; choose one with --array: X, mask"),
     (2, ["x.npy", "-k", "4", "--pca"], "--pca compares images; add --images"),
+    (2, ["x.npy", "-k", "4", "--lda", "table.csv"], "--lda compares images; add --images"),
     (2, ["x.npy", "-k", "4", "--images", "--transpose"], "contradict"),
     (2, ["missing.npy", "-k", "4"], "missing.npy: no such file or directory; check the name"),
     (2, ["folder", "-k", "4"], "folder: is a folder; use --images if it holds images"),
@@ -372,6 +373,78 @@ def test_a_deep_model_of_images_is_drawn_as_a_tree(cli: Cli) -> None:
     assert (result.code, result.err) == (0, "")
     names = [os.path.basename(path) for path in result.paths]
     assert names[-4:] == ["parts.png", "reconstructions.png", "tree.png", "factors.png"]
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_a_sparse_matrix_gives_the_factors_of_the_array(cli: Cli, form: str) -> None:
+    from scipy import sparse
+
+    X = sparse.random_array((40, 30), density=0.2, rng=np.random.default_rng(0), format=form)
+    sparse.save_npz(cli.folder / "sparse.npz", X)
+    np.save(cli.folder / "dense.npy", X.toarray())
+    asked = ("-k", "3", "--divergence", "frobenius", "--max-iter", "20")
+    document, W, Z = found(cli, "sparse.npz", *asked, folder="factors/sparse")
+    expected, *factors = found(cli, "dense.npy", *asked, folder="factors/dense")
+    np.testing.assert_allclose(W, factors[0], atol=1e-6)
+    np.testing.assert_allclose(Z, factors[1], atol=1e-5)
+    assert document["error"] == pytest.approx(expected["error"], abs=1e-6)
+    assert found(cli, "sparse.npz", *asked, "--transpose", "-f", folder="factors/sparse")[1].shape == (30, 3)
+    for args, fragment in ((["--pictures"], "--pictures needs all"), (["--model", "semi"], "--model semi needs all")):
+        refused = cli("factorize", "sparse.npz", "-k", "3", *args)
+        assert refused.code == 2
+        assert f"sparse.npz: is sparse, and {fragment} entries" in refused.err
+
+
+def test_l1_and_l2_count_as_those_of_scikit_learn(cli: Cli) -> None:
+    from nmfsep import NMF, factorize
+
+    X = np.load(cli.folder / "x.npy")
+    asked = ("x.npy", "-k", "4", "--divergence", "frobenius", "--l1", "0.01", "--l2", "0.02", "--tol", "0")
+    document, W, _ = found(cli, *asked)
+    fit = factorize(X, 4, divergence="frobenius", l1=0.01, l2=0.02, tol=0)
+    assert list(document["fit"]["losses"].values())[-1] == pytest.approx(fit.losses[-1])
+    np.testing.assert_allclose(W, fit.ordered().factors.W, rtol=1e-6)
+    model = NMF(4, solver="mu", alpha_W=0.03, l1_ratio=1 / 3, tol=0, max_iter=3000).fit(X.T)
+    H, Z = model.components_, model.transform(X.T)
+    penalties = [0.01 * X.shape[n] * A.sum() + 0.01 * X.shape[n] * (A**2).sum() for n, A in enumerate((Z, H))]
+    theirs = np.linalg.norm(X.T - Z @ H) ** 2 / 2 + sum(penalties)
+    assert factorize(X, 4, divergence="frobenius", solver="mu", l1=0.01, l2=0.02, tol=0, max_iter=3000).losses[
+        -1
+    ] == pytest.approx(theirs, rel=1e-2)
+
+
+@pytest.mark.long
+def test_what_memory_does_not_hold_is_read_in_blocks(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((4000, 4000), np.float32) + (rng.random((4000, 2)) @ rng.random((2, 4000))).astype(np.float32)
+    np.save(cli.folder / "x.npy", X)
+    result = cli("factorize", "x.npy", "-k", "2", "--max-memory", "230M", "--max-iter", "20", "--json")
+    assert result.code == 0
+    assert "warning: read in blocks, at each iteration once: all of it, 61 MB" in result.err
+    whole, _, _ = found(cli, "x.npy", "-k", "2", "--max-iter", "20", "-f")
+    last, first = ([*each["fit"]["losses"].values()] for each in (json.loads(result.out), whole))
+    assert last[0] == pytest.approx(first[0], rel=1e-3)
+    assert last[-1] == pytest.approx(first[-1], rel=5e-3)
+    X[3, 5] = -1
+    np.save(cli.folder / "x.npy", X)
+    refused = cli("factorize", "x.npy", "-k", "2", "--max-memory", "230M", "-f")
+    assert refused.code == 1
+    assert "x.npy: holds negative entries, the first -1 in row 4, column 6" in refused.err
+
+
+def test_what_tells_labels_apart_is_drawn_with_the_parts(cli: Cli) -> None:
+    pytest.importorskip("matplotlib")
+    asked = ("factorize", FACES, "--images", "-k", "13", "--max-iter", "5", "--json")
+    result = cli(*asked, "--pca", "--lda", FACES / "mouths.txt")
+    assert (result.code, result.err) == (0, "")
+    assert (cli.folder / "factors/faces/lda.png").read_bytes().startswith(b"\x89PNG")
+    assert not (cli.folder / "factors/faces/pca.png").exists()  # it is on the same sheet
+    about = json.loads(result.out)
+    assert {"pca_error", "lda_sparseness"} <= about.keys()
+    (cli.folder / "few.txt").write_text("one\ntwo\n")
+    refused = cli(*asked, "--lda", "few.txt", "-f")
+    assert refused.code == 1
+    assert "few.txt: has 2 labels for 72 images" in refused.err
 
 
 def test_images_of_different_sizes_are_refused(cli: Cli) -> None:

@@ -1,7 +1,7 @@
 """Draw the images of the tests: faces put together from parts, light on black, which add up as sounds do.
 
 A face is a head, one of three pairs of brows, one of three pairs of eyes, one of two noses and one of four mouths, each
-of a brightness of its own: 72 faces out of 13 parts.
+of a brightness of its own: 72 faces out of 13 parts. mouths.txt says which mouth each has.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from PIL import Image
 Picture = NDArray[np.float64]
 
 SIZE = 36  # pixels
+MOUTHS = ("smiling", "straight", "frowning", "open")
 STROKE = 0.85  # pixels, half the width of a line
 X, Y = np.meshgrid(np.arange(SIZE) + 0.5, np.arange(SIZE) + 0.5)
 
@@ -93,6 +94,9 @@ def main() -> None:
         path = folder / f"face-{number:02}.png"
         Image.fromarray(pixels).save(path, optimize=True)
         print(path)
+    labels = folder / "mouths.txt"
+    labels.write_text("".join(f"{MOUTHS[number % len(MOUTHS)]}\n" for number in range(72)))
+    print(labels)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 from sklearn.decomposition import PCA
 
+from nmfsep import open_matrix
 from nmfsep.kernels.product import Factors
-from nmfsep.matrices.pictures import principal_components, relative_error, sparseness
+from nmfsep.matrices.pictures import discriminants, principal_components, relative_error, sparseness
 
 rng = np.random.default_rng(0)
 X = rng.random((700, 900))  # of more than one block
@@ -19,6 +21,26 @@ def test_the_error_is_the_norm_of_what_is_left():
     expected = np.linalg.norm(X - W @ Z - mean[:, None]) / np.linalg.norm(X)
     assert relative_error(X, Factors(W, Z), mean) == pytest.approx(expected, rel=1e-12)
     assert relative_error(0 * X, Factors(0 * W, Z)) == 0
+
+
+def test_the_error_of_sparse_matrices_and_of_those_on_disk_is_the_same(tmp_path):
+    Y, factors = np.where(X > 0.8, X, 0), Factors(rng.random((700, 3)), rng.random((3, 900)))
+    expected = relative_error(Y, factors)
+    assert relative_error(csc_array(Y), factors) == pytest.approx(expected, rel=1e-9)
+    for ordered in (Y, np.asfortranarray(Y)):
+        np.save(tmp_path / "Y.npy", ordered)
+        assert relative_error(open_matrix(tmp_path / "Y.npy"), factors) == pytest.approx(expected, rel=1e-9)
+
+
+def test_discriminants_tell_labels_apart_that_the_mean_does_not():
+    labels = np.arange(60) % 3
+    Y = 5 * rng.random((40, 1)) * rng.random(60) + 0.01 * rng.random((40, 60))
+    Y[7] += 0.2 * (labels == 1)
+    W = discriminants(Y, [str(label) for label in labels], 10)
+    assert W.shape == (40, 2)
+    np.testing.assert_allclose(np.linalg.norm(W, axis=0), 1)
+    score = W[:, 0] @ Y
+    assert abs(score[labels == 1].mean() - score[labels != 1].mean()) > 5 * score[labels == 0].std()
 
 
 def test_sparseness_goes_from_0_to_1():
