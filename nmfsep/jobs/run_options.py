@@ -25,7 +25,7 @@ from ..system import is_file
 from .manifest import file_sha256, files_of, load, versions
 
 DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
-PLACES = ("given", "out", "force")  # what of the output settings says nothing of the files themselves
+PLACES = ("export_strokes", "given", "out", "force")  # what of the output settings says nothing of the files themselves
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ AFTER = 0.03  # seconds after which a further stroke of a stem lies over the tai
 PASSES = 2  # the second begins with the stems of the first
 TRUST = 1.0, 0.03  # c, how far the stems are believed, in each pass
 DOUBT = 0.01, 0.001  # of the energy of a stroke in its own stem, as noise, in the first round and later
+MOST = 32  # repetitions whose whole length is averaged, evenly spaced; of the others, only heads
 FITTING = 0.5  # leave-one-out fit below which a stroke is none of its cluster
 REPEATING = 0.87  # mean of these fits in the first pass from which a mixture is taken to repeat its strokes
 
@@ -179,10 +180,9 @@ class _Pass:
         self._workers.map(fill, range(0, count, BLOCK))
         return power
 
-    def _under(self, power: Samples, start: int) -> Samples:
-        """Return the frames of power nearest to those of a segment that begins at a sample."""
-        at = round(start / self._stft.hop_length)
-        return segment(power.swapaxes(1, 2), at, self._frames).swapaxes(1, 2)
+    def _under(self, power: Samples, start: int, count: int) -> Samples:
+        """Return so many frames of power, the nearest to those of a segment that begins at a sample."""
+        return segment(power.swapaxes(1, 2), round(start / self._stft.hop_length), count).swapaxes(1, 2)
 
     def _average(self, stroke: Stroke, rest: Samples, own: Samples, noise: Samples, onsets: Places | None) -> Stroke:
         """Return a stroke with the Wiener average for its waveform, and only members that it predicts.
@@ -192,24 +192,27 @@ class _Pass:
         """
         shape = len(rest), self._frames, self._stft.bins
         above, below, level = np.zeros(shape, np.complex64), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        counts = np.zeros((self._frames, 1), np.float32)
         heads: list[tuple[np.float32, Bins, Samples]] = []
+        averaged = set(np.linspace(0, len(stroke.starts) - 1, MOST).astype(int).tolist())
         hop, doubt = self._stft.hop_length, np.float32(DOUBT[onsets is None])
         for member, start in enumerate(stroke.starts.tolist()):
             gain = np.float32(stroke.gains[member, 0])
-            Y = self._stft.forward_block(
-                segment(rest, start, self._length) + self._sounding(stroke, member), 0, self._frames
-            )
-            energy, other = self._under(own, start), self._under(noise, start)
+            count = self._frames if member in averaged else self._head.stop
+            sound = segment(rest, start, self._length) + self._sounding(stroke, member)
+            Y = self._stft.forward_block(sound, 0, count)
+            energy, other = self._under(own, start, count), self._under(noise, start, count)
             if onsets is not None:
                 following = onsets[onsets > start + (BEFORE + AFTER) * self._rate] - start
                 tail = -(-int(following.min(initial=self._length)) // hop)
                 other[:, tail:] += energy[:, tail:]
             other += doubt * energy + self._least
-            above += gain * Y / other
-            below += gain**2 / other
-            level += np.log(energy / gain**2 + self._least)
+            above[:, :count] += gain * Y / other
+            below[:, :count] += gain**2 / other
+            level[:, :count] += np.log(energy / gain**2 + self._least)
+            counts[:count] += 1
             heads.append((gain, Y[:, self._head], other[:, self._head]))
-        prior = np.float32(1) / (np.exp(level / len(heads)) + self._least)
+        prior = np.float32(1) / (np.exp(level / counts) + self._least)
         average: Bins = np.divide(above, below + np.float32(self._trust) * prior, dtype=np.complex64)
         known = above[:, self._head], below[:, self._head], prior[:, self._head]
         fits = np.array([_fit(*head, *known) for head in heads])
