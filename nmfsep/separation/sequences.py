@@ -3,8 +3,9 @@
 Each frame of the mixture is explained by a pair of words, one of each codebook, whose powers add. Which pairs are
 likely follows from the frame and from which words follow each other, by the forward-backward algorithm; the share of
 the first sound is the mean over pairs. A power of it times the share by masks is the share of a stem. This helps where
-masks are in doubt, since both sounds have such spectra, as two voices have; where masks are sure, they are right more
-often. Of long sounds, forward probabilities go on from block to block, and backward ones begin a second later.
+masks are in doubt, since both sounds have such spectra, as two voices have; where masks are sure, or codebooks from
+several starts disagree, masks are right more often. Of long sounds, forward probabilities go on from block to block,
+and backward ones begin a second later.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ SCALE = 0.15  # of log-likelihoods, since bands do not vary independently
 DEVIATION = 2.5  # dB, of a sum of two words from the sum of their powers
 POWER = 0.5  # of the shares by words, where masks are in doubt
 DOUBT, SURE = 0.7, 0.76  # how decided masks are, up to which words have that power, and from which none
+AGREED, APART = 0.07, 0.1  # deviation of the shares by several codebooks, up to which they count, and from which not
 SMALLEST = 1e-3  # share by words
 FAINTEST = 60.0  # dB below the loudest band of a block, where levels end
 LEAST = np.float32(-40)  # logarithm of the likelihood of a pair, relative to the likeliest: what is less slows a CPU
@@ -70,12 +72,12 @@ class Order:
         words = [book.means for own in self.books for book in own]
         known = weights.any(axis=1) & np.all([np.ptp(means, axis=0) > 0 for means in words], axis=0)
         pairs = [Pair(*two, known) for two in zip(*self.books, strict=True)]
-        powers, doubts, count = np.zeros(2), np.zeros(2), 0
+        powers, doubts, apart, count, looked = np.zeros(2), np.zeros(2), 0.0, 0, 0
         self.powers.clear()
 
         def second(start: int, stop: int, ahead: int) -> Samples:
             """Overlap-added samples of the second stem."""
-            nonlocal powers, doubts, count
+            nonlocal powers, doubts, apart, count, looked
             S = stft.transform(stft.segment(held, start, ahead)).reshape(2, channels, ahead - start, stft.bins)
             A, kept = np.abs(S), stop - start
             means = A.mean(axis=1)
@@ -84,19 +86,25 @@ class Order:
             count += kept
             decided = doubts[0] / max(doubts[1], 1e-30)
             power = POWER * float(np.clip((SURE - decided) / (SURE - DOUBT), 0, 1))
-            self.powers.append(power)
             whole = S.sum(axis=0)
             if power and known.any() and powers.min() > 0:
                 gains = 0.5 * np.log(powers / count)
                 X = levels(np.abs(whole).mean(axis=0), weights)
                 X = np.maximum(X, X.max() - np.float32(FAINTEST / NEPER))[:, known]
-                found = np.full((len(X), len(known)), 0.5, np.float32)
-                found[:, known] = np.mean(workers.map(lambda pair: pair.shares(X, gains, kept), pairs), axis=0)
-                shares = np.clip(found[:kept] @ spread, SMALLEST, 1 - SMALLEST)
+                each = np.stack(workers.map(lambda pair: pair.shares(X, gains, kept), pairs))[:, :kept]
+                apart += float(each.std(axis=0).mean()) * kept
+                looked += kept
+                power *= float(np.clip((APART - apart / looked) / (APART - AGREED), 0, 1))
+                found = np.full((kept, len(known)), 0.5, np.float32)
+                found[:, known] = each.mean(axis=0)
+                shares = np.clip(found @ spread, SMALLEST, 1 - SMALLEST)
                 one, two = A[0, :, :kept] * shares**power, A[1, :, :kept] * (1 - shares) ** power
                 total = one + two
                 np.divide(two, total, out=two, where=total > 0)
-                return stft.inverse_block(np.where(total > 0, whole[:, :kept] * two, S[1, :, :kept]))
+                S[1, :, :kept] = np.where(total > 0, whole[:, :kept] * two, S[1, :, :kept])
+            else:
+                power = 0.0
+            self.powers.append(power)
             return stft.inverse_block(S[1, :, :kept])
 
         def blocks() -> Iterator[Samples]:

@@ -196,6 +196,7 @@ def guide(views=VIEWS):
         sizes=lambda sample_rate, settings: list(views),
         moves=lambda settings: bool(settings.free or settings.adapt),
         cues=[],
+        books=lambda settings: [(), ()],
         labels=("kick", "snare"),
     )
 
