@@ -61,10 +61,10 @@ def test_links_of_the_readme_lead_somewhere_on_an_index_too():
 
 
 def test_a_wheel_has_man_pages_that_show_every_option(tmp_path):
-    hook = ROOT / "hatch_build.py"
+    hook = ROOT / ".ci/man_pages.py"
     if not hook.exists():
         pytest.skip("not in an installation")
-    spec = importlib.util.spec_from_file_location("hatch_build", hook)
+    spec = importlib.util.spec_from_file_location("man_pages", hook)
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
     found = build.pages()
@@ -85,8 +85,8 @@ def test_a_wheel_has_man_pages_that_show_every_option(tmp_path):
 
 
 def test_a_source_distribution_can_make_them_too():
-    if not (ROOT / "hatch_build.py").exists():
+    if not (ROOT / ".ci/man_pages.py").exists():
         pytest.skip("not in an installation")
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert "hatch_build.py" in whole["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert ".ci/man_pages.py" in whole["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert any(text.startswith("click") for text in whole["build-system"]["requires"])

@@ -14,7 +14,7 @@ try:
 except ImportError:  # in tests, which build no wheel
     BuildHookInterface = object
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 
 
 class CustomBuildHook(BuildHookInterface):
