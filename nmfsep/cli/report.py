@@ -39,7 +39,7 @@ def command(path: str, target: str | None, references: str | None, **values: Any
             path, target, references=references, full=values["full"], force=values["force"], limit=values["limit"]
         )
     if values["as_json"]:
-        console.print_json({"input": path, "page": os.fspath(page), "bytes": page.stat().st_size})
+        console.print_document(path, {"page": os.fspath(page), "bytes": page.stat().st_size})
     else:
         console.print_paths([page])
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from .commands import EvaluationSettings, FactorizeSettings, LearnSettings, MixSettings, OutputSettings
 from .separation import Settings
 
-__all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]
+__all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "MixSettings", "OutputSettings", "Settings"]

@@ -130,7 +130,7 @@ function showFindings(data, say) {
   if (data.choice) {
     place.append(article("Why this method", ...choiceText(data.choice).map((text) => element("p", { textContent: text }))));
   }
-  const code = element("code", { textContent: data.command, tabIndex: 0 });
+  const code = element("code", { textContent: data.command ?? "The manifest does not keep the command.", tabIndex: 0 });
   const list = element("dl");
   for (const [name, value] of Object.entries(data.settings)) {
     const text = value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
