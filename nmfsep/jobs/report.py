@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from .. import memory
 from ..analysis import preview
-from ..analysis.evaluate import evaluate
 from ..analysis.page.fill import fill
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, MODEL, PAGE, manifest_name, sidecar_name
@@ -31,10 +30,9 @@ from ..separation import saved
 from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stream import Stream
-from ..system import exists, is_file, relative
+from ..system import exists, is_file, is_folder, relative
 from .inputs import stem_files
-from .inspect import kind_of
-from .manifest import Manifest, digest, find, listed_model, load
+from .manifest import Manifest, digest, find_one, listed_model, load
 from .plan import Job
 from .rerun import spelled
 from .run_options import RunOptions
@@ -101,23 +99,13 @@ def report(
 
 def manifest_of(path: str) -> Path:
     """Return the one manifest of a separation that a folder, manifest or saved model leads to."""
-    if not exists(path):
-        raise UsageError("no such file or directory", "check the name", path)
-    kind = kind_of(path)
-    if kind == "model":
+    if exists(path) and not is_folder(path) and path.endswith(MODEL):
         place = Path(path).parent / manifest_name(os.path.basename(path).removesuffix(MODEL))
         listed = listed_model(place)
         if listed is None or listed.name != os.path.basename(path):
             raise UsageError("does not lie with its stems", "render it, and report on the folder", path)
         return place
-    if kind != "separation":
-        raise UsageError("is no separation", "give the folder that split wrote to", path)
-    found = [place for place in find(Path(path)) if "kind" not in load(place)]
-    if not found:
-        raise UsageError("holds no separation", "give the folder that split wrote to", path)
-    if len(found) > 1:
-        raise UsageError(f"holds {len(found)} separations", f"give one, such as {os.fspath(found[0].parent)!r}", path)
-    return found[0]
+    return find_one(path)
 
 
 def with_report(job: Job, outcome: Outcome, options: RunOptions) -> Outcome:
@@ -343,6 +331,8 @@ def _regrouping(place: Path, manifest: Manifest, folder: Path) -> dict[str, Any]
 
 def _scores(references: str, sounds: _Sounds, limit: int | None) -> dict[str, Any]:
     """Return how near the stems come to true ones."""
+    from ..analysis.evaluate import evaluate  # which loads scipy
+
     return evaluate(stem_files([references]), sounds.stems, limit=limit).document()
 
 

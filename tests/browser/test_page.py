@@ -98,7 +98,8 @@ def test_all_rows_sound_as_the_mixture_sample_by_sample(page, folder):
     assert distance(found[1:], mixture[:-1]) > distance(found, mixture) < distance(found[:-1], mixture[1:])
     page.keyboard.press("o")
     original = heard(page)
-    assert distance(found, original) < 0.003 and not np.array_equal(found, original)
+    assert distance(found, original) < 0.003
+    assert not np.array_equal(found, original)
 
 
 def test_solo_mute_gain_and_groups_change_what_is_heard(page, folder):
@@ -125,7 +126,8 @@ def test_the_command_writes_the_groups_that_are_heard(page, folder, tmp_path):
     assert distance(heard(page), stem(folder, 1, 3)) < 0.01
     command = page.locator("#command").inner_text()
     words = shlex.split(command)
-    assert words[:2] == ["nmfsep", "render"] and words[3:] == ["--group", "it's both=1,3"]
+    assert words[:2] == ["nmfsep", "render"]
+    assert words[3:] == ["--group", "it's both=1,3"]
     done = children.run([*children.NMFSEP, *words[1:], "-o", str(tmp_path)], folder)
     assert done.returncode == 0, done.stderr
     both, _ = sf.read(tmp_path / TRACK / "it's both.wav")
@@ -170,7 +172,8 @@ def test_pictures_are_not_blank_in_either_theme(page):
         page.get_by_role("button", name=step, exact=True).click()
         page.wait_for_timeout(100)
         colours = page.evaluate(script)
-        assert len(colours) == 3 + 3 * 3 + 2 + 1 and min(colours) >= 2, (step, colours)
+        assert len(colours) == 3 + 3 * 3 + 2 + 1
+        assert min(colours) >= 2, (step, colours)
     assert all("willReadFrequently" in text for text in page.said)  # which is this test's doing
     page.said.clear()
 

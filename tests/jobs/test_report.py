@@ -57,7 +57,8 @@ def test_the_page_has_the_stems_as_they_sound(separated):
     for row in data["rows"]:
         heard, rate = sf.read(io.BytesIO(base64.b64decode(row["audio"])))
         stem, _ = sf.read(separated / f"{row['name']}.wav")
-        assert rate == RATE and row["href"] == f"./{row['name']}.wav"
+        assert rate == RATE
+        assert row["href"] == f"./{row['name']}.wav"
         total = total + heard[: len(stem)]
     mixture, _ = sf.read(separated.parent.parent / "song.wav")
     count = min(len(total), len(mixture))
@@ -66,7 +67,8 @@ def test_the_page_has_the_stems_as_they_sound(separated):
     low, high = (picture(row["picture"]) for row in sorted(data["rows"], key=lambda row: row["centroid"]))
     assert low[: preview.ROWS // 2].sum() > low[preview.ROWS // 2 :].sum()
     assert high[preview.ROWS // 2 :].sum() > high[: preview.ROWS // 2].sum()
-    assert data["factors"]["of"] == "model" and data["factors"]["rows"] == [0, 1]
+    assert data["factors"]["of"] == "model"
+    assert data["factors"]["rows"] == [0, 1]
     assert data["regroup"]["command"] == "nmfsep render song.nmf.npz"
 
 
@@ -74,7 +76,8 @@ def test_without_a_model_or_mixture_the_page_says_so(separated):
     (separated / "song.nmf.npz").unlink()
     (separated.parent.parent / "song.wav").unlink()
     data = data_of(report(str(separated / "song.nmfsep.json")))
-    assert data["mixture"]["audio"] is None and data["factors"]["of"] == "stems"
+    assert data["mixture"]["audio"] is None
+    assert data["factors"]["of"] == "stems"
     assert any("mixture is not at hand" in note for note in data["notes"])
     assert any("model was not saved" in note for note in data["notes"])
     assert data["regroup"]["command"].startswith("nmfsep split ")
@@ -85,7 +88,8 @@ def test_of_a_long_sound_the_loudest_minute_is_heard(tmp_path):
     nmfsep.separate(tmp_path / "long.wav", components=2, atoms=1, max_iter=5).write(tmp_path, report=True)
     data = data_of(tmp_path / "long" / "long.html")
     begin = data["preview"]["begin"]
-    assert 30 < begin <= 40 and data["preview"]["seconds"] == pytest.approx(60)
+    assert 30 < begin <= 40
+    assert data["preview"]["seconds"] == pytest.approx(60)
     heard, _ = sf.read(io.BytesIO(base64.b64decode(data["mixture"]["audio"])))
     loudest = begin + np.argmax(np.abs(heard[:, 0]) > 0.3) / RATE
     assert loudest == pytest.approx(90, abs=0.1)
@@ -94,7 +98,8 @@ def test_of_a_long_sound_the_loudest_minute_is_heard(tmp_path):
 def test_names_are_data(tmp_path):
     document = {"track": "</script><script>alert(1)</script>&<!--", "rows": ["\u2028</SCRIPT>", "\udcff"]}
     text = fill(document).decode()
-    assert text.lower().count("</script>") == 2 and "<script>alert" not in text
+    assert text.lower().count("</script>") == 2
+    assert "<script>alert" not in text
     assert json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1]) == document
 
 
@@ -123,9 +128,10 @@ def test_only_reports_are_replaced(separated):
 
 def test_what_is_no_separation_is_refused(separated, tmp_path):
     (tmp_path / "empty").mkdir()
-    for path, message in ((tmp_path / "empty", "no separation"), (tmp_path / "song.wav", "no separation")):
-        with pytest.raises(UsageError, match=message):
-            report(str(path))
+    with pytest.raises(UsageError, match="no manifest"):
+        report(str(tmp_path / "empty"))
+    with pytest.raises(InputError, match="not a manifest"):
+        report(str(tmp_path / "song.wav"))
     (separated / "component-2.wav").unlink()
     with pytest.raises(InputError, match="missing"):
         report(str(separated))
@@ -145,11 +151,13 @@ def test_an_overview_has_the_peaks_and_bands_of_a_sound():
     x = tones(2, loud_at=1).T.astype(np.float32)
     found = preview.overview([x[:, :10001], x[:, 10001:]], x.shape[1], RATE)
     mono = x.mean(axis=0)
-    assert found.peaks[0].min() == mono.min() and found.peaks[1].max() == mono.max()
+    assert found.peaks[0].min() == mono.min()
+    assert found.peaks[1].max() == mono.max()
     assert found.energy.sum() == pytest.approx(np.sum(mono.astype(float) ** 2))
     assert min(abs(found.frequencies[found.spectrum.argmax()] - tone) for tone in (220, 2000)) < 16
     loud, quiet = (found.level[slice(*part)].mean() for part in ((65, 120), (5, 55)))
-    assert found.rows.shape == (preview.ROWS, len(found.energy)) and loud > 5 * quiet
+    assert found.rows.shape == (preview.ROWS, len(found.energy))
+    assert loud > 5 * quiet
 
 
 def test_partials_are_the_peaks_of_a_spectrum():
@@ -163,5 +171,7 @@ def test_partials_are_the_peaks_of_a_spectrum():
 @pytest.mark.parametrize("rate", [7000, 96000])
 def test_any_rate_can_be_heard(rate):
     audio = preview.playable(nmfsep.Audio(np.random.default_rng(0).normal(0, 0.1, (3, rate)).astype(np.float32), rate))
-    assert audio.sample_rate in preview.RATES and audio.channels == 1 and abs(audio.duration - 1) < 0.01
+    assert audio.sample_rate in preview.RATES
+    assert audio.channels == 1
+    assert abs(audio.duration - 1) < 0.01
     assert sf.info(io.BytesIO(preview.mp3(audio.samples, audio.sample_rate))).samplerate == audio.sample_rate

@@ -45,7 +45,9 @@ function bleedCard(bleed, rows) {
   ]);
   const text = "Of what the model has where a stem of the rows sounds, how much is whose. Outside the diagonal, expect bleed.";
   const heads = ["where sounds", ...bleed.map((_, row) => rows[row]?.name ?? row + 1)];
-  return article("Bleed", element("p", { className: "facts", textContent: text }), table(heads, cells));
+  const card = article("Bleed", element("p", { className: "facts", textContent: text }), table(heads, cells));
+  card.classList.toggle("wide", bleed.length > 3);
+  return card;
 }
 
 function lossCard(fits) {
