@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 HOURS ?= 1
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
-QUICK := smoke or not (cluster or estimator or faults or lecture or long or many or readme or slow or torture)
+QUICK := smoke or not (browser or cluster or estimator or faults or lecture or long or many or readme or slow or torture)
 
 .PHONY: demo test test-rest test-all torture lint bench bench-scale sample-audio picture lecture clean
 .DELETE_ON_ERROR:

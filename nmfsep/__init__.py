@@ -58,6 +58,7 @@ _PUBLIC = {
     "plot_activations": "analysis.plots.axes",
     "plot_losses": "analysis.plots.axes",
     "plot_ranking": "analysis.plots.axes",
+    "report": "jobs.report",
     "NmfsepError": "errors",
 }
 __all__ = [*_PUBLIC, "__version__"]
@@ -82,6 +83,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update
     from .jobs.remix import Mix as Mix, mix as mix
+    from .jobs.report import report as report
     from .jobs.rerun import Rerun as Rerun, rerun as rerun
     from .kernels.product import Factors as Factors
     from .matrices.load import open_matrix as open_matrix

@@ -27,7 +27,8 @@ RANGE = 80.0  # decibels between black and white
 FRAME = 0.05  # seconds
 PARTIALS = 48  # of the sound of a template
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # that MP3 knows
-FINENESS = 0.25  # of the encoder, from 0, the largest and best, to 1
+FINE, COARSE = 0.25, 0.5  # compression, from 0, the largest and best, to 1: some 145 and 100 kbit/s of stereo
+LONG = 600  # seconds of all sounds of a page, above which they are coarse
 BLOCK = 1 << 13  # samples encoded at a time
 
 Grey = NDArray[np.uint8]
@@ -144,11 +145,11 @@ def playable(audio: Audio) -> Audio:
     return Audio(at_rate(Audio(scaled, audio.sample_rate), rate), rate)
 
 
-def mp3(samples: Samples, sample_rate: int) -> bytes:
+def mp3(samples: Samples, sample_rate: int, compression: float = FINE) -> bytes:
     """Return samples (channels, samples) of at most two channels as an MP3 file."""
     buffer = io.BytesIO()
     with sf.SoundFile(
-        buffer, "w", sample_rate, len(samples), "MPEG_LAYER_III", format="MP3", compression_level=FINENESS
+        buffer, "w", sample_rate, len(samples), "MPEG_LAYER_III", format="MP3", compression_level=compression
     ) as file:
         for start in range(0, samples.shape[1], BLOCK):
             file.write(np.ascontiguousarray(samples[:, start : start + BLOCK].T))

@@ -38,9 +38,8 @@ def command(path: str, target: str | None, references: str | None, **values: Any
         page = report(
             path, target, references=references, full=values["full"], force=values["force"], limit=values["limit"]
         )
-    document = {"page": os.fspath(page), "bytes": page.stat().st_size}
     if values["as_json"]:
-        console.print_document(path, document)
+        console.print_document(path, {"page": os.fspath(page), "bytes": page.stat().st_size})
     else:
         console.print_paths([page])
     return 0

@@ -211,6 +211,24 @@ def find(path: Path) -> Iterator[Path]:
     yield from sorted(Path(folder, name) for folder, _, names in walk for name in names if name.endswith(MANIFEST))
 
 
+def find_one(folder: str | os.PathLike[str]) -> Path:
+    """Return the one manifest of stems at a path."""
+    if not exists(folder):
+        raise UsageError("no such file or directory", "check the name", folder)
+    found = [path for path in find(Path(folder)) if not is_folder(folder) or "kind" not in load(path)]
+    if not found:
+        raise UsageError("holds no manifest of nmfsep", "name the folder that split wrote", folder)
+    if len(found) > 1:
+        others = ", ".join(str(path.parent) for path in found[:3])
+        raise UsageError(f"holds the stems of {len(found)} sounds", f"name the folder of one: {others}", folder)
+    manifest = load(found[0])
+    if "kind" in manifest:
+        raise UsageError("is a manifest of something else than stems", "name one that split wrote", found[0])
+    if not manifest["complete"]:
+        raise UsageError("the run that wrote it was interrupted", "run it again", found[0])
+    return found[0]
+
+
 def listed_files(path: Path) -> list[dict[str, Any]]:
     """Return the files that the manifest in place lists, with those it was about to replace if interrupted."""
     try:

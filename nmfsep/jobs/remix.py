@@ -27,7 +27,7 @@ from ..registry import choose, suggestion
 from ..settings.commands import MixSettings
 from ..signal.read import BLOCK, Source
 from ..system import exists, is_file, is_folder
-from .manifest import Manifest, digest, find, load
+from .manifest import Manifest, digest, find_one, load
 from .safety import identities
 
 Part = tuple[Path, float, int | None]  # a file, what it is multiplied by, and its first sample; None takes all of it
@@ -98,7 +98,7 @@ def mix(
     OutputError
         The file cannot be written.
     """
-    path, out = _manifest(folder), os.fspath(out)
+    path, out = find_one(folder), os.fspath(out)
     manifest, settings = load(path), MixSettings(out=out, **options)
     about = manifest["input"]
     stems = {entry["name"]: path.parent / entry["file"] for entry in manifest["stems"]}
@@ -128,24 +128,6 @@ def mix(
         else:
             publish_one(file)
     return Mix(out, path, chosen, form.subtype, mixture is not None, tuple(warnings))
-
-
-def _manifest(folder: str | os.PathLike[str]) -> Path:
-    """Return the one manifest of stems at a path."""
-    if not exists(folder):
-        raise UsageError("no such file or directory", "check the name", folder)
-    found = [path for path in find(Path(folder)) if not is_folder(folder) or "kind" not in load(path)]
-    if not found:
-        raise UsageError("holds no manifest of nmfsep", "name the folder that split wrote", folder)
-    if len(found) > 1:
-        others = ", ".join(str(path.parent) for path in found[:3])
-        raise UsageError(f"holds the stems of {len(found)} sounds", f"name the folder of one: {others}", folder)
-    manifest = load(found[0])
-    if "kind" in manifest:
-        raise UsageError("is a manifest of something else than stems", "name one that split wrote", found[0])
-    if not manifest["complete"]:
-        raise UsageError("the run that wrote it was interrupted", "run it again", found[0])
-    return found[0]
 
 
 def _gains(names: Sequence[str], gains: Mapping[str, float], settings: MixSettings) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ import shlex
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,20 @@ from numpy.typing import NDArray
 
 from .. import memory
 from ..analysis import preview
-from ..analysis.evaluate import evaluate
 from ..analysis.page.fill import fill
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, MODEL, PAGE, manifest_name, sidecar_name
 from ..files.publish import Output, publish_one
 from ..separation import saved
-from ..separation.fit import resolved
-from ..settings.commands import OutputSettings
-from ..settings.separation import Settings, with_preset_defaults
 from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stream import Stream
-from ..system import exists, is_file, relative
+from ..system import exists, is_file, is_folder, relative
 from .inputs import stem_files
-from .inspect import kind_of
-from .manifest import Manifest, digest, find, listed_model, load
+from .manifest import Manifest, digest, find_one, listed_model, load
 from .plan import Job
-from .run_options import RunOptions, output_entry
+from .rerun import spelled
+from .run_options import RunOptions
 from .safety import require_replaceable
 from .track import Outcome
 
@@ -47,7 +43,6 @@ PREVIEW = 60.0  # seconds that can be heard, unless all is asked for
 TEMPLATES = 160  # shown at the most
 HEADROOM = 0.95  # of full scale, since an encoder may go beyond what it is given
 THREADS = 4  # encoders at a time
-RENDERED = ("group", "two_stems", "mask", "mask_power", "residual")  # settings that render takes
 
 
 def report(
@@ -104,23 +99,13 @@ def report(
 
 def manifest_of(path: str) -> Path:
     """Return the one manifest of a separation that a folder, manifest or saved model leads to."""
-    if not exists(path):
-        raise UsageError("no such file or directory", "check the name", path)
-    kind = kind_of(path)
-    if kind == "model":
+    if exists(path) and not is_folder(path) and path.endswith(MODEL):
         place = Path(path).parent / manifest_name(os.path.basename(path).removesuffix(MODEL))
         listed = listed_model(place)
         if listed is None or listed.name != os.path.basename(path):
             raise UsageError("does not lie with its stems", "render it, and report on the folder", path)
         return place
-    if kind != "separation":
-        raise UsageError("is no separation", "give the folder that split wrote to", path)
-    found = [place for place in find(Path(path)) if "kind" not in load(place)]
-    if not found:
-        raise UsageError("holds no separation", "give the folder that split wrote to", path)
-    if len(found) > 1:
-        raise UsageError(f"holds {len(found)} separations", f"give one, such as {os.fspath(found[0].parent)!r}", path)
-    return found[0]
+    return find_one(path)
 
 
 def with_report(job: Job, outcome: Outcome, options: RunOptions) -> Outcome:
@@ -257,8 +242,10 @@ def _encoded(heard: Sequence[Audio]) -> tuple[list[str], int, int, float]:
     loudest = max(float(np.abs(audio.samples).max(initial=0)) for audio in heard)
     gain = np.float32(min(1.0, HEADROOM / max(loudest, 1e-30)))
 
+    compression = preview.COARSE if len(heard) * length > preview.LONG * rate else preview.FINE
+
     def encode(audio: Audio) -> str:
-        return _base64(preview.mp3(audio.samples[:, :length] * gain, rate))
+        return _base64(preview.mp3(audio.samples[:, :length] * gain, rate, compression))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(encode, heard)), length, rate, float(gain)
@@ -337,12 +324,15 @@ def _regrouping(place: Path, manifest: Manifest, folder: Path) -> dict[str, Any]
     model = path is not None and is_file(path)
     settings = manifest.get("settings")
     named = isinstance(settings, dict) and bool(settings.get("group") or settings.get("two_stems"))
-    command = f"nmfsep render {_quoted(relative(path, folder))}" if model and path else command_of(manifest)
+    render = f"nmfsep render {_quoted(relative(path, folder))}" if model and path else None
+    command = render or command_of(manifest) or "nmfsep split"
     return {"command": command, "model": model, "named": named}
 
 
 def _scores(references: str, sounds: _Sounds, limit: int | None) -> dict[str, Any]:
     """Return how near the stems come to true ones."""
+    from ..analysis.evaluate import evaluate  # which loads scipy
+
     return evaluate(stem_files([references]), sounds.stems, limit=limit).document()
 
 
@@ -351,49 +341,18 @@ def _href(path: str, folder: Path) -> str:
     return "./" + urllib.parse.quote(os.fsencode(Path(relative(Path(path), folder)).as_posix()))
 
 
+def command_of(manifest: Manifest) -> str | None:
+    """Return the command that makes the same stems; None where the manifest does not keep what was asked for."""
+    asked, rendered = manifest.get("asked"), manifest.get("rendered_from")
+    if not isinstance(asked, dict):
+        return None
+    verb = ["render", rendered["path"]] if rendered else ["split"]
+    return " ".join(map(_quoted, ["nmfsep", *verb, str(manifest["input"].get("path", "-")), *spelled(asked)]))
+
+
 def _quoted(word: str) -> str:
     return shlex.quote(word.encode("utf-8", "replace").decode())
 
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def command_of(manifest: Manifest) -> str:
-    """Return the command that makes the same stems: with each setting that is not what it is by default."""
-    about, rendered = manifest["input"], manifest.get("rendered_from")
-    cues = [] if rendered else manifest.get("guidance") or []
-    settings, output = manifest.get("settings") or {}, manifest.get("output") or {}
-    words = ["nmfsep", "render", rendered["path"]] if rendered else ["nmfsep", "split"]
-    words.append(str(about.get("path", "-")))
-    for cue in cues:
-        spans = cue.get("stretches")
-        texts = [f"{cue['labels'][0]}={begin:g}-{end:g}" for begin, end in spans] if spans else [str(cue.get("path"))]
-        words += [word for text in texts for word in (f"--{cue['kind']}", text)]
-    counted = not (rendered or cues or settings.get("preset") or settings.get("levels"))
-    basis = {name: settings[name] for name in ("model", "preset", "components") if settings.get(name) is not None}
-    usual = resolved(Settings(**with_preset_defaults(basis)), bool(cues or rendered)) | {"preset": None, "model": "nmf"}
-    for kind, values, default in (
-        (Settings, settings, usual | ({"components": None} if counted else {})),
-        (OutputSettings, output, output_entry(OutputSettings())),
-    ):
-        for own in fields(kind):
-            value = values.get(own.name)
-            known = own.name in default and (own.name in RENDERED or not rendered or kind is OutputSettings)
-            plain = list(default[own.name]) if isinstance(default.get(own.name), tuple) else default.get(own.name)
-            if known and own.name != "threads" and value is not None and value != plain:
-                words += _spelled(own, value)
-    return " ".join(map(_quoted, words))
-
-
-def _spelled(own: Field[Any], value: Any) -> list[str]:
-    """Return a setting as the command line spells it."""
-    flags = own.metadata["flags"] or ("--" + own.name.replace("_", "-"),)
-    if value is True:
-        return [flags[-1]]
-    if own.name == "residual":
-        return [f"--residual={value}"]
-    if isinstance(value, list):
-        each = [",".join(map(str, value))] if own.metadata["spelling"] == "list" else value
-        return [word for text in each for word in (flags[-1], str(text))]
-    return [flags[0] if own.name == "components" else flags[-1], f"{value:g}" if type(value) is float else str(value)]

@@ -80,6 +80,7 @@ def test_the_help_has_an_example_that_works(
         shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
     for folder in {
         "check": ["separated"],
+        "report": ["separated"],
         "mix": ["separated"],
         "rerun": ["separated"],
         "evaluate": ["separated", "stems"],

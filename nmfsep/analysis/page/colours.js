@@ -34,17 +34,17 @@ function fromOklab([L, a, b]) {
   return linear.map((c) => 255 * (c <= 0.0031308 ? 12.92 * c : 1.055 * Math.max(c, 0) ** (1 / 2.4) - 0.055));
 }
 
-// 256 colours between some, three bytes each
+// 256 colours between some, as pixels
 function colourMap(stops) {
   const points = stops.map(toOklab);
-  const map = new Uint8ClampedArray(768);
+  const bytes = new Uint8ClampedArray(1024).fill(255);
   for (let i = 0; i < 256; i++) {
     const place = (i / 255) * (points.length - 1);
     const low = Math.min(Math.floor(place), points.length - 2);
     const mixed = points[low].map((value, axis) => value + (place - low) * (points[low + 1][axis] - value));
-    map.set(fromOklab(mixed), 3 * i);
+    bytes.set(fromOklab(mixed), 4 * i);
   }
-  return map;
+  return new Uint32Array(bytes.buffer);
 }
 
 const isDark = () => document.documentElement.dataset.theme === "dark";
@@ -63,15 +63,18 @@ function coloured(grey, map) {
   [canvas.width, canvas.height] = [grey.width, grey.height];
   const context = canvas.getContext("2d");
   const image = context.createImageData(grey.width, grey.height);
-  for (let i = 0; i < grey.data.length; i++) {
-    const at = 3 * grey.data[i];
-    image.data.set([map[at], map[at + 1], map[at + 2], 255], 4 * i);
-  }
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = map[grey.data[i]];
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
-const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const bytesOf = (text) => {
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
+};
 
 // the grey values of a PNG file in base64
 async function greyOf(text) {

@@ -45,7 +45,9 @@ function bleedCard(bleed, rows) {
   ]);
   const text = "Of what the model has where a stem of the rows sounds, how much is whose. Outside the diagonal, expect bleed.";
   const heads = ["where sounds", ...bleed.map((_, row) => rows[row]?.name ?? row + 1)];
-  return article("Bleed", element("p", { className: "facts", textContent: text }), table(heads, cells));
+  const card = article("Bleed", element("p", { className: "facts", textContent: text }), table(heads, cells));
+  card.classList.toggle("wide", bleed.length > 3);
+  return card;
 }
 
 function lossCard(fits) {
@@ -130,7 +132,7 @@ function showFindings(data, say) {
   if (data.choice) {
     place.append(article("Why this method", ...choiceText(data.choice).map((text) => element("p", { textContent: text }))));
   }
-  const code = element("code", { textContent: data.command, tabIndex: 0 });
+  const code = element("code", { textContent: data.command ?? "The manifest does not keep the command.", tabIndex: 0 });
   const list = element("dl");
   for (const [name, value] of Object.entries(data.settings)) {
     const text = value === null ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -77,8 +77,7 @@ function buildRow(row, index) {
   const colour = () => stemColour(index);
   addCanvas(place, "wave", `Waveform of ${row.name}`, (canvas) => drawWave(canvas, { ...row, sound: soundOf(index) }, colour()));
   addCanvas(place, "small", `Spectrogram of ${row.name}`, (canvas) => {
-    const drawn = state.masks ? pictures.drawnMasks : pictures.drawnRows;
-    if (drawn) drawPicture(canvas, drawn[index]);
+    if (pictures.drawnRows) drawPicture(canvas, pictures.drawnRows[index]);
   });
   addCanvas(place, "strip", `When ${row.name} sounds`, (canvas) => drawStrip(canvas, row.levels, colour()));
   const made = element("div", { className: "row stem" }, panel, place);
@@ -217,8 +216,9 @@ function recolour() {
   const heat = heatMap();
   if (pictures.rows) {
     pictures.drawnMixture = coloured(pictures.mixture, heat);
-    pictures.drawnRows = pictures.rows.map((grey, index) => coloured(grey, stemMap(index)));
-    pictures.drawnMasks = pictures.masks.map((grey, index) => coloured(grey, stemMap(index)));
+    if (state.masks) pictures.masks ??= masks(pictures.rows, data.range);
+    const shown = state.masks ? pictures.masks : pictures.rows;
+    pictures.drawnRows = shown.map((grey, index) => coloured(grey, stemMap(index)));
     pictures.drawnW = coloured(pictures.W, heat);
     pictures.drawnZ = coloured(pictures.Z, heat);
   }
@@ -228,7 +228,6 @@ function recolour() {
 async function loadPictures() {
   pictures.mixture = await greyOf(data.mixture.picture);
   pictures.rows = await Promise.all(data.rows.map((row) => greyOf(row.picture)));
-  pictures.masks = masks(pictures.rows, data.range);
   pictures.W = await greyOf(data.factors.W);
   pictures.Z = await greyOf(data.factors.Z);
   recolour();
@@ -440,7 +439,7 @@ function showMasks(on) {
   state.masks = on;
   $("mask").setAttribute("aria-pressed", on);
   $("sound").setAttribute("aria-pressed", !on);
-  redraw();
+  recolour();
 }
 
 build();
