@@ -37,6 +37,8 @@ _PUBLIC = {
     "separate": "api",
     "Stems": "api",
     "learn": "api",
+    "detect": "detection.find",
+    "Event": "detection.find",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
@@ -50,6 +52,7 @@ __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .api import Stems as Stems, learn as learn, separate as separate
+    from .detection.find import Event as Event, detect as detect
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update

@@ -24,6 +24,7 @@ ORDER = (
     ("models",),
     ("guidance", "grouping"),
     ("separation",),
+    ("detection",),
     ("analysis",),
     ("jobs",),
     ("batch",),

@@ -32,6 +32,7 @@ COMMANDS = {
     "split": "Separate files into stems that add up to them.",
     "render": "Group, mask and write stems again, without factorizing.",
     "learn": "Learn templates from isolated sounds, for split -m.",
+    "detect": "Find the sounds of a dictionary in recordings: a table of events.",
     "check": "Verify stems against the manifest written with them.",
     "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",
     "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",

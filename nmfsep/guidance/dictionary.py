@@ -45,6 +45,7 @@ DESCRIPTION = {
             "template_frames?": range(1, DELAYS + 1),
         }
     ],
+    "traits?": [{"threshold?": float, "struck?": bool, "before?": float, "after?": float}],
 }
 FARTHEST = 4.0  # times longer or shorter that frames may become
 
@@ -68,6 +69,10 @@ class Dictionary:
         One for each label: what it was learned from.
     strokes : tuple of Strokes
         One for each label: waveforms of single sounds, at the sample rate; empty where none were kept.
+    traits : tuple of dict
+        One for each label: what `detect` needs to know of it. ``threshold`` is the share of the mixture, in dB, from
+        which it is told from others, ``struck`` whether it consists of strokes, ``before`` and ``after`` the seconds
+        that marks of it reach beyond what is heard. Earlier versions kept none.
 
     Raises
     ------
@@ -82,9 +87,12 @@ class Dictionary:
     channels: int = 1
     provenance: tuple[dict[str, Any], ...] = ()
     strokes: tuple[Strokes, ...] = ()
+    traits: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
+        if len(self.traits) not in (0, len(self.labels)):
+            raise UsageError(f"there are traits of {len(self.traits)} labels, and {len(self.labels)} labels")
         if len(self.strokes) not in (0, len(self.labels)):
             raise UsageError(f"there are strokes of {len(self.strokes)} labels, and {len(self.labels)} labels")
         if (samples := sum(len(stroke) for own in self.strokes for stroke in own)) > MOST:
@@ -128,7 +136,10 @@ class Dictionary:
         strokes: tuple[Strokes, ...] = ()
         if self.strokes or other.strokes:
             strokes = tuple(own for each in (self, other) for own in each.strokes or ((),) * len(each.labels))
-        return replace(self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes)
+        traits: tuple[dict[str, Any], ...] = ()
+        if self.traits or other.traits:
+            traits = tuple(own for each in (self, other) for own in each.traits or ({},) * len(each.labels))
+        return replace(self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes, traits=traits)
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -164,7 +175,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
             for view in dictionary.views
         ],
         "provenance": dictionary.provenance,
-    }
+    } | ({"traits": dictionary.traits} if dictionary.traits else {})
     arrays: dict[str, NDArray[Any]] = {}
     for index, view in enumerate(dictionary.views):
         arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
@@ -218,7 +229,8 @@ def _read(file: archive.Archive) -> Dictionary:
             raise UsageError(f"owners{index} are not indices of labels")
         views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
     strokes = unpack(file, len(labels), rate) if about["version"] >= 3 else ()
-    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, tuple(about["provenance"]), strokes)
+    provenance, traits = tuple(about["provenance"]), tuple(about.get("traits", ()))
+    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, provenance, strokes, traits)
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int) -> Templates:

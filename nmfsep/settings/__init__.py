@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from .commands import DetectSettings, EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
 from .separation import Settings
 
-__all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]
+__all__ = ["DetectSettings", "EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]
