@@ -1,8 +1,8 @@
 """Audio source separation by nonnegative matrix factorization.
 
 >>> import nmfsep
->>> audio = nmfsep.read("song.wav")                    # doctest: +SKIP
->>> stems = nmfsep.separate(audio, components=4)       # doctest: +SKIP
+>>> stems = nmfsep.separate("song.wav", components=4)  # doctest: +SKIP
+>>> stems.write("out")                                 # doctest: +SKIP
 >>> fit = nmfsep.factorize(abs(spectrogram), 4)        # doctest: +SKIP
 """
 
@@ -18,6 +18,10 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
+    "mix": "jobs.remix",
+    "Mix": "jobs.remix",
+    "rerun": "jobs.rerun",
+    "Rerun": "jobs.rerun",
     "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
@@ -34,8 +38,13 @@ _PUBLIC = {
     "DeepFit": "models.deep",
     "Execution": "nmf.fit",
     "NMF": "models.sklearn",
+    "MiniBatchNMF": "models.minibatch",
+    "open_matrix": "matrices.load",
     "separate": "api",
     "Stems": "api",
+    "rank": "api",
+    "inspect": "api",
+    "evaluate": "api",
     "learn": "api",
     "detect": "detection.find",
     "Event": "detection.find",
@@ -46,21 +55,44 @@ _PUBLIC = {
     "update": "guidance.learn",
     "Statistics": "nmf.blockwise",
     "Settings": "settings",
+    "plot_spectrogram": "analysis.plots.axes",
+    "plot_templates": "analysis.plots.axes",
+    "plot_activations": "analysis.plots.axes",
+    "plot_losses": "analysis.plots.axes",
+    "plot_ranking": "analysis.plots.axes",
     "NmfsepError": "errors",
 }
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
-    from .api import Stems as Stems, learn as learn, separate as separate
+    from .analysis.plots.axes import (
+        plot_activations as plot_activations,
+        plot_losses as plot_losses,
+        plot_ranking as plot_ranking,
+        plot_spectrogram as plot_spectrogram,
+        plot_templates as plot_templates,
+    )
+    from .api import (
+        Stems as Stems,
+        evaluate as evaluate,
+        inspect as inspect,
+        learn as learn,
+        rank as rank,
+        separate as separate,
+    )
     from .detection.find import Event as Event, detect as detect
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update
+    from .jobs.remix import Mix as Mix, mix as mix
+    from .jobs.rerun import Rerun as Rerun, rerun as rerun
     from .kernels.product import Factors as Factors
+    from .matrices.load import open_matrix as open_matrix
     from .models.by_name import fit_model as fit_model
     from .models.convolutive import ConvolutiveFit as ConvolutiveFit, convolutive_nmf as convolutive_nmf
     from .models.deep import DeepFit as DeepFit, deep_nmf as deep_nmf, deep_semi_nmf as deep_semi_nmf
     from .models.kmeans import k_means as k_means, orthogonal_nmf as orthogonal_nmf
+    from .models.minibatch import MiniBatchNMF as MiniBatchNMF
     from .models.relu import ReLUNetwork as ReLUNetwork, whiten as whiten
     from .models.semi import semi_nmf as semi_nmf
     from .models.sklearn import NMF as NMF

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 
 class NmfsepError(Exception):
@@ -62,3 +63,10 @@ class MismatchError(NmfsepError):
     """What lies on disk is not what its manifest says."""
 
     exit_code = 4
+
+
+def install_command(*packages: str, extra: str | None = None) -> str:
+    """Return the command that installs packages next to nmfsep, which one of its extras may name."""
+    if f"pipx{os.sep}venvs{os.sep}" in sys.prefix:
+        return f"pipx inject nmfsep {' '.join(packages)}"
+    return f"pip install 'nmfsep[{extra}]'" if extra else f"pip install {' '.join(packages)}"

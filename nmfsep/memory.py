@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from .errors import UsageError
 from .system import free_memory, memory_limits
@@ -35,9 +36,9 @@ def available() -> int | None:
 
 
 def parse_size(text: str) -> int | None:
-    """Return the bytes of a size such as 800M or 2G, None if it is none."""
-    match = re.fullmatch(r"([0-9]+)([KMGT]?)(i?B)?", text, re.IGNORECASE | re.ASCII)
-    return None if match is None else int(match.group(1)) * UNITS[match.group(2).upper()]
+    """Return the bytes of a size such as 800M or 1.5G, None if it is none."""
+    match = re.fullmatch(r"([0-9]+|[0-9]*\.[0-9]+)([KMGT]?)(i?B)?", text, re.IGNORECASE | re.ASCII)
+    return None if match is None else int(Fraction(match[1]) * UNITS[match[2].upper()])
 
 
 def show_size(count: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import UsageError
@@ -44,16 +45,28 @@ class Registry(Mapping[str, str]):
         return Registry(self.kind, *((name, *entry) for name, entry in entries), aliases=self.aliases | other.aliases)
 
     def resolve(self, name: str) -> str:
-        """Return the canonical name, or raise UsageError with the nearest right one."""
-        name = self.aliases.get(name, name)
-        if name in self._entries:
-            return name
+        """Return the canonical name, in whatever case it is typed, or raise UsageError with the nearest right one."""
+        found = self.aliases.get(name.lower(), name.lower())
+        if found in self._entries:
+            return found
         raise UsageError(f"{self.kind} {name!r} is unknown", suggestion(name, [*self._entries, *self.aliases]))
 
     def load(self, name: str) -> Any:
         """Import and return what the name stands for."""
         module, attribute = self._entries[self.resolve(name)][0].split(":")
         return getattr(importlib.import_module(f"nmfsep.{module}"), attribute)
+
+
+def choose(word: str, names: Sequence[str], what: str = "") -> str:
+    """Return which of some names is meant, by itself or by its number from 1; `what` says where it was given.
+
+    A name goes before a number that looks the same. UsageError has the nearest right one.
+    """
+    if word in names:
+        return word
+    if re.fullmatch("[0-9]{1,9}", word, re.ASCII) and 1 <= int(word) <= len(names):
+        return names[int(word) - 1]
+    raise UsageError(f"{what} {word[:40]!r} is no stem".lstrip(), suggestion(word, list(names)))
 
 
 def suggestion(word: str, known: list[str]) -> str:
@@ -135,8 +148,8 @@ MASKS = Registry(
     ("binary", "separation.masks:binary", "all of a time-frequency bin to its loudest stem"),
 )
 
-# Those that need all channels at once, and what they learn from the whole mixture: (samples, stft, model, workers) ->
-# Filter, see separation.render.
+# Those that need all channels at once, and what they learn from the mixture: (mixture, stft, model, workers) -> Filter,
+# see separation.render.
 SPATIAL_MASKS = Registry(
     "mask",
     (

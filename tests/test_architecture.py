@@ -23,6 +23,7 @@ ORDER = (
     ("nmf",),
     ("models",),
     ("guidance", "grouping"),
+    ("matching",),
     ("separation",),
     ("detection",),
     ("analysis",),

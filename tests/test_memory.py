@@ -21,6 +21,8 @@ limited = pytest.mark.skipif(resource is None, reason="no limits of resources")
         ("1k", 1024),
         ("800M", 800 << 20),
         ("2G", 2 << 30),
+        ("1.5G", 3 << 29),
+        (".5K", 512),
         ("2GB", 2 << 30),
         ("2GiB", 2 << 30),
         ("2gib", 2 << 30),
@@ -33,7 +35,7 @@ def test_sizes_are_powers_of_1024(text, size):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "-1", "+1", "1.5G", "1_000", "1 G", " 1G", "1G\n", "1P", "٣M", "１G", "1e9", "GB"]
+    "text", ["", "M", "-1", "+1", "1.G", ".G", "1_000", "1 G", " 1G", "1G\n", "1P", "٣M", "１G", "1e9", "GB"]
 )
 def test_what_is_no_size_is_none(text):
     assert parse_size(text) is None

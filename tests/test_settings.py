@@ -86,7 +86,10 @@ def test_unknown_names_are_refused_and_known_ones_listed_or_guessed(kind, name):
 def test_every_known_name_is_accepted(kind, name):
     names = kind.__dataclass_fields__[name].metadata["names"]
     for value in [*names, *(names.aliases if isinstance(names, Registry) else ())]:
-        assert getattr(kind(**{name: value}), name) == value
+        found = names.resolve(value) if isinstance(names, Registry) else value
+        assert getattr(kind(**{name: value}), name) == found
+        if isinstance(names, Registry):  # in any case
+            assert getattr(kind(**{name: value.upper()}), name) == found
 
 
 @pytest.mark.parametrize(("name", "automatic"), [("solver", True), ("start", True), ("mask", False), ("window", False)])

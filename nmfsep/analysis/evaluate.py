@@ -60,6 +60,11 @@ class Evaluation:
     channels: int
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Return the means in a line."""
+        means = ", ".join(f"{name} {value:.2f}" for name, value in self.mean.items() if not np.isnan(value))
+        return f"Evaluation({len(self.stems)} stems, means in dB: {means})"
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the figures in every row."""

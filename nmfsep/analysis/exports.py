@@ -17,7 +17,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, install_command
 from ..separation.components import Components
 from ..separation.describe import find_onsets
 from ..separation.model import Model
@@ -290,7 +290,9 @@ class Midi(Export):
         try:
             import mido  # noqa: F401
         except ImportError as error:
-            raise UsageError("--export-midi needs mido", "install it with: pip install 'nmfsep[midi]'") from error
+            raise UsageError(
+                "--export-midi needs mido", f"install it: {install_command('mido', extra='midi')}"
+            ) from error
 
     @staticmethod
     def encode(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, install_command
 from ..files.naming import track_name
 from ..grouping.rank import BANDS, FRAMES, STABLE, Evidence, rank, recommended
 from ..grouping.timbre import mel_filters
@@ -54,6 +54,12 @@ class Inspection:
     components: tuple[Component, ...]  # in the order of W and Z
     warnings: tuple[str, ...] = ()
     sha256: str | None = None  # of the file of a sound
+
+    def __repr__(self) -> str:
+        """Return it in a line: what was found, and how long it is."""
+        found = ", ".join(f"{each.name} {each.pitch.name}" if each.pitch else each.name for each in self.components)
+        seconds = self.samples.shape[1] / self.sample_rate
+        return f"Inspection({self.track!r}, {seconds:.2f} s: {found})"
 
     def document(self) -> dict[str, Any]:
         """Return what --json prints."""
@@ -138,22 +144,24 @@ def describe_stems(path: str, track: str, names: Sequence[str], stems: Iterable[
 
 def draw_inspection(found: Inspection, target: Path) -> None:
     """Draw the spectrogram, W, Z and masks of a sound, as a PNG file."""
+    count = len(found.components)
+    write_picture(sound_picture(drawn(found), f"{found.track}: {count} component{'s' * (count > 1)}"), target)
+
+
+def drawn(found: Inspection) -> Sound:
+    """Return what pictures show of a sound."""
     step = max(1, -(-found.Z.shape[1] // COLUMNS))
-    hop = found.stft.hop_length / found.sample_rate
-    names = [component.pitch.name if component.pitch else "" for component in found.components]
-    title = f"{found.track}: {len(names)} component{'s' * (len(names) > 1)}"
-    sound = Sound(
+    return Sound(
         spectrogram=pooled_spectrogram(found.samples, found.stft, step),
         W=np.asarray(found.W, np.float64),
         Z=_pooled(np.asarray(found.Z, np.float64), step),
         frequencies=found.stft.frequencies(found.sample_rate),
-        seconds=found.Z.shape[1] * hop,
+        seconds=found.Z.shape[1] * found.stft.hop_length / found.sample_rate,
         names=[component.name for component in found.components],
-        notes=names,
+        notes=[component.pitch.name if component.pitch else "" for component in found.components],
         pitches=[component.pitch.hertz if component.pitch else None for component in found.components],
         onsets=[component.onsets for component in found.components],
     )
-    write_picture(sound_picture(sound, title), target)
 
 
 def pooled_spectrogram(samples: Samples, stft: STFT, step: int) -> NDArray[np.float64]:
@@ -190,7 +198,9 @@ def audition(template: NDArray[np.floating[Any]], stft: STFT, sample_rate: int) 
     try:
         import librosa
     except ImportError as error:
-        raise UsageError("the sound of a template needs librosa", "install it: pip install librosa") from error
+        raise UsageError(
+            "the sound of a template needs librosa", f"install it: {install_command('librosa')}"
+        ) from error
     times = np.arange(1 + length // stft.hop_length) * stft.hop_length / sample_rate
     magnitudes = np.outer(template / np.max(template), 10 ** (-DECAY / 20 * times / SECONDS)).astype(np.float32)
     sound = librosa.griffinlim(
@@ -208,6 +218,11 @@ class Ranking:
     track: str
     evidence: tuple[Evidence, ...]
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return it in a line: the number, and between which it was chosen."""
+        counts = [row.components for row in self.evidence]
+        return f"Ranking({self.track!r}: {self.recommended} components, of {min(counts)} to {max(counts)})"
 
     @property
     def recommended(self) -> int:

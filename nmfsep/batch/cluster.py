@@ -22,7 +22,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, install_command
 from ..nmf.blockwise import Statistics
 from .pool import Lost, Pool, apply
 
@@ -63,7 +63,7 @@ class Cluster(Pool):
         try:
             from distributed import Client
         except ImportError as error:
-            hint = "install it: pip install 'nmfsep[cluster]'"
+            hint = f"install it: {install_command('distributed', 'fsspec', extra='cluster')}"
             raise UsageError("a scheduler needs dask.distributed", hint) from error
         for name in ("distributed", "tornado"):  # errors are reported by nmfsep, in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)

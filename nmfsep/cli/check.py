@@ -9,13 +9,12 @@ import click
 
 from ..errors import MismatchError, NmfsepError, UsageError
 from ..system import exists
-from . import console
-from .options import reporting
+from . import console, options
 
 
-@click.command("check", epilog="Example: nmfsep check separated")
+@click.command("check", cls=options.Command, example="nmfsep check separated", page="start")
 @click.argument("paths", nargs=-1, required=True, metavar="DIR...", type=click.Path())
-@reporting
+@options.reporting
 def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
     """Verify that stems are as they were written: sizes, hashes, and that they add up to their input.
 
@@ -35,7 +34,8 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
         console.say(console.describe(fault))
     if not manifests:
         raise faults[0]
-    rows = [{"manifest": os.fsdecode(fault.path or ""), "ok": False, "message": str(fault)} for fault in faults]
+    for fault in faults if as_json else ():
+        console.print_document(os.fsdecode(fault.path or ""), {"ok": False, "message": str(fault)}, "failed")
     code = 1 if faults else 0
     for manifest in manifests:
         try:
@@ -44,9 +44,8 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> 
             console.say(console.describe(error))
             found, good = str(error), False
             code = max(code, error.exit_code if isinstance(error, MismatchError) else 1)
-        rows.append({"manifest": str(manifest), "ok": good, "message": found})
-        if good and not as_json and not quiet:
+        if as_json:
+            console.print_document(str(manifest), {"ok": good, "message": found}, "done" if good else "failed")
+        elif good and not quiet:
             console.print_text(f"{console.quote(manifest)}: {found}\n")
-    if as_json:
-        console.print_json(rows)
     return code

@@ -91,17 +91,23 @@ def print_paths(paths: Iterable[os.PathLike[str]]) -> None:
         print_bytes((quote(path).encode("utf-8", "backslashreplace") if terminal else os.fsencode(path)) + b"\n")
 
 
-def print_json(document: Any, indent: int | None = 1) -> None:
-    """Write one JSON document to stdout, without `indent` in one line."""
-    print_text(json.dumps(document, indent=indent) + "\n")
+def print_document(path: str, document: Mapping[str, Any], status: str = "done") -> None:
+    """Write what is to be said of an input to stdout, as a JSON document in one line."""
+    print_text(json.dumps({"path": path, "status": status} | dict(document)) + "\n")
 
 
-def print_result(document: Any, text: str, as_json: bool) -> None:
+def print_result(path: str, document: Mapping[str, Any], text: str, as_json: bool) -> None:
     """Write a result to stdout, as a JSON document or as text."""
     if as_json:
-        print_json(document)
+        print_document(path, document)
     else:
         print_text(text)
+
+
+def error_entry(error: NmfsepError, path: str = "") -> dict[str, Any]:
+    """Return an error as JSON; `path` is where it names none."""
+    where = path if error.path is None else os.fsdecode(error.path)
+    return {"path": where, "message": str(error), "exit": error.exit_code}
 
 
 def print_text(text: str) -> None:

@@ -59,8 +59,9 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
             console.say(console.describe(found.error))
             code = max(code, found.error.exit_code)
         if values["as_json"]:
-            error = {} if found.error is None else {"error": str(found.error)}
-            console.print_json({"path": path, "events": [each.document() for each in found.events]} | error, None)
+            events = [event.document() for event in found.events]
+            error = {} if found.error is None else {"error": console.error_entry(found.error, path)}
+            console.print_document(path, {"events": events} | error, "done" if found.error is None else "failed")
         elif found.error is None:
             text = TABLES[settings.format](path, found.events)
             if settings.format in ("tsv", "csv") and not head:

@@ -71,7 +71,7 @@ def command(
     if not values["quiet"]:
         console.warn(found.warnings)
     about = found.document()
-    console.print_result(about, csv_table(about) if values["as_csv"] else table(found), values["as_json"])
+    console.print_result(estimate, about, csv_table(about) if values["as_csv"] else table(found), values["as_json"])
     return 0
 
 

@@ -58,7 +58,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
         figures = f"relative error {manifest['error']:.4f}, {manifest['seconds']:.2f} s"
         console.say(f"{name}: {rows} x {columns}, {console.fit_line(manifest['fit'])}, {figures}")
     if values["as_json"]:
-        console.print_json(manifest)
+        console.print_document(path, manifest)
     else:
         console.print_paths(task.targets.values())
     return 0

@@ -62,7 +62,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
     if kind != "sound":
         _refuse(ctx, (*ANALYSIS, *EXCERPT, *(() if kind == "separation" else PICTURES)), kind, path)
     if kind in ("model", "dictionary"):
-        console.print_result(*_archive(path, kind), values["as_json"])
+        console.print_result(path, *_archive(path, kind), values["as_json"])
         return 0
     from ..jobs.inspect import inspect_separated, write_auditions
 
@@ -77,17 +77,19 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
             write_auditions(each, audition, values["force"])
         if not values["quiet"]:
             console.warn(each.warnings, console.quote(path))
-    documents = [each.document() for each in found]
-    tables = "\n".join(components_table(each, titled=len(found) > 1) for each in found)
-    console.print_result(documents[0] if len(documents) == 1 else documents, tables, values["as_json"])
+        gap = "\n" if each is not found[0] else ""
+        table = gap + components_table(each, titled=len(found) > 1)
+        console.print_result(each.path, each.document(), table, values["as_json"])
     for fault in failed:
         console.say(console.describe(fault))
+        if values["as_json"]:
+            console.print_document(os.fsdecode(fault.path or path), {"errors": [console.error_entry(fault)]}, "failed")
     return InputError.exit_code if failed else 0
 
 
 def _sound(ctx: click.Context, path: str) -> Inspection:
     try:
-        settings = options.blind_settings(ctx, options.given(ctx, Settings) | {"atoms": 1}, "give -k")
+        settings = options.blind_settings(ctx, options.given(ctx, Settings) | {"atoms": 1}, "give -k 4")
     except UsageError as error:
         error.path = path
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,9 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
         strokes = len(learned.new.strokes[index]) if learned.new.strokes else 0
         console.say(f"{console.quote(label)}: {counts} templates of {learned.files[label]} files, {strokes} strokes")
     if values["as_json"]:
-        failed = [{"path": os.fsdecode(error.path or ""), "message": str(error)} for error in learned.left_out]
+        failed = [console.error_entry(error) for error in learned.left_out]
         document = dictionary_document(str(target), learned.dictionary)
-        console.print_json(document | ({"errors": failed} if failed else {}))
+        console.print_document(str(target), document | ({"errors": failed} if failed else {}))
     else:
         console.print_paths([target])
     return InputError.exit_code if learned.left_out else 0

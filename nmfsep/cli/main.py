@@ -31,13 +31,16 @@ from .params import Name  # noqa: E402
 COMMANDS = {
     "split": "Separate files into stems that add up to them.",
     "render": "Group, mask and write stems again, without factorizing.",
+    "mix": "Mix stems to one file, at levels of your own.",
     "learn": "Learn templates from isolated sounds, for split -m.",
     "detect": "Find the sounds of a dictionary in recordings: a table of events.",
     "check": "Verify stems against the manifest written with them.",
+    "rerun": "Separate again what a manifest is of, and compare the bytes.",
     "evaluate": "Score estimates against true stems: SI-SDR, SDR, SIR, SAR, bleed.",
     "inspect": "Describe a sound, stems, a saved model or a dictionary: pitches, onsets, levels.",
     "rank": "Count the components of a sound, with the evidence.",
     "factorize": "Factorize any matrix, or images into parts, by any model.",
+    "doctor": "Show versions, codecs, extras, cores, memory, and what is missing.",
     "manual": "Show the manual, a page a topic.",
     "completion": "Print the completion script of a shell.",
 }
@@ -145,11 +148,12 @@ def _run() -> int:
         return error.exit_code
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print_text(f"{error.format_message()}\n")
+        return 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nmfsep"
         message = " ".join(plain(error.format_message()).split()).rstrip(".")
-        if isinstance(error, click.exceptions.NoArgsIsHelpError):  # whose message is all of the help
-            message = "a command is missing"
         say(f"{message}; try '{command} --help'" if ";" not in message else message)
         return 2
     except click.ClickException as error:

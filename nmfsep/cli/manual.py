@@ -25,7 +25,7 @@ TOPICS = {
     "evaluate": "score stems against the true ones",
     "inspect": "pitches, onsets and levels of what is in a sound",
     "matrices": "factorize any matrix, or images into parts",
-    "python": "the same from Python: separate, learn, factorize, scikit-learn",
+    "python": "the same from Python: separate, inspect, evaluate, plots, factorize, scikit-learn",
     "results": "what was measured: quality, speed, memory, and a lab notebook",
     "lecture": "a walk through NMF and its relatives, a command and a picture each",
 }

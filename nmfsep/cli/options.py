@@ -19,6 +19,7 @@ from ..settings import OutputSettings, Settings
 from ..settings.fields import Options
 from ..settings.separation import shown_default, with_preset_defaults
 from ..system import BLAS_VARIABLES, exists
+from . import console
 from .params import Name, Real, Size, Time, Whole, Wholes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,6 +71,16 @@ class Command(click.Command):
                     raise UsageError(f"{first} and {second} contradict each other", "leave out one")
                 ctx.params[weaker[0]] = False
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; with --json, say on stdout, too, which input failed."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if ctx.params.get("as_json"):
+                path = os.fsdecode(error.path or "")
+                console.print_document(path, {"errors": [console.error_entry(error)]}, "failed")
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the common options, then one section for each group of the others."""
@@ -192,7 +203,7 @@ def several(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 reporting = several(
     flag("-q", "--quiet", help="Print errors only."),
-    flag("--json", "as_json", help="Print one JSON document instead."),
+    flag("--json", "as_json", help="Print JSON instead, a line for each input."),
     flag("--debug", variable=False, help="Show the traceback of a bug."),
 )
 verbose = flag("-v", "--verbose", help="Print how the fit went.")
@@ -293,6 +304,7 @@ def blind_settings(ctx: click.Context, own: dict[str, Any], hint: str) -> Settin
 
 def output_settings(ctx: click.Context) -> OutputSettings:
     """Return where and how to write, from the options of the settings and the short ways to name a format."""
+    refuse_terminal(ctx.params["out"])
     flac, short, container, subtype = (ctx.params[name] for name in ("flac", "short", "format", "subtype"))
     if flac and container not in (None, "flac"):
         raise UsageError(f"--flac and --format {container} contradict each other")
@@ -303,6 +315,12 @@ def output_settings(ctx: click.Context) -> OutputSettings:
 
 
 # What several commands do first.
+
+
+def refuse_terminal(out: str) -> None:
+    """Refuse to write sound to a terminal."""
+    if out == "-" and sys.stdout.isatty():
+        raise UsageError("-o - would write sound to the terminal", "send it on: ... -o - > out.wav, or | a program")
 
 
 def one_thread_of_blas() -> None:

@@ -39,8 +39,8 @@ class Text(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value; a default is one already."""
-        if not isinstance(value, str) or value in self.words:
-            return self.words.get(value, value)
+        if not isinstance(value, str) or value.lower() in self.words:
+            return self.words.get(str(value).lower(), value)
         found = self._read(value)
         if found is None:
             self.fail(f"{value!r} is not {self.what}", param, ctx)
@@ -109,7 +109,7 @@ class Time(Text):
 class Size(Text):
     """A size such as 800M or 2G; in bytes."""
 
-    name, what = "SIZE", "a size; give one such as 800M or 2G"
+    name, what = "SIZE", "a size; give one such as 800M or 1.5G"
 
     def _read(self, text: str) -> int | None:
         from ..memory import parse_size
@@ -126,8 +126,8 @@ class Name(Text):
         self.name = "|".join([*extra, *names, *(["BETA"] if number else [])])
 
     def _read(self, text: str) -> str | float:
-        if text in self.extra:
-            return text
+        if text.lower() in self.extra:
+            return text.lower()
         number = Real()._read(text) if self.number else None
         if number is not None:
             return number
@@ -136,6 +136,7 @@ class Name(Text):
                 return self.names.resolve(text)
             except UsageError as error:
                 self.fail(f"{error.message}; {suggestion(text, [*self.extra, *self.names, *self.names.aliases])}")
-        if text not in self.names:
+        found = {name.lower(): name for name in self.names}.get(text.lower())
+        if found is None:
             self.fail(f"{text!r} is unknown; {suggestion(text, [*self.extra, *self.names])}")
-        return text
+        return found

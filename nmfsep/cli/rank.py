@@ -63,6 +63,6 @@ def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **value
         rows.append([str(row.components), *figures, "yes" if row.stable else "no"])
     table = f"{console.aligned(rows, ())}{found.recommended}\n"
     evidence = [row.document() for row in found.evidence]
-    document = {"input": path, "evidence": evidence, "recommended": found.recommended}
-    console.print_result(document, table, values["as_json"])
+    document = {"evidence": evidence, "recommended": found.recommended}
+    console.print_result(path, document, table, values["as_json"])
     return 0

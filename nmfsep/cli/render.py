@@ -9,6 +9,7 @@ import click
 
 from ..errors import UsageError
 from ..settings import OutputSettings, Settings
+from ..system import exists
 from . import console, options
 from .reporter import print_dry_run, report_track
 
@@ -56,9 +57,9 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     output = replace(output, offset=offset, duration=duration)
     settings = saved.settings_with(_changes(ctx))
     path = mixture_of(saved.path) if mixture is None else mixture
-    if path is None:
-        message = "does not lie with its stems, so its mixture is not known"
-        raise UsageError(message, "name it after the model", saved.path)
+    if path is None or (mixture is None and not exists(path)):
+        why = "does not lie with its stems, so its mixture is not known" if path is None else "its mixture has moved"
+        raise UsageError(why, f"give the mixture: nmfsep render {console.quote(model)} MIXTURE", saved.path)
     run_options = RunOptions(settings, output, saved=saved, limit=values["limit"], debug=values["debug"])
     jobs = plan([path], run_options)
     if output.out == "-" and as_json:
@@ -68,7 +69,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
     manifest = separate_file(jobs[0], run_options).result()
     report_track(jobs[0], manifest, values["quiet"], values["verbose"])
     if as_json:
-        console.print_json({"tracks": [manifest], "errors": []})
+        console.print_document(path, {"tracks": [manifest], "errors": []})
     else:
         console.print_paths(jobs[0].as_written(manifest).results)
     return 0
@@ -84,13 +85,3 @@ def _changes(ctx: click.Context) -> dict[str, Any]:
                 raise UsageError(f"--{name} and --no-{name} contradict each other")
             changes[name] = nothing
     return changes
-
-
-def _mixture(model: str) -> str:
-    """Return the sound that a model was learned from, by the manifest next to it."""
-    from ..jobs.manifest import mixture_of
-
-    found = mixture_of(model)
-    if found is None:
-        raise UsageError("does not lie with its stems, so its mixture is not known", "name it after the model", model)
-    return found

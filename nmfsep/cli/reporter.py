@@ -5,7 +5,6 @@ Results, which are paths or JSON documents, go to standard output; all else goes
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,21 +32,18 @@ class Reporter:
     jobs : sequence of Job
     sizes : sequence of (int, int)
         Bytes that each takes, and its samples, as `Batch` has them.
-    many : bool
-        Whether JSON is a line for each file as it is done, or one document for the few that were named.
     as_json, quiet, verbose : bool
         What the user wants to read.
     """
 
     def __init__(
         self, bar: Any, jobs: Sequence[Job], sizes: Sequence[tuple[int, int]],
-        many: bool, as_json: bool, quiet: bool, verbose: bool,
+        as_json: bool, quiet: bool, verbose: bool,
     ) -> None:  # fmt: skip
-        self.jobs, self.many, self.as_json, self.quiet, self.verbose = jobs, many, as_json, quiet, verbose
+        self.jobs, self.as_json, self.quiet, self.verbose = jobs, as_json, quiet, verbose
         self.code, self._counts, self._left = 0, {"done": 0, "skipped": 0, "failed": 0}, len(jobs)
         self._bar, self._sizes = bar, [max(1, size) for _, size in sizes]
         self._total, self._ended = sum(self._sizes), 0
-        self._all: dict[str, list[Any]] = {"tracks": [], "errors": []}
 
     def part(self, number: int, share: float) -> None:
         """Show how much of the file in work is done."""
@@ -68,13 +64,8 @@ class Reporter:
             console.say(f"{console.quote(job.path)}: was done before, skipped")
         if self.as_json:
             tracks = [] if manifest is None else [manifest]
-            errors = [] if error is None else [_entry(error, job.path) | {"exit": error.exit_code}]
-            if self.many:
-                document = {"path": job.path, "status": outcome.status, "tracks": tracks, "errors": errors}
-                console.print_json(document, indent=None)
-            else:
-                self._all["tracks"] += tracks
-                self._all["errors"] += errors
+            errors = [] if error is None else [console.error_entry(error, job.path)]
+            console.print_document(job.path, {"tracks": tracks, "errors": errors}, outcome.status)
         elif error is None:
             console.print_paths(job.as_written(manifest).results)
         if self._bar is not None:
@@ -93,8 +84,6 @@ class Reporter:
 
     def end(self, retried: int) -> None:
         """Report on all, where not all went as it should."""
-        if self.as_json and not self.many:
-            console.print_json(self._all)
         if retried and not self.quiet:
             console.say(f"{retried} inputs were begun again, since the process that worked on them had died")
         total, counts = len(self.jobs), self._counts
@@ -104,11 +93,6 @@ class Reporter:
         parts += [f"{self._left} not begun"] if self._left else []
         if (counts["failed"] and total > 1) or (counts["skipped"] and not self.quiet):
             console.say(", ".join(parts))
-
-
-def _entry(error: NmfsepError, path: str) -> dict[str, Any]:
-    """Return an error as JSON; `path` is where it names none."""
-    return {"path": path if error.path is None else os.fsdecode(error.path), "message": str(error)}
 
 
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
@@ -180,7 +164,7 @@ def print_dry_run(jobs: Sequence[Job], options: RunOptions, as_json: bool) -> in
     """Print what would be written; return the exit code."""
     from ..jobs.plan import forecast
 
-    rows, errors, code = [], [], 0
+    code = 0
     for job in jobs:
         try:
             found = forecast(job, options)
@@ -188,19 +172,21 @@ def print_dry_run(jobs: Sequence[Job], options: RunOptions, as_json: bool) -> in
             if len(jobs) == 1:
                 raise
             error = _report_error(job, error)
-            errors.append(_entry(error, job.path))
             code = max(code, error.exit_code)
+            if as_json:
+                entries = {"tracks": [], "errors": [console.error_entry(error, job.path)]}
+                console.print_document(job.path, entries, "failed")
             continue
-        rows.append(found.document())
         name = console.quote(job.path)
         done = "was done before, would be skipped"
         console.say(f"{name}: {done if found.done_before else f'would write {_in_words(found)}'}")
         for note in found.notes:
             console.say(f"{name}: {note}")
-        if not as_json:
+        if as_json:
+            status = "skipped" if found.done_before else "planned"
+            console.print_document(job.path, {"tracks": [found.document()], "errors": []}, status)
+        else:
             console.print_paths(found.results)
-    if as_json:
-        console.print_json({"tracks": rows, "errors": errors})
     return code
 
 

@@ -50,8 +50,8 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
     """Separate each INPUT into stems that add up to it.
 
     INPUT is an audio file, - for standard input, or with -r a folder. Give -k, or what names the stems: --preset, a
-    dictionary (-m), or other guidance. Paths of stems are printed, with --json a document; with -r, -j, --files-from
-    or --skip-existing one in a line for each INPUT. Defaults stand in brackets.
+    dictionary (-m), or other guidance. Paths of stems are printed, with --json a document in one line for each INPUT.
+    Defaults stand in brackets.
     """
     options.one_thread_of_blas()
     auto_k = _counts_components(values)
@@ -85,11 +85,9 @@ def command(ctx: click.Context, /, inputs: tuple[str, ...], **values: Any) -> in
         batch.prepare(values["depfile"])
         if nothing_left(batch.jobs):
             return UsageError.exit_code
-        many = any(values[name] for name in ("recursive", "files_from", "skip_existing"))
-        many = many or ctx.get_parameter_source("count") is not ParameterSource.DEFAULT
         label = batch.jobs[0].track if len(batch.jobs) == 1 else f"{len(batch.jobs)} files"
         with console.bar(label, BAR, not (quiet or values["no_progress"]), lambda counts: counts or "") as bar:
-            reporter = Reporter(bar, batch.jobs, batch.sizes, many, as_json, quiet, values["verbose"])
+            reporter = Reporter(bar, batch.jobs, batch.sizes, as_json, quiet, values["verbose"])
             for number, outcome in batch.run(reporter.part, values["fail_fast"]):
                 reporter.add(number, outcome)
     reporter.end(batch.restarted)
@@ -144,7 +142,7 @@ def _guide_and_settings(ctx: click.Context, values: dict[str, Any]) -> tuple[Gui
     if not any(cues.values()):
         if values["atoms"] == 1:  # by --fast or -k auto
             own["atoms"] = 1
-        return None, options.blind_settings(ctx, own, "give -k, --preset, or a dictionary with -m")
+        return None, options.blind_settings(ctx, own, "give -k 4, -k auto, --preset, or a dictionary with -m")
     from ..guidance.guide import Guide
 
     if ctx.get_parameter_source("components") is ParameterSource.ENVIRONMENT:

@@ -1,8 +1,9 @@
 """Containers: what kind of file this is by its bytes, and the sounds in it, each as a decoder should see it.
 
 libsndfile knows dozens of formats, and old codecs in it have had memory faults (CVE-2021-3246 and others). So only what
-is well tested reaches it: PCM and float in WAV, RF64, W64, AIFF and CAF, and FLAC, Ogg and MP3. Tags are taken off
-first. Then all sound is found, also what no header promises: joined files, chains of Ogg, frames that were not counted.
+is well tested reaches it: PCM, float, mu-law and A-law in WAV, RF64, W64, AIFF and CAF, and FLAC, Ogg and MP3. Tags are
+taken off first. Then all sound is found, also what no header promises: joined files, chains of Ogg, frames that were
+not counted. What ffmpeg decodes has gone its own way before, in `ffmpeg.py`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from ..errors import InputError
 from . import flac, mpeg, pages
 from .view import USED, Part, View, bytes_at
 
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+PCM, FLOAT, ALAW, ULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64), ALAW: (8,), ULAW: (8,)}  # bits of a sample
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 UNKNOWN = 0xFFFFFFFF  # a size field that means "to the end of the file"
 # where the first chunk lies, bytes of a chunk's header, to what multiple its end is rounded
 CHUNKS = {"WAV": (12, 8, 2), "RF64": (12, 8, 2), "W64": (40, 24, 8), "AIFF": (12, 8, 2), "CAF": (8, 12, 1)}
-JOINED = {"WAV": (b"RIFF", b"RF64"), "AIFF": (b"FORM",), "W64": (b"riff",), "CAF": (b"caff",)}  # how another begins
+JOINED = {
+    "WAV": (b"RIFF", b"RF64", b"BW64"),
+    "AIFF": (b"FORM",),
+    "W64": (b"riff",),
+    "CAF": (b"caff",),
+}  # how another begins
 JOINED["RF64"] = JOINED["WAV"]
 NOT_AUDIO = {
     b"version https://git-lfs": "is a Git LFS pointer; run 'git lfs pull' to fetch the audio itself",
@@ -32,8 +39,27 @@ NOT_AUDIO = {
     b"PK\x03\x04": "is a ZIP archive",
     b"%PDF": "is a PDF document",
 }
-ADMITTED = "WAV, RF64, W64, AIFF or CAF with PCM or float samples, FLAC, Ogg and MP3 can be read; convert it first"
-AIFF_CODECS = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
+ADMITTED = (
+    "WAV, RF64, W64, AIFF or CAF with PCM, float, mu-law or A-law samples, FLAC, Ogg, Opus and MP3 can be read; "
+    "convert it first"
+)
+AIFF_CODECS = (
+    b"NONE",
+    b"sowt",
+    b"twos",
+    b"raw ",
+    b"in24",
+    b"in32",
+    b"fl32",
+    b"FL32",
+    b"fl64",
+    b"FL64",
+    b"ulaw",
+    b"ULAW",
+    b"alaw",
+    b"ALAW",
+)
+CAF_CODECS = (b"lpcm", b"ulaw", b"alaw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +109,14 @@ def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:
     for magic, message in NOT_AUDIO.items():
         if head.lstrip()[: len(magic)].lower() == magic.lower():
             raise InputError(message)
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return _wave(file, "WAV" if head[:4] == b"RIFF" else "RF64", size)
     if head[:16] == W64_RIFF:
         return _wave(file, "W64", size)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _aiff(file, size, head[8:12] == b"AIFC")
     if head[:4] == b"caff":
-        if head[8:12] != b"desc" or head[28:32] != b"lpcm":
+        if head[8:12] != b"desc" or head[28:32] not in CAF_CODECS:
             raise InputError("is a CAF file of a codec that is not opened", ADMITTED)
         return _caf(file, size)
     if head[:4] == b"fLaC":
@@ -102,9 +128,10 @@ def identify(file: BinaryIO, size: int, tagged: bool = False) -> Container:
     raise InputError("is not audio of a kind that is known", ADMITTED)
 
 
-def _chunks(file: BinaryIO, kind: str, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, offset and size of the body of each chunk, up to one of negative size."""
-    position, header, align = CHUNKS[kind]
+def chunks(file: BinaryIO, kind: str, size: int, position: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, offset and size of the body of each chunk from a place on, up to one of negative size."""
+    first, header, align = CHUNKS[kind]
+    position = position or first
     while position + header <= size and len(raw := bytes_at(file, position, header)) == header:
         length = _body_size(kind, raw)
         yield raw[:4], position + header, length
@@ -122,7 +149,7 @@ def _body_size(kind: str, header: bytes) -> int:
 
 def _wave(file: BinaryIO, kind: str, size: int) -> Container:
     block, large = 0, None
-    for name, start, length in _chunks(file, kind, size):
+    for name, start, length in chunks(file, kind, size):
         if length < 0:
             break
         if name == b"ds64" and length >= 16:
@@ -145,14 +172,15 @@ def _admit_format(body: bytes, length: int) -> int:
     tag, channels, rate, _, block, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == EXTENSIBLE and len(body) >= 26:
         tag = int.from_bytes(body[24:26], "little")
-    if tag not in (PCM, FLOAT):
+    if tag not in WIDTHS:
         raise InputError(f"holds samples of codec 0x{tag:04x}, which is not opened", ADMITTED)
     if not 1 <= channels <= 1024:
         raise InputError(f"has {channels} channels; 1 to 1024 can be read")
     if not 1 <= rate < 1 << 31:
         raise InputError(f"has a sample rate of {rate} Hz")
-    if bits not in ((8, 16, 24, 32) if tag == PCM else (32, 64)):
-        raise InputError(f"has {'float' if tag == FLOAT else 'PCM'} samples of {bits} bits", ADMITTED)
+    if bits not in WIDTHS[tag]:
+        names = {PCM: "PCM", FLOAT: "float", ALAW: "A-law", ULAW: "mu-law"}
+        raise InputError(f"has {names[tag]} samples of {bits} bits", ADMITTED)
     needed = channels * bits // 8
     if block != needed:
         raise InputError(f"has frames of {block} bytes where {channels} channels of {bits} bits need {needed}")
@@ -161,7 +189,7 @@ def _admit_format(body: bytes, length: int) -> int:
 
 def _aiff(file: BinaryIO, size: int, compressed: bool) -> Container:
     block, data = 0, None
-    for name, start, length in _chunks(file, "AIFF", size):
+    for name, start, length in chunks(file, "AIFF", size):
         if name == b"SSND":
             data = start + 8, length - 8  # after an offset and a block size
         elif name == b"COMM":
@@ -169,14 +197,14 @@ def _aiff(file: BinaryIO, size: int, compressed: bool) -> Container:
             if compressed and body[18:22] not in AIFF_CODECS:
                 raise InputError("is an AIFF-C file of a codec that is not opened", ADMITTED)
             channels, bits = struct.unpack(">H4xH", body[:8].ljust(8, b"\0"))
-            block = channels * -(-bits // 8)
+            block = channels * (1 if compressed and body[18:22].lower() in CAF_CODECS else -(-bits // 8))
     if not block:
         raise InputError("is an AIFF file without a format", "it was cut or never finished")
     return Container("AIFF") if data is None else Container("AIFF", *data, block)
 
 
 def _caf(file: BinaryIO, size: int) -> Container:
-    for name, start, length in _chunks(file, "CAF", size):
+    for name, start, length in chunks(file, "CAF", size):
         if name == b"data" and (length >= 4 or length == -1):
             return Container("CAF", start + 4, max(-1, length - 4), 1)  # after the count of edits
     return Container("CAF")
@@ -188,6 +216,8 @@ def _chunked(file: BinaryIO, size: int) -> tuple[list[View], list[str]]:
     while begin < size:
         rest = View(file, [range(begin, size)]).buffered()
         parts, end = _of_chunks(rest, size - begin, identify(rest, size - begin), warnings)
+        if bytes_at(rest, 0, 4) == b"BW64" and isinstance(parts[0], range):  # RF64 by its newer name (ITU-R BS.2088)
+            parts = [b"RF64", parts[0][4:], *parts[1:]]
         sounds.append(View(rest, parts))
         begin += end
     return sounds, warnings

@@ -8,11 +8,16 @@ from ..errors import UsageError
 from ..registry import suggestion
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+LOSSLESS = {**BITS, "ULAW": 16, "ALAW": 16}  # bits that hold a sample of an input exactly
+LOSSY_BITS = 24  # of stems of a lossy input, which has no bits of its own
 WAV_SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 # what is taken for a sound where it is not named itself
 SUFFIXES = {
-    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".opus", ".mp3"
+    ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf", ".flac", ".ogg", ".oga", ".opus",
+    ".mp3", ".m4a", ".m4b", ".aac", ".wma", ".webm", ".mka", ".wv",
 }  # fmt: skip
+OPUS_RATE = 48000  # to which sound is converted that has none of OPUS_RATES
+OPUS_RATES = (8000, 12000, 16000, 24000, OPUS_RATE)
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes; beyond, sizes no longer fit a WAV header and RF64 is written
 
@@ -35,6 +40,7 @@ FORMATS = {
     "aiff": FileFormat("AIFF", "aiff", ("PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")),
     "flac": FileFormat("FLAC", "flac", ("PCM_S8", "PCM_16", "PCM_24"), 8),
     "ogg": FileFormat("OGG", "ogg", ("VORBIS",), 255, lossless=False),
+    "opus": FileFormat("OGG", "opus", ("OPUS",), 255, lossless=False),
     "mp3": FileFormat("MP3", "mp3", ("MPEG_LAYER_III",), 2, lossless=False),
 }
 
@@ -62,6 +68,11 @@ class SampleFormat:
         return {"DOUBLE": 8, "FLOAT": 4}.get(self.subtype, self.bits // 8 or 4)
 
 
+def is_lossy(subtype: str) -> bool:
+    """Whether samples of an input come out of a codec that loses some of the sound."""
+    return subtype not in (*LOSSLESS, "FLOAT", "DOUBLE")
+
+
 def resolve(name: str, subtype: str | None, source: str, channels: int, sample_rate: int) -> SampleFormat:
     """Return the sample format of a track's stems.
 
@@ -70,7 +81,7 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
     name : str
         Key of FORMATS.
     subtype : str or None
-        The format asked for; None keeps the input's, or takes the nearest that loses nothing.
+        The format asked for; None keeps the input's, or takes the nearest that loses nothing, 24 bits if it is lossy.
     source : str
         Subtype of the input.
     channels, sample_rate : int
@@ -90,6 +101,7 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
         "ogg": sample_rate > 200_000,
         "flac": sample_rate > 65_535 and (sample_rate % 10 or sample_rate > 655_350),
         "mp3": sample_rate not in MP3_RATES,
+        "opus": sample_rate > 16 * OPUS_RATE,
     }
     if broken.get(name):
         raise UsageError(f"{name} cannot hold a sample rate of {sample_rate} Hz", "use --format wav")
@@ -104,8 +116,9 @@ def resolve(name: str, subtype: str | None, source: str, channels: int, sample_r
         return SampleFormat(name, source)
     if not able.lossless:
         return SampleFormat(name, able.subtypes[0])
-    same = [each for each in able.subtypes if source in BITS and BITS.get(each) == BITS[source]]
+    bits = LOSSY_BITS if is_lossy(source) else LOSSLESS.get(source)
+    same = [each for each in able.subtypes if bits and BITS.get(each) == bits]
     if same:  # signed and unsigned bytes are the same samples
         return SampleFormat(name, same[0])
-    # decoded lossy audio, or what this container lacks: float if it can, else its widest integers
+    # what this container lacks: float if it can, else its widest integers
     return SampleFormat(name, "FLOAT" if "FLOAT" in able.subtypes else max(able.subtypes, key=BITS.__getitem__))

@@ -79,16 +79,21 @@ class _Buffer(io.BufferedReader):
 
 
 class _Writable(_Calls):
-    """A file that takes nothing after the first error."""
+    """A file that takes nothing after the first error, and begins behind the first bytes of another."""
 
-    def __init__(self, output: Output) -> None:
-        self._output, self.tell = output, output.tell
+    def __init__(self, output: Output, first: int) -> None:
+        self._output, self._first = output, first
+        output.write(bytes(first))
+
+    def tell(self) -> int:
+        return self._output.tell() - self._first
 
     def write(self, data: bytes) -> int:
         return self.keep_error(self._output.write, data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self.keep_error(self._output.seek, offset, whence)
+        place = self.keep_error(self._output.seek, offset + (0 if whence else self._first), whence)
+        return place - self._first
 
 
 class Decoder(sf.SoundFile):  # type: ignore[misc]
@@ -183,7 +188,7 @@ class Chain:
 
 
 class Encoder(sf.SoundFile):  # type: ignore[misc]
-    """A sound file to write, with the parameters of SoundFile.
+    """A sound file to write, with the parameters of SoundFile, and so many bytes of it free for tags.
 
     Raises
     ------
@@ -191,11 +196,14 @@ class Encoder(sf.SoundFile):  # type: ignore[misc]
         From all methods: it cannot be written.
     """
 
-    def __init__(self, output: Output, *args: Any, **options: Any) -> None:
-        self._path, self._calls = output.path, _Writable(output)
+    def __init__(self, output: Output, *args: Any, room: int = 0, **options: Any) -> None:
+        first = room if options.get("format") == "MP3" else 0
+        self._path, self._calls = output.path, _Writable(output, first)
         try:
             with self._errors():
                 super().__init__(self._calls, "w", *args, **options)
+                if room > first:
+                    self.comment = "-" * room
         except BaseException:
             with contextlib.suppress(Exception):
                 self.close()

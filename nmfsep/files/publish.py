@@ -6,8 +6,10 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from .. import system
 from ..errors import OutputError
@@ -205,6 +207,17 @@ def publish_one(output: Output) -> None:
     with _locked(output.path.parent), _exchange() as exchange:
         exchange.name(output)
         exchange.sync()
+
+
+def pour(blocks: Iterable[bytes], sink: BinaryIO) -> None:
+    """Write to a pipe or file, and see to it that what is in a file is on the disk."""
+    for block in blocks:
+        view = memoryview(block)
+        while view:  # an unbuffered stream may take fewer bytes at a time
+            view = view[sink.write(view) :]
+    sink.flush()
+    if stat.S_ISREG(os.fstat(sink.fileno()).st_mode):
+        os.fsync(sink.fileno())
 
 
 @contextlib.contextmanager

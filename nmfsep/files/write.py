@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .formats import WAV_LIMIT, SampleFormat
+from ..errors import InputError, UsageError
+from .formats import OPUS_RATE, OPUS_RATES, WAV_LIMIT, SampleFormat
 from .libsndfile import Encoder
 from .publish import Output
 
 Samples = NDArray[np.float32]
 Integers = NDArray[np.int32] | NDArray[np.int64]
+TAGGED = ("flac", "ogg", "opus", "mp3")  # formats whose tags lie before the sound
 OGG_BLOCK = 1 << 14  # frames; libsndfile's Vorbis encoder overflows the stack on long blocks
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of each byte
 
@@ -87,6 +89,10 @@ class StemWriter:
         The stems to write, one an output; all if not given.
     merged : bool, default False
         Write the channels of all selected stems side by side into one output.
+    room : int, default 0
+        Bytes to keep free for tags.
+    placed : bool, default False
+        Keep a field for the places of the channels, where the container is WAV.
     """
 
     def __init__(
@@ -101,6 +107,8 @@ class StemWriter:
         *,
         selected: Sequence[int] | None = None,
         merged: bool = False,
+        room: int = 0,
+        placed: bool = False,
     ) -> None:
         self.form, self.gain, self.exponent = form, gain, exponent
         self.moved = 0  # samples that had to be held within the range of integers
@@ -110,13 +118,20 @@ class StemWriter:
         self._outputs = outputs
         if merged and selected is not None:
             channels *= len(selected)
-        container = form.file.container
-        if container == "WAV" and length * channels * form.bytes > WAV_LIMIT:
+        container, self.rate = form.file.container, sample_rate
+        self._converters: list[Any] = []
+        if form.name == "opus" and sample_rate not in OPUS_RATES:
+            self.rate = OPUS_RATE
+            self._converters = [_converter(sample_rate, self.rate, channels) for _ in outputs]
+        if container == "WAV" and length * channels * form.bytes + room > WAV_LIMIT:
             container = "RF64"
+        elif container == "WAV" and placed:
+            container = "WAVEX"
         self._files: list[Encoder] = []
         try:
             for output in outputs:
-                self._files.append(Encoder(output, sample_rate, channels, form.subtype, format=container))
+                free = room if form.name in TAGGED else 0
+                self._files.append(Encoder(output, self.rate, channels, form.subtype, format=container, room=free))
         except BaseException:
             self._close()
             raise
@@ -127,9 +142,11 @@ class StemWriter:
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None:  # else that error is the one to report, none of closing
+                for file, converted in zip(self._files, self._converters, strict=False):
+                    self._append(file, converted.resample_chunk(np.empty((0, file.channels), np.float32), last=True))
                 for output, file in zip(self._outputs, self._files, strict=True):
                     file.close()
-                    if self.form.name == "ogg":
+                    if self.form.file.container == "OGG":
                         set_serial(output)
                     if self.form.subtype in ("FLOAT", "DOUBLE"):
                         _blank_time_stamp(output)
@@ -162,11 +179,17 @@ class StemWriter:
             data = data[list(self._selected)]
         if self._merged:
             data = data.reshape(1, -1, data.shape[-1])
-        for file, stem in zip(self._files, data, strict=True):
+        for index, (file, stem) in enumerate(zip(self._files, data, strict=True)):
             interleaved = np.ascontiguousarray(stem.T)
-            step = OGG_BLOCK if self.form.name == "ogg" else max(1, len(interleaved))
-            for start in range(0, len(interleaved), step):
-                file.write(interleaved[start : start + step])
+            if self._converters:
+                interleaved = self._converters[index].resample_chunk(interleaved)
+            self._append(file, interleaved)
+
+    def _append(self, file: Encoder, frames: NDArray[Any]) -> None:
+        """Write (frames, channels) in pieces that the encoder takes."""
+        step = OGG_BLOCK if self.form.file.container == "OGG" else max(1, len(frames))
+        for start in range(0, len(frames), step):
+            file.write(frames[start : start + step])
 
     @property
     def sum_error(self) -> float:
@@ -191,6 +214,16 @@ class StemWriter:
         if not self.form.file.lossless:
             self.clipped += int((np.abs(data) > 1).sum())
         return data
+
+
+def _converter(sample_rate: int, wanted: int, channels: int) -> Any:
+    """Return what makes sound of one rate in hertz that of another, piece by piece."""
+    try:
+        import soxr
+    except ImportError as error:  # there is none for Windows on ARM
+        message = f"Opus has no {sample_rate} Hz, and converting it to {wanted} Hz needs soxr"
+        raise UsageError(message, "install it: pip install soxr; or use --format ogg") from error
+    return soxr.ResampleStream(sample_rate, wanted, channels, dtype="float32")
 
 
 def set_serial(file: Output, serial: int = 1) -> None:

@@ -89,6 +89,11 @@ class Dictionary:
     strokes: tuple[Strokes, ...] = ()
     traits: tuple[dict[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the labels in a line, each with its templates at every length of frames."""
+        counts = [f"{name} {'+'.join(map(str, self.components(index)))}" for index, name in enumerate(self.labels)]
+        return f"Dictionary({', '.join(counts)} templates, {self.sample_rate} Hz)"
+
     def __post_init__(self) -> None:
         check_labels(self.labels)
         if len(self.traits) not in (0, len(self.labels)):

@@ -36,6 +36,8 @@ class Guide:
         At least one.
     given : mapping, optional
         The settings that the user gave.
+    texts : mapping, optional
+        The values of options that the cues were read from, by the names of cues; none of cues made in Python.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Guide:
 
     cues: tuple[Cue, ...]
     given: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         owner: dict[str, Cue] = {}
@@ -59,7 +62,8 @@ class Guide:
     @classmethod
     def read(cls, texts: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> Guide:
         """Return the guide that the values of options stand for, by the names of cues in the registry."""
-        return cls(tuple(CUES.load(name).read(texts[name], given) for name in CUES if texts.get(name)), given)
+        texts = {name: list(texts[name]) for name in CUES if texts.get(name)}
+        return cls(tuple(CUES.load(name).read(values, given) for name, values in texts.items()), given, texts)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, install_command
 from ..signal.pitch import note_name
 from .cue import read_bytes
 
@@ -89,7 +89,9 @@ def _open(path: str) -> Any:
     try:
         import mido
     except ImportError as error:
-        raise UsageError("reading MIDI needs mido", "install it with: pip install 'nmfsep[midi]'", path) from error
+        raise UsageError(
+            "reading MIDI needs mido", f"install it: {install_command('mido', extra='midi')}", path
+        ) from error
     data = read_bytes(path, LARGEST, "score", "MIDI file")
     try:
         try:

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from ..grouping.atoms import most_atoms
 from ..grouping.lengths import further_sizes
 from ..kernels.select import ONCE, THIN
+from ..matching.pursuit import stretch
 from ..memory import allowance
 from ..registry import SPATIAL_MASKS
 from ..separation import bootstrap, pauses
 from ..separation.excerpt import WHOLE
 from ..separation.frames import FEWEST, excerpt_samples, frames_drawn
-from ..separation.obstacles import obstacle, rendering_obstacle
-from ..separation.pursuit import stretch
-from ..separation.render import BLOCK, block_frames
+from ..separation.masks import may_go_by_place
+from ..separation.obstacles import obstacle
+from ..separation.render import block_frames
 from ..settings.commands import OutputSettings
 from ..settings.separation import Settings
 from ..signal.read import Source
@@ -68,8 +69,7 @@ def budget(source: Source, options: RunOptions) -> Budget:
     if least <= room:
         return Budget(need)
     settings, saved = options.settings, options.saved is not None
-    reason = rendering_obstacle(settings) if saved else obstacle(settings, options.guide)
-    if reason is not None:
+    if not saved and (reason := obstacle(settings, options.guide)) is not None:
         return Budget(need, obstacle=reason)
     frames = 0 if saved else _frames(source, options)
     while most is not None and frames > FEWEST and _memory_streamed(source, one_thread, frames) > most:
@@ -130,8 +130,6 @@ def memory_needed(source: Source, options: RunOptions) -> int:
     """
     length = length_of(source, options.output) or 0
     held = {"samples": _floats(source.channels, length)}
-    if options.settings.mask in SPATIAL_MASKS:
-        held["the mixture shared out"] = _floats(8, _threads(options) + 1, BLOCK)
     render = _rendering(source, options, length)
     if options.saved is not None:
         stages = [{"model": options.saved.size} | render]
@@ -294,6 +292,8 @@ def _rendering(source: Source, options: RunOptions, length: int | None = None, r
         block = block if length is None else min(block, length // hop + 2)
         # for each stem its share and its sound, and the mixture's frames once
         each = stems * bins + channels * (2 * n_fft + 2 * bins + 2 * stems * hop)
+        if options.settings.mask in SPATIAL_MASKS or may_go_by_place(options.settings, channels, options.is_guided):
+            each += 2 * stems * channels * bins  # transforms of the stems
         render[f"masks and stems {index}"] = _floats(_threads(options) + 1, block, each)
     return render
 
@@ -344,14 +344,16 @@ def matrix_estimate(
     compiled: bool = False,
     pictures: bool = False,
     pca: bool = False,
+    held: int | None = None,
 ) -> int:
     """Return about how many bytes factorizing a matrix takes at its peak.
 
     `itemsize` is that of its entries in the file; `compiled` says that compiled loops are loaded, `pictures` and
-    `pca` that pictures are drawn, and principal components among them.
+    `pca` that pictures are drawn, and principal components among them; `held` are the entries in memory if it is sparse
+    or stays on disk.
     """
     size = 8 if itemsize >= 8 or model == "deep-semi" else 4
-    entries, least = rows * columns, min(rows, columns)
+    entries, least = rows * columns if held is None else held, min(rows, columns)
     decomposed = model in DECOMPOSED or pca  # in double precision, whatever goes in
     arrays = {
         "X as it is in the file": entries * itemsize,

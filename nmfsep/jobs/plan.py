@@ -26,7 +26,7 @@ from ..files.naming import (
 )
 from ..kernels.divergence import as_divergence
 from ..nmf.fit import choose_solver
-from ..registry import EXPORTS, suggestion
+from ..registry import EXPORTS, choose
 from ..separation.beyond_masks import NO_ROOM
 from ..separation.obstacles import require_model
 from ..settings.commands import OutputSettings
@@ -198,10 +198,8 @@ def _fields(path: str, stem: str, index: int, options: RunOptions) -> Mapping[st
 
 
 def _selected(names: tuple[str, ...], only: Sequence[str]) -> tuple[int, ...]:
-    for name in only:
-        if name not in names:
-            raise UsageError(f"--only {name!r} is no stem of this separation", suggestion(name, list(names)))
-    return tuple(index for index, name in enumerate(names) if not only or name in only)
+    chosen = {choose(name, names, "--only") for name in only}
+    return tuple(index for index, name in enumerate(names) if not only or name in chosen)
 
 
 def _refusal(entry: Input) -> UsageError | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from ..errors import InputError
 from ..guidance.guide import Guide
 from ..separation.arrange import arrange
 from ..separation.fit import resolved
-from ..separation.saved import Saved
+from ..separation.saved import Saved, read
 from ..settings.commands import OutputSettings
-from ..settings.separation import Settings
+from ..settings.separation import Settings, with_preset_defaults
 from ..system import is_file
 from .manifest import file_sha256, files_of, load, versions
 
 DECISIVE = ("format", "subtype", "clip_mode", "only", "label", "offset", "duration")  # for the stems
+PLACES = ("given", "out", "force")  # what of the output settings says nothing of the files themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,42 @@ class RunOptions:
 def output_entry(output: OutputSettings) -> dict[str, Any]:
     """Return the output settings that decide what the stems are, as a manifest keeps them."""
     return {name: getattr(output, name) for name in DECISIVE}
+
+
+def asked_entry(options: RunOptions) -> dict[str, Any] | None:
+    """Return what was asked for, as a manifest keeps it and `options_asked` takes it; None of cues made in Python."""
+    settings, guide = options.settings, options.guide
+    if guide is not None and not guide.texts:
+        return None
+    asked = {name: getattr(settings, name) for name in sorted(settings.given)} if guide is None else dict(guide.given)
+    if not options.is_guided and settings.preset is None and settings.levels is None:
+        asked["components"] = settings.components
+    output = {own.name: getattr(options.output, own.name) for own in fields(OutputSettings) if own.name not in PLACES}
+    changed = {name: value for name, value in output.items() if value != getattr(OutputSettings(), name)}
+    cues = dict(guide.texts) if guide is not None else {}
+    return {"settings": asked, "cues": cues, "output": changed, "max_memory": options.limit}
+
+
+def options_asked(asked: Mapping[str, Any], out: str, filename: str, model: str | None = None) -> RunOptions:
+    """Return the options that were asked for, with another place to write to; `model` is what is rendered, if any is.
+
+    Raises
+    ------
+    UsageError
+        A file that is needed is gone.
+    """
+    output, own = ({name: _from_json(each) for name, each in asked[what].items()} for what in ("output", "settings"))
+    written = OutputSettings(**output | {"out": out, "filename": filename})
+    if model is not None:
+        saved = read(model)
+        return RunOptions(saved.settings_with(own), written, saved=saved, limit=asked["max_memory"])
+    guide = Guide.read(asked["cues"], own) if asked["cues"] else None
+    settings = guide.settings() if guide else Settings(**with_preset_defaults(own), given=own)
+    return RunOptions(settings, written, guide, limit=asked["max_memory"])
+
+
+def _from_json(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def expected_entries(options: RunOptions) -> dict[str, Any]:

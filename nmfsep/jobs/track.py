@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from ..analysis.exports import missing
 from ..analysis.stem_names import titles
 from ..errors import BugError, InputError, NmfsepError
-from ..files.formats import BITS, SampleFormat
-from ..files.publish import Output
+from ..files.formats import LOSSLESS, SampleFormat, is_lossy
+from ..files.publish import Output, pour
+from ..files.tags import Tags, write as write_tags
 from ..files.write import Integers, StemWriter, to_integers
 from ..progress import OnProgress
 from ..registry import EXPORTS
@@ -40,11 +40,12 @@ from ..signal.stream import Stream
 from ..system import relative
 from .manifest import SCHEMA, Manifest, Origin, file_entry, load, publish_with_manifest, versions
 from .plan import Job, check_source
-from .run_options import RunOptions, output_entry, same_input
+from .run_options import RunOptions, asked_entry, output_entry, same_input
 from .safety import identities
 
 CANCELLED = 0.03  # of the energy of the channels, below which little of it is in their mean
 MASKS_ONLY = "strokes were matched; render makes the stems of the model by masks alone"
+NAMES = {"MPEG_LAYER_III": "MP3", "VORBIS": "Vorbis", "OPUS": "Opus"}  # of codecs, as people write them
 FLOAT_TOLERANCE = 1e-6  # of the peak, by which stems of floating point may miss the mixture
 
 
@@ -134,7 +135,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
         if job.manifest is None:
             with Output(Path(tempfile.gettempdir()) / "nmfsep-stdout.wav") as file:  # never gets that name
                 track.write([file], merged=True)  # all channels of all stems side by side
-                _pour(file.blocks(), sys.stdout.buffer)
+                pour(file.blocks(), sys.stdout.buffer)
             return track.manifest([], [], clock)
         with contextlib.ExitStack() as stack:
             stems = [stack.enter_context(Output(path)) for path in job.targets]
@@ -142,6 +143,7 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
             clock.lap("render")
             if job.names_pending:
                 track.name_stems(stems, protected)  # activations of long files are known only now
+            track.tag(stems)
             files = [*stems]
             if job.model is not None:
                 files.append(stack.enter_context(Output(job.model)))
@@ -158,17 +160,6 @@ def _separate(job: Job, options: RunOptions, progress: OnProgress | None) -> Man
                 lambda: track.job.require_room(protected, output, manifest["input"]["sha256"]),
             )
         return manifest
-
-
-def _pour(blocks: Iterable[bytes], sink: BinaryIO) -> None:
-    """Write to a pipe or file, and see to it that what is in a file is on the disk."""
-    for block in blocks:
-        view = memoryview(block)
-        while view:  # an unbuffered stream may take fewer bytes at a time
-            view = view[sink.write(view) :]
-    sink.flush()
-    if stat.S_ISREG(os.fstat(sink.fileno()).st_mode):
-        os.fsync(sink.fileno())
 
 
 def _gain(model: Model, mixture: Mixture, form: SampleFormat) -> float:
@@ -208,6 +199,8 @@ class Track:
     warnings: list[str] = field(init=False)
     energy: NDArray[np.float64] = field(init=False)  # of each stem: the sum of its squares
     peak: NDArray[np.float64] = field(init=False)  # of each stem
+    beyond: int = 0  # samples of the mixture that its integers cannot hold
+    tags: Tags = field(init=False)  # of the input, as far as the stems can keep them
     sum_error: float = 0.0  # of the stems, of the mixture's peak
 
     def __post_init__(self) -> None:
@@ -216,12 +209,33 @@ class Track:
         if self.mixture.length < self.model.stft.n_fft:
             self.warnings.append(f"{self.mixture.length} samples are less than one frame of {self.model.stft.n_fft}")
 
+        self.tags, lost = self.source.tags().within("-" if self.job.manifest is None else self.form.name)
+        if lost:
+            where = "standard output" if self.job.manifest is None else self.form.name
+            self.warnings.append(f"{where} cannot keep {', '.join(lost)} of the input")
+
+    @property
+    def room(self) -> int:
+        """Bytes kept free in each stem for its tags."""
+        names = max((len(name.encode()) for name in (*self.job.names, self.job.track)), default=0)
+        return self.tags.room + names if self.tags else 0
+
+    def tag(self, files: Sequence[Output]) -> None:
+        """Put what the input says of its sound into the stems."""
+        if not self.tags:
+            return
+        whole = self.first == 0 and self.options.output.duration is None
+        for index, file in zip(self.job.selected, files, strict=True):
+            name = self.job.names[index]
+            tags = self.tags.of_stem(name, self.job.track, self.first, self.mixture.length, whole)
+            write_tags(file, tags, self.form.name, self.room)
+
     def write(self, files: list[Output], merged: bool = False) -> None:
         """Render all stems and write the selected ones."""
         job, whole = self.job, self.mixture
         writer = StemWriter(
             files, self.form, whole.sample_rate, whole.channels, whole.length, self.gain, whole.exponent,
-            selected=job.selected, merged=merged,
+            selected=job.selected, merged=merged, room=self.room, placed=bool(self.tags.layout),
         )  # fmt: skip
         with writer:
             position, energies = 0, np.zeros(2)
@@ -244,6 +258,12 @@ class Track:
                 f"{writer.moved} samples of a stem would have left the range of {self.form.subtype}; the excess went "
                 "to the other stems (--float32 or --clip-mode rescale avoids it)"
             )
+        if writer.rate != whole.sample_rate:
+            self.warnings.append(f"Opus has no {whole.sample_rate} Hz; the stems were converted to {writer.rate} Hz")
+        if self.beyond:
+            self.warnings.append(
+                f"{self.beyond} samples of the input are beyond full scale and were clipped; --float32 keeps them"
+            )
         if writer.clipped:
             self.warnings.append(f"{writer.clipped} samples of the stems are beyond full scale and were clipped")
 
@@ -255,7 +275,9 @@ class Track:
         if bits == 32 and self.source.subtype == "PCM_32" and self.gain == 1:
             self.source.seek(self.first + position)
             return self.source.integers(mixture.shape[1]).astype(np.int64)
-        return to_integers(mixture, bits, self.gain * 2.0**self.mixture.exponent)
+        gain = self.gain * 2.0**self.mixture.exponent
+        self.beyond += int(np.count_nonzero(np.abs(mixture) > 1 / gain))
+        return to_integers(mixture, bits, gain)
 
     def name_stems(self, files: Sequence[Output], protected: set[tuple[int, int]]) -> None:
         """Name the stems by how they sound, and their files; raise UsageError where a file of that name must stay."""
@@ -273,18 +295,16 @@ class Track:
 
     def save(self, file: Output) -> None:
         """Write the model into a file."""
-        found = self.model.settings
-        settings = replace(self.options.settings, group=found.group, mask_power=found.mask_power)
         identity = identity_of(self.job.path, self.mixture, self.first, self.options.output.duration is None)
         model = self.model
         if model.matched is not None and model.matched.found:
             self.warnings.append(MASKS_ONLY)
             model = replace(model, notes=(*model.notes, MASKS_ONLY))
-        saved_file.write(file, model, settings, identity, self._guidance(), versions())
+        saved_file.write(file, model, self.options.settings, identity, self._guidance(), versions())
 
     def export(self, name: str) -> bytes:
         """Return the activations as a file of a kind, such as MIDI; warn of a sound that was sought and not found."""
-        mixture, depths = self.mixture, [BITS.get(self.source.subtype, 0), self.form.bits]
+        mixture, depths = self.mixture, [LOSSLESS.get(self.source.subtype, 0), self.form.bits]
         last_bit = max((2.0 ** (1 - bits - mixture.exponent) for bits in depths if bits), default=0.0)
         for lost in missing(self.model, mixture.sample_rate, last_bit):
             self.warnings.append(f"{lost!r} was not found in the sound, so that no label or note says it is there")
@@ -329,8 +349,10 @@ class Track:
                 "subtype": source.subtype,
             },
             "settings": resolved(self.options.settings, self.options.is_guided),
+            "asked": asked_entry(self.options),
             "frames": [{"n_fft": each.stft.n_fft, "hop_length": each.stft.hop_length} for each in model.resolutions],
             "choice": model.choice and model.choice.document(),
+            "mask": model.settings.mask,
             "output": output_entry(self.options.output),
             "guidance": self._guidance(),
             "format": {"container": self.form.name, "subtype": self.form.subtype},
@@ -348,9 +370,19 @@ class Track:
             "sum_tolerance": exact if complete else None,
             "warnings": list(dict.fromkeys(self.warnings)),
             "bleed": found.bleed,
-            "hints": found.hints,
+            "hints": [*found.hints, *self._lossy()],
             "seconds": clock.laps,
         }
+
+    def _lossy(self) -> list[str]:
+        """Return what is said of the sample format where a lossy input has none of its own."""
+        if not is_lossy(self.source.subtype) or self.options.output.subtype or not self.form.bits:
+            return []
+        name, smaller = (
+            NAMES.get(self.source.subtype, self.source.subtype),
+            "" if self.form.name == "flac" else ", --flac halves the files",
+        )
+        return [f"the input is lossy ({name}), so its stems get {self.form.bits} bits: --float32 keeps all{smaller}"]
 
     def _stem_entry(self, index: int, about: dict[str, Any]) -> dict[str, Any]:
         """Return what a manifest says of a stem without its file; `about` is how it sounds."""

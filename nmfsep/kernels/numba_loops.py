@@ -43,6 +43,12 @@ def outer(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def cache_folder() -> str | None:
+    """Return where compiled loops are kept for other processes, None if nowhere."""
+    path: str | None = _kept(width).stats.cache_path  # type: ignore[attr-defined]
+    return path
+
+
 def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a loop that is kept where numba does or else in a folder for what is temporary, or one that is not."""
     loop: Callable[..., Any] = _compiled(function)

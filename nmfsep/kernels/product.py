@@ -38,6 +38,10 @@ class Factors:
         if self.W.ndim != 2 or self.Z.ndim != 2 or self.W.shape[1] != self.Z.shape[0]:
             raise UsageError(f"W {self.W.shape} and Z {self.Z.shape} are not (bins, k) and (k, frames)")
 
+    def __repr__(self) -> str:
+        """Return the shapes in a line."""
+        return f"Factors(W {self.W.shape[0]} x {self.W.shape[1]}, Z {self.Z.shape[0]} x {self.Z.shape[1]})"
+
     @property
     def components(self) -> int:
         """Number of components."""
@@ -88,3 +92,13 @@ def move_ahead(Z: Matrix, plain: Matrix, momentum: float) -> None:
     step *= Z.dtype.type(momentum)
     Z += step
     np.maximum(Z, 0, out=Z)
+
+
+def share(parts: Matrix) -> None:
+    """Divide by the sum over stems in place; equal shares where that is zero."""
+    total = parts.sum(axis=0)
+    empty = total <= 0
+    if empty.any():
+        parts[:, empty] = 1
+        total[empty] = len(parts)
+    parts /= total

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .divergence import Divergence
+from .divergence import Divergence, sum_of_squares
 from .product import EPS, Matrix, keep_positive, move_ahead, sweep
 from .threads import Workers
 
@@ -25,8 +25,12 @@ class Kernels:
     """What a solver needs of X. N and P are the negative and the positive part of dD/dV, V = W Z.
 
     Every method takes entered `workers`; their number of threads changes no bit. X is only read. A subclass overrides
-    `divergence`, `mm_pass`, `hals_pass` and `sweep`.
+    `divergence`, `mm_pass`, `hals_pass` and `sweep`, and `energy` where X is no array.
     """
+
+    def energy(self, Xt: Matrix) -> float:
+        """Return the sum of the squares of X."""
+        return sum_of_squares(Xt)
 
     def divergence(self, Xt: Matrix, Wt: Matrix, Zt: Matrix, measure: Divergence, workers: Workers) -> float:
         """Return D(X | W Z)."""

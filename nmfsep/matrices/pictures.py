@@ -1,8 +1,8 @@
-"""Pictures of a factorization, and the figures in their titles: its error, its sparseness, and what PCA reaches."""
+"""Pictures of a factorization, and figures in their titles: its error, its sparseness, what PCA and Fisher reach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..analysis.plots.matrix import Panel, breakdown, factors_picture, sheet, tree
 from ..kernels.product import Factors
+from ..kernels.streamed import Rows
 from ..models.by_name import AnyFit
 from ..models.convolutive import ConvolutiveFit
 from ..models.deep import DeepFit
@@ -20,13 +21,27 @@ from .load import Found
 BLOCK = 1 << 18  # entries looked at at a time
 
 
-def relative_error(X: NDArray[Any], factors: Factors, mean: NDArray[Any] | None = None) -> float:
-    """Return ‖X - W Z‖ / ‖X‖, with a mean column added to W Z if one is given; 0 where all is zero."""
+def relative_error(X: Any, factors: Factors, mean: NDArray[Any] | None = None) -> float:
+    """Return ‖X - W Z‖ / ‖X‖, with a mean column added to W Z if one is given; 0 where all is zero.
+
+    X is an array, sparse, or Rows; the latter two without a mean.
+    """
     left = whole = 0.0
+    W, Z = (A.astype(np.float64, copy=False) for A in (factors.W, factors.Z))
+    if isinstance(X, Rows):
+        stored, A, B = (X.T, Z.T, W.T) if X.flipped else (X, W, Z)
+        for span, block in stored.blocks():
+            whole += float(np.sum(np.square(block, dtype=np.float64)))
+            left += float(np.sum((block - A[span] @ B) ** 2))
+        return float(np.sqrt(left / whole)) if whole > 0 else 0.0
+    if not isinstance(X, np.ndarray):
+        whole = float(np.square(X.data, dtype=np.float64).sum())
+        left = whole - 2 * float(np.sum(W * (X @ Z.T))) + float(np.sum((W.T @ W) * (Z @ Z.T)))
+        return float(np.sqrt(max(left, 0) / whole)) if whole > 0 else 0.0
     step = max(1, BLOCK // len(X))
     for start in range(0, X.shape[1], step):
         block = X[:, start : start + step].astype(np.float64)
-        V = factors.W.astype(np.float64) @ factors.Z[:, start : start + step]
+        V = W @ Z[:, start : start + step]
         whole += float(np.sum(block**2))
         left += float(np.sum((block - V - (0 if mean is None else mean[:, None])) ** 2))
     return float(np.sqrt(left / whole)) if whole > 0 else 0.0
@@ -94,6 +109,7 @@ def pictures(
     if isinstance(fit, DeepFit):
         levels = [_stack(fit.level(n + 1).W, found.size) for n in range(len(fit.layers))]
         files["tree"] = [tree(levels, [fit.parents(n) for n in range(1, len(levels))], title)]
+    panels = [Panel(f"{settings.model}: {_count(len(parts))}\n{_figures(figures)}", parts)]
     if settings.pca:
         pca = principal_components(found.X, len(parts))
         mean, clipped = pca.clipped()
@@ -102,17 +118,37 @@ def pictures(
             "pca_clipped_error": relative_error(found.X, clipped, mean),
             "pca_sparseness": sparseness(pca.factors.W),
         }
-        ours = (
-            f"{settings.model}: {_count(len(parts))}\n"
-            f"error {figures['error']:.1%}, sparseness {figures['sparseness']:.2f}"
-        )
         theirs = (
-            f"PCA: components of either sign\n"
-            f"error {figures['pca_error']:.1%}, sparseness {figures['pca_sparseness']:.2f}\n"
+            f"PCA: components of either sign\n{_figures(figures, 'pca_')}\n"
             f"error {figures['pca_clipped_error']:.0%} without what is negative"
         )
-        files["pca"] = [sheet([Panel(ours, parts), Panel(theirs, _stack(pca.factors.W, found.size))])]
+        panels.append(Panel(theirs, _stack(pca.factors.W, found.size)))
+    if found.labels:
+        W = discriminants(found.X, found.labels)
+        figures["lda_sparseness"] = sparseness(W)
+        title = (
+            f"Fisher: {W.shape[1]} discriminants\nof {len(set(found.labels))} labels\n"
+            f"sparseness {figures['lda_sparseness']:.2f}"
+        )
+        panels.append(Panel(title, _stack(W, found.size)))
+    if len(panels) > 1:
+        files["lda" if found.labels else "pca"] = [sheet(panels)]
     return files
+
+
+def discriminants(X: NDArray[Any], labels: Sequence[str]) -> NDArray[np.float64]:
+    """Return Fisher's linear discriminants, columns of unit length, that tell the labels of the columns of X apart.
+
+    Those of scikit-learn, of which there is one less than labels at the most; the first tells most apart.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    W = LinearDiscriminantAnalysis().fit(X.T.astype(np.float64), list(labels)).scalings_[:, : len(set(labels)) - 1]
+    return np.asarray(W / np.maximum(np.linalg.norm(W, axis=0), 1e-300))
+
+
+def _figures(figures: dict[str, float], whose: str = "") -> str:
+    return f"error {figures[whose + 'error']:.1%}, sparseness {figures[whose + 'sparseness']:.2f}"
 
 
 def _parts(fit: AnyFit) -> str:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,21 @@ from ..jobs.budget import matrix_estimate
 from ..jobs.manifest import SCHEMA, Manifest, Origin, file_entry, publish_with_manifest, versions
 from ..jobs.safety import require_free, require_readable, require_space
 from ..kernels.select import LARGE, THIN, slower
+from ..kernels.streamed import BLOCK, Rows
 from ..models.by_name import AnyFit, defaults_of, fit_model, options_of, rehearse, require_options, require_parts
 from ..models.convolutive import ConvolutiveFit
 from ..models.deep import DeepFit
+from ..nmf.factorize import APART
 from ..registry import CLUSTERINGS, SIGNED_MODELS
 from ..settings.commands import FactorizeSettings
 from ..settings.separation import Settings
 from ..system import is_folder
-from .load import Found, list_images, read_images, read_matrix, require_positive
+from .load import Found, list_images, read_images, read_labels, read_matrix, require_positive
 from .pictures import pictures, relative_error, sparseness
 from .text import lines_of
 
 KIND = "factorization"  # of manifest
+BLOCKS = 6  # of Rows that are held at a time, with what they are read as and what is made of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     rehearse(settings.model, options)
     if settings.images or settings.pictures:
         require_plots()
+    if settings.lda:
+        require_readable(settings.lda)
     images: tuple[str, ...] = ()
     folder = path != "-" and is_folder(path)
     if folder and not settings.images:
@@ -89,12 +95,13 @@ def plan_factorization(path: str, settings: FactorizeSettings, options: Mapping[
     return task
 
 
-def require_disk(task: Task, settings: FactorizeSettings, X: NDArray[Any]) -> None:
+def require_disk(task: Task, settings: FactorizeSettings, X: Any) -> None:
     """Raise OutputError if the disk has no room for the factors of a matrix; pictures may take more."""
     levels = task.parts if isinstance(task.parts, tuple) else ()
     last = levels[-1] if levels else task.finest
     frames = settings.template_frames if "template_frames" in options_of(settings.model) else 1
-    numbers = last * (X.shape[0] * frames + X.shape[1]) + sum(a * b for a, b in itertools.pairwise((len(X), *levels)))
+    rows, columns = X.shape
+    numbers = last * (rows * frames + columns) + sum(a * b for a, b in itertools.pairwise((rows, *levels)))
     size = 8 if X.dtype == np.float64 or settings.model == "deep-semi" else 4
     text = len("0.0,") if settings.csv else 0  # of a number at the least
     require_space(task.manifest.parent, numbers * (size + text))
@@ -110,7 +117,7 @@ def _files(settings: FactorizeSettings, parts: int | tuple[int, ...]) -> dict[st
     if settings.images:
         files |= {what: f"{what}.png" for what in ("parts", "reconstructions")}
         files |= {"tree": "tree.png"} if levels else {}
-        files |= {"pca": "pca.png"} if settings.pca else {}
+        files |= {"lda": "lda.png"} if settings.lda else {"pca": "pca.png"} if settings.pca else {}
     if settings.pictures:
         files["picture"] = "factors.png"
     return files
@@ -185,14 +192,26 @@ def run_factorization(
 def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
     """Return the input, as the model takes it."""
 
-    def allow(shape: tuple[int, ...], size: int) -> None:
+    def allow(shape: tuple[int, ...], size: int, *, entries: int | None = None, on_disk: bool = False) -> bool:
         rows, columns = shape if len(shape) == 2 else (shape[1] * shape[2], shape[0])
-        _require_memory(task, settings, rows, columns, size, limit)
+        held, most = estimate(rows, columns, size, entries), memory.allowance(limit)
+        whole = not on_disk or most is None or held <= most or not _can_stream(task, settings)
+        need = held if whole else estimate(rows, columns, size, BLOCKS * BLOCK)
+        memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
+        return whole
+
+    estimate = partial(_estimate, task, settings)
 
     if task.images:
         found = read_images(list(task.images), allow)
     else:
         found = read_matrix(task.path, settings.array, settings.images, allow)
+    if settings.lda:
+        found = replace(found, labels=read_labels(settings.lda, found.X.shape[1]))
+    if not isinstance(found.X, np.ndarray | Rows):
+        for asked, what in ((settings.model != "nmf", f"--model {settings.model}"), (settings.pictures, "--pictures")):
+            if asked:
+                raise UsageError(f"is sparse, and {what} needs all entries", "save it with numpy.save", task.path)
     if settings.model not in SIGNED_MODELS:
         require_positive(found.X, task.path)
     if settings.transpose:
@@ -209,17 +228,24 @@ def _read(task: Task, settings: FactorizeSettings, limit: int | None) -> Found:
     return found
 
 
-def _require_memory(
-    task: Task, settings: FactorizeSettings, rows: int, columns: int, size: int, limit: int | None
-) -> None:
-    """Raise UsageError if factorizing a matrix with entries of `size` bytes would take too much memory."""
+def _can_stream(task: Task, settings: FactorizeSettings) -> bool:
+    """Return whether a matrix may stay on disk: not for other models, nor what looks at all entries at once."""
+    held = settings.pictures or settings.start not in APART or settings.solver == "pinv"
+    return settings.model == "nmf" and not held and not {"smoothness", "sparsity"} & task.options.keys()
+
+
+def _estimate(
+    task: Task, settings: FactorizeSettings, rows: int, columns: int, size: int, entries: int | None = None
+) -> int:
+    """Return about what factorizing a matrix takes, with entries of `size` bytes, of which some may be held."""
     known = options_of(settings.model)
     divergence = task.options.get("divergence", "kl" if "divergence" in known else "frobenius")
     compiled = rows * columns >= LARGE and task.finest < THIN and divergence in ("kl", "is", 1, 0)
     pictures = settings.images or settings.pictures
     k = task.finest * (settings.template_frames if "template_frames" in known else 1)
-    need = matrix_estimate(settings.model, rows, columns, size, k, compiled, pictures, settings.pca)
-    memory.require(f"{task.name!r} needs", need, limit, "use a smaller matrix, or --max-memory")
+    return matrix_estimate(
+        settings.model, rows, columns, size, k, compiled, pictures, bool(settings.pca or settings.lda), entries
+    )
 
 
 def _factors(fit: AnyFit, csv: bool) -> dict[str, Iterable[bytes]]:
@@ -236,6 +262,14 @@ def _factors(fit: AnyFit, csv: bool) -> dict[str, Iterable[bytes]]:
         rows = [f"{step},{loss!r}\n" for step, loss in zip(fit.evaluated, fit.losses, strict=True)]
         files["loss.csv"] = [b"iteration,loss\n", *map(str.encode, rows)]
     return files
+
+
+def _blocks(found: Found) -> tuple[str, ...]:
+    """Return what the user should know where a matrix was not loaded."""
+    if not isinstance(found.X, Rows):
+        return ()
+    size = memory.show_size(found.X.size * found.X.dtype.itemsize)
+    return (f"read in blocks, at each iteration once: all of it, {size}, would take more memory than it may",)
 
 
 def _manifest(
@@ -268,7 +302,7 @@ def _manifest(
             "losses": dict(zip(map(str, fit.evaluated), fit.losses, strict=True)),
         },
         **{name: round(value, 6) for name, value in figures.items()},
-        "warnings": [*fit.warnings, *slower()],
+        "warnings": [*fit.warnings, *_blocks(found), *slower()],
     }
     if isinstance(fit, DeepFit):
         about["tree"] = [[parent + 1 for parent in parents] for parents in fit.tree]

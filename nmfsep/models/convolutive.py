@@ -14,7 +14,7 @@ from ..kernels.divergence import Divergence, as_divergence
 from ..kernels.product import EPS, Factors, Matrix, keep_positive
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
+from ..nmf.fit import Callback, Fit, Stop, brief, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare
 from ..nmf.problem import Anchor, Problem, check_given, update_templates
 from ..nmf.solvers import Solver, State
@@ -109,6 +109,10 @@ class ConvolutiveFit:
     converged: bool
     solver: str
     warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return it in a line."""
+        return brief(self)
 
     @property
     def factors(self) -> Factors:

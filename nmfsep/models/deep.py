@@ -17,7 +17,7 @@ from ..kernels.divergence import Divergence, as_divergence, frobenius
 from ..kernels.product import EPS, Factors, Matrix, keep_positive, sweep
 from ..kernels.threads import Workers
 from ..nmf.factorize import factorize
-from ..nmf.fit import Callback, Fit, Stop, callback_in_units, fit
+from ..nmf.fit import Callback, Fit, Stop, brief, callback_in_units, fit
 from ..nmf.prepare import as_matrix, check_count, prepare, raise_floor
 from ..nmf.problem import Problem
 from ..nmf.solvers import Solver, State
@@ -56,6 +56,10 @@ class DeepFit:
     solver: str
     warnings: tuple[str, ...]
     pretraining: tuple[Fit, ...]
+
+    def __repr__(self) -> str:
+        """Return it in a line."""
+        return brief(self)
 
     @property
     def levels(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """factorize as an estimator of scikit-learn: samples in rows, X ≈ W H, and fit, transform, pipelines, grid searches.
 
-The only module that imports scikit-learn (1.6 or later), and so imported only when nmfsep.NMF is first used. Behind it
-our words hold: a sample is a frame and a feature a bin, so X here is X.T there, H here is W.T there, and W here Z.T.
+Only this module and that of MiniBatchNMF import scikit-learn (1.6 or later), when either is first used. Behind them our
+words hold: a sample is a frame and a feature a bin, so X here is X.T there, H here is W.T there, and W here Z.T.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..errors import NmfsepError
-from ..kernels.divergence import as_divergence, sum_of_squares
+from ..kernels.divergence import Divergence, as_divergence, sum_of_squares
 from ..kernels.product import Matrix
 from ..nmf.factorize import factorize
 from ..nmf.fit import Execution, Fit, choose_solver
@@ -31,6 +32,7 @@ from ..settings.fields import MAX_ITER, TOL
 
 FLOATS = (np.float64, np.float32)  # whatever else comes in is made the first, as in scikit-learn
 EVERY = 10  # iterations between two looks at the loss, as in scikit-learn
+SPARSE_LOSSES = (1, 2, "kl", "kullback-leibler", "frobenius")  # for which a sparse X stays so
 EXECUTION = Execution(loss_every=EVERY)
 
 
@@ -45,7 +47,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
       With `alpha_W` or `alpha_H`, which decide on the scale, both are as the fit leaves them.
     - X and 2**n X give the same components, bit for bit, without these.
     - Where beta <= 0, entries of X are raised to -100 dB of its largest; there zeros are refused.
-    - Sparse X is accepted, but made dense, in memory too.
+    - Sparse X is made dense for other beta than 1 and 2, and for solver "pinv".
     - Of W and H for a custom start one may be missing.
 
     Parameters
@@ -162,12 +164,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         data = self._validated(X, reset=True)
         given = self._custom_start(data, W, H)
         k = self._count(data, given)
-        seed = self.random_state
-        if not isinstance(seed, Integral):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        norms = self._norms(data)
-        result = self._factorize(data, k, start=self._start_name(data, k), seed=int(seed), **given, **norms)
-        W, H = _without_traces(result.factors.Z.T), _without_traces(result.factors.W.T)
+        norms: dict[str, Any] = self._norms(data)
+        result = self._factorize(data, k, start=self._start_name(data, k), seed=self._seed(), **given, **norms)
+        W, H = without_traces(result.factors.Z.T), without_traces(result.factors.W.T)
         self.n_components_ = self._n_components = k  # the second is for those who know scikit-learn's from within
         self.components_ = H
         self.n_iter_ = result.n_iter
@@ -190,9 +189,12 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
         level = data.sum(axis=1, dtype=np.float64)
         level[level == 0] = data.max()  # where beta <= 0 zeros are raised, and "mu" could not leave a zero
         Z = np.outer(masses > 0, level / max(masses.sum(), 1))  # nothing of components that are zero
-        norms = {norm: {"Z": weights["Z"]} for norm, weights in self._norms(data).items() if "Z" in weights}
-        result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"}, **norms)
-        return _without_traces(result.factors.Z.T)
+        most = self._transform_iterations
+        norms: dict[str, Any] = {
+            norm: {"Z": weights["Z"]} for norm, weights in self._norms(data).items() if "Z" in weights
+        }
+        result = self._factorize(data, len(masses), W=self.components_.T, Z=Z, fixed={"W"}, max_iter=most, **norms)
+        return without_traces(result.factors.Z.T)
 
     def inverse_transform(self, X: ArrayLike) -> Matrix:
         """Return W H, (n_samples, n_features), for a W, here X, as `transform` returns it; dense or sparse."""
@@ -202,6 +204,10 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             raise ValueError(f"X has {W.shape[1]} columns, but there are {self._n_features_out} components")
         product: Matrix = W @ self.components_
         return product
+
+    @property
+    def _transform_iterations(self) -> int:
+        return self.max_iter
 
     @property
     def _n_features_out(self) -> int:  # what get_feature_names_out counts to
@@ -216,8 +222,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
 
     def _validated(self, X: ArrayLike, *, reset: bool) -> Matrix:
         data = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS, ensure_non_negative=True)
-        dense: Matrix = data if isinstance(data, np.ndarray) else data.toarray(order="C")
-        return dense
+        if isinstance(data, np.ndarray):
+            return data
+        names = SPARSE_LOSSES if self.solver != "pinv" else ()
+        sparse: Matrix = csr_array(data) if self.beta_loss in names else data.toarray(order="C")
+        return sparse
 
     def _custom_start(self, data: Matrix, W: ArrayLike | None, H: ArrayLike | None) -> dict[str, Any]:
         """Check the given start and return it under the names it has in factorize."""
@@ -281,24 +290,32 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
             for norm, share in shares.items()
         }
 
+    def _seed(self) -> int:
+        seed = self.random_state
+        return int(seed if isinstance(seed, Integral) else check_random_state(seed).randint(2**31 - 1))
+
+    def _measure(self) -> Divergence:
+        """Return what is minimised, once tol, max_iter and beta_loss are found to be right."""
+        check_scalar(self.tol, "tol", Real, min_val=0)
+        check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
+        if not isinstance(self.beta_loss, (str, Real)):
+            raise TypeError(f"beta_loss must be a name or a number, not {self.beta_loss!r}")
+        return as_divergence(self.beta_loss if isinstance(self.beta_loss, str) else float(self.beta_loss))
+
     def _factorize(
         self,
         data: Matrix,
         k: int,
         *,
         fixed: Collection[str] = (),
-        l1: Mapping[str, float] | None = None,
-        l2: Mapping[str, float] | None = None,
+        l1: float | Mapping[str, float] = 0.0,
+        l2: float | Mapping[str, float] = 0.0,
+        max_iter: int | None = None,
         **start: Any,
     ) -> Fit:
         """Fit with scikit-learn's tolerance, warnings and kinds of errors."""
-        check_scalar(self.tol, "tol", Real, min_val=0)
-        check_scalar(self.max_iter, "max_iter", Integral, min_val=1)
-        if not isinstance(self.beta_loss, (str, Real)):
-            raise TypeError(f"beta_loss must be a name or a number, not {self.beta_loss!r}")
-        beta = self.beta_loss if isinstance(self.beta_loss, str) else float(self.beta_loss)
         try:
-            measure = as_divergence(beta)
+            measure = self._measure()
             if self.solver == "cd" and measure.beta != 2:
                 rule = f"Invalid beta_loss parameter: solver 'cd' does not handle beta_loss = {self.beta_loss!r}"
                 raise ValueError(f"{rule}: it minimises beta 2, not {measure.beta:g}; use solver='mu'")
@@ -311,23 +328,24 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # 
                 warnings.warn(f"{message} initialization by init='nndsvd'; use init='nndsvda'", stacklevel=4)
                 zeros = factorize(data.T, k, divergence="frobenius", solver="hals", **start, max_iter=0).factors
                 start = {"W": zeros.W, "Z": zeros.Z}
+            most = self.max_iter if max_iter is None else max_iter
             # the rule for stopping needs the first loss, so the start is made by itself
             first = factorize(data.T, k, **same, **start, max_iter=0)
             begin, settled, order = first.factors, _Settled(self.tol, first.losses[0], self.verbose), None
             if self.shuffle and method.fills and not fixed:
                 order = np.random.default_rng(start.get("seed")).permutation(k)
                 begin = begin.select(order)
-            same |= {"W": begin.W, "Z": begin.Z, "max_iter": self.max_iter, "execution": EXECUTION, "callback": settled}
+            same |= {"W": begin.W, "Z": begin.Z, "max_iter": most, "execution": EXECUTION, "callback": settled}
             fit = factorize(data.T, k, **same)
         except NmfsepError as error:
             raise ValueError(str(error)) from error
         if self.tol > 0 and not settled.met:
-            message = f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence"
+            message = f"Maximum number of iterations {most} reached. Increase it to improve convergence"
             warnings.warn(f"{message}, or tol.", ConvergenceWarning, stacklevel=4)  # past scikit-learn's own wrapper
         return fit if order is None else replace(fit, factors=fit.factors.select(np.argsort(order)))
 
 
-def _without_traces(A: Matrix) -> Matrix:
+def without_traces(A: Matrix) -> Matrix:
     """Return a factor with 0 for what multiplicative updates only keep from being 0, as scikit-learn does."""
     least = 4 * np.finfo(np.float64).eps * A.max()
     return np.where(least < A, A, A.dtype.type(0))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..kernels.product import EPS, TINY, Matrix, sweep
 from ..kernels.reference import Kernels
-from ..kernels.select import LARGE, choose
+from ..kernels.select import choose_for
 from ..kernels.threads import Workers
 from . import problem as penalties
 from .problem import Problem
@@ -84,7 +84,7 @@ def solve_each(Xt: Matrix, W: NDArray[np.float32], steps: int = LEAST) -> NDArra
 
 def level_start(Xt: Matrix, Wt: Matrix) -> Matrix:
     """Return activations, (frames, components), by which all templates explain equal shares of each frame's sum."""
-    level = (Xt.sum(axis=1, keepdims=True) / len(Wt) + EPS) / np.maximum(Wt.sum(axis=1), EPS)
+    level = (Xt.sum(axis=1).reshape(-1, 1) / len(Wt) + EPS) / np.maximum(Wt.sum(axis=1), EPS)
     return np.ascontiguousarray(level, Xt.dtype)
 
 
@@ -127,16 +127,22 @@ class Statistics:
 
 
 def statistics(
-    Xt: Matrix, Wt: Matrix, problem: Problem, steps: int, workers: Workers, with_loss: bool = True
+    Xt: Matrix,
+    Wt: Matrix,
+    problem: Problem,
+    steps: int,
+    workers: Workers,
+    with_loss: bool = True,
+    Zt: Matrix | None = None,
 ) -> Statistics:
     """Return the statistics of some frames, (frames, bins) and of about unit mean, at their own activations.
 
-    These take so many steps from a level start. The loss takes as long as one to four of them and is not needed for
-    the update.
+    These take so many steps from a level start, or in place from those given. The loss takes as long as one to four of
+    them and is not needed for the update.
     """
     measure, gamma = problem.divergence, exponent(problem.divergence.beta)
-    kernels = choose(Xt.shape[1], len(Xt), len(Wt), measure, LARGE)
-    Zt = level_start(Xt, Wt)
+    kernels = choose_for(Xt, len(Wt), measure)
+    Zt = level_start(Xt, Wt) if Zt is None else Zt
     for _ in range(steps):
         how = penalties.activation_update(Wt, Zt, problem, gamma)
         kernels.mm_activations(Xt, Wt, Zt, measure, how, workers)
@@ -144,7 +150,7 @@ def statistics(
     loss = math.nan
     if with_loss:
         loss = float(kernels.divergence(Xt, Wt, Zt, measure, workers)) + penalties.loss(Wt, Zt, problem)
-    return Statistics(N, D, Zt.sum(axis=0, dtype=np.float64), loss, len(Xt))
+    return Statistics(N, D, Zt.sum(axis=0, dtype=np.float64), loss, len(Zt))
 
 
 def total(parts: Iterable[Statistics]) -> Statistics:

@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike
 from ..errors import UsageError
 from ..kernels.divergence import Divergence, as_divergence
 from ..kernels.product import Factors, Matrix
+from ..kernels.streamed import Rows
 from ..kernels.threads import Workers
-from ..registry import STARTS
+from ..registry import SOLVERS, STARTS
 from ..settings.fields import MAX_ITER, TOL
 from .fit import SILENT, Callback, Execution, Fit, Stop, callback_in_units, choose_solver, fit
-from .prepare import as_matrix, check_count, check_entries, prepare, raise_floor
+from .prepare import as_given, check_count, check_entries, prepare, raise_floor
 from .problem import Anchor, Problem, check_given
 from .solvers import Solver
 
+APART = ("auto", "nndsvda", "nndsvdar", "nndsvd", "random")  # starts that need only products with X
 RACE = 25  # iterations after which the best of several starts is chosen
 
 
@@ -36,8 +38,8 @@ def factorize(
     weights: ArrayLike | None = None,
     anchor: Anchor | None = None,
     costs: Mapping[str, ArrayLike] | None = None,
-    l1: Mapping[str, float] | None = None,
-    l2: Mapping[str, float] | None = None,
+    l1: float | Mapping[str, float] = 0.0,
+    l2: float | Mapping[str, float] = 0.0,
     max_iter: int = MAX_ITER,
     tol: float = TOL,
     time_limit: float | None = None,
@@ -53,7 +55,8 @@ def factorize(
 
     Parameters
     ----------
-    X : array_like, shape (bins, frames)
+    X : array_like, sparse array, or what `open_matrix` returns, shape (bins, frames)
+        What is sparse, for beta 1 and 2, is never made dense; what is on disk is read a block at a time.
         Finite and non-negative; never written to. It is scaled by a power of two to about unit mean inside, so that X
         and 2**n X give the same factors bit for bit (to rounding where W and Z are both given, since levels within a
         million of 1 are then left as they are). float64 is computed in float64, all else in float32.
@@ -76,9 +79,10 @@ def factorize(
         What holds some columns of a given W, or pulls them back, with weights in the units of X.
     costs : mapping of "W" or "Z" to array_like, shapes (bins, k) and (k, frames), optional
         What each entry of a factor costs, finite and not negative: sparsity that differs from entry to entry.
-    l1, l2 : mapping of "W" or "Z" to float, optional
+    l1, l2 : float, or mapping of "W" or "Z" to float, default 0
         Weights of the sum of the entries of a factor, and of half the sum of their squares, in the units of X. Unlike
-        `sparsity`, they depend on how the scale is split between W and Z, which the fit decides.
+        `sparsity`, they depend on how the scale is split between W and Z, which the fit decides. A number counts bins
+        times in Z and frames times in W: alpha l1_ratio and alpha (1 - l1_ratio) of scikit-learn.
     max_iter : int, default 200
     tol : float, default 1e-4
         Stop when ten iterations lower the loss by less than this share of the first loss; 0 never stops early.
@@ -128,18 +132,24 @@ def factorize(
     if restarts > 1 and held:
         raise UsageError("restarts would not keep the factor that is held fixed", "leave out one")
     check_given(fixed, anchor, W, Z)
-    penalized = bool(sparsity or smoothness or anchor or masks or costs) or weights is not None
-    norms = bool(l1 or l2)
+    others = bool(smoothness or anchor or masks or costs) or weights is not None
+    penalized = bool(sparsity) or others
+    norms = bool(l1 or l2)  # of a mapping, whether it has entries
     given_start = W is not None and Z is not None and not penalized and not norms
     leaves = start if W is None and Z is None else "auto"
     name, method = choose_solver(solver, measure, leaves, penalized, norms)
     with Workers(threads or execution.threads) as workers:
-        given = as_matrix(X)
+        given = as_given(X)
+        if not isinstance(given, np.ndarray):
+            _require_whole(given, measure.beta, solver, start, sparsity, others)
         if weights is not None:
             weights = check_entries("weights", weights, given.shape)
             given = np.where(weights > 0, given, given.dtype.type(0))
         # With a start at hand, a matrix that lies in memory bin by bin is solved as its transpose, which saves a copy.
-        turned = given_start and restarts == 1 and given.flags.c_contiguous
+        if isinstance(given, np.ndarray):
+            turned = given_start and restarts == 1 and given.flags.c_contiguous
+        else:  # as one that lies in a file row by row is, which saves reading it across
+            turned = isinstance(given, Rows) and not given.flipped
         Xt, unit, silent = prepare(given if turned else given.T, workers, keep_level=given_start)
         Xt = raise_floor(Xt, measure.beta)
         shapes = {"W": (given.shape[0], k), "Z": (k, given.shape[1])}
@@ -153,8 +163,8 @@ def factorize(
             weights=None if weights is None else np.ascontiguousarray(weights.T, Xt.dtype),
             held=_by_factor("fixed entries", masks, shapes, bool),
             costs=_by_factor("costs", costs or {}, shapes, Xt.dtype),
-            l1=_in_units(l1 or {}, unit, measure.beta, 1),
-            l2=_in_units(l2 or {}, unit, measure.beta, 2),
+            l1=norm_in_units(l1, given.shape, unit, measure.beta, 1),
+            l2=norm_in_units(l2, given.shape, unit, measure.beta, 2),
         )
         if start == "auto":
             start = "nndsvd" if method.fills else "nndsvda"
@@ -178,11 +188,31 @@ def factorize(
     return result if held or norms else replace(result, factors=result.factors.normalize())
 
 
-def _in_units(norm: Mapping[str, float], unit: Any, beta: float, power: int) -> dict[str, float]:
-    """Return the weights of l1 (power 1) or l2 (power 2) for X, and so Z, divided by a unit."""
+def norm_in_units(
+    norm: float | Mapping[str, float], shape: tuple[int, ...], unit: Any, beta: float, power: int
+) -> dict[str, float]:
+    """Return the weights of l1 (power 1) or l2 (power 2) for X of that shape, and so Z, divided by a unit."""
+    if not isinstance(norm, Mapping):
+        norm = {"W": shape[1] * norm, "Z": shape[0] * norm}
     if not norm.keys() <= {"W", "Z"}:
         raise UsageError(f"only 'W' and 'Z' can have l{power}, not {min(norm.keys() - {'W', 'Z'})!r}")
     return {name: weight * float(unit) ** (power * (name == "Z") - beta) for name, weight in norm.items() if weight}
+
+
+def _require_whole(given: Any, beta: float, solver: str, start: str, sparsity: float, others: bool) -> None:
+    """Raise UsageError where a matrix that is sparse, or read in blocks, cannot be factorized so."""
+    what = "read in blocks" if isinstance(given, Rows) else "sparse"
+    if what == "sparse" and beta not in (1, 2):
+        raise UsageError(f"a sparse X is for divergences kl and frobenius, not beta {beta:g}", "give it as an array")
+    if solver != "auto" and SOLVERS.resolve(solver) == "pinv":
+        raise UsageError(f"solver {solver!r} takes no X that is {what}", "use solver mue, or ehals for beta 2")
+    if start not in APART:
+        raise UsageError(f"start {start!r} takes no X that is {what}", f"use {', '.join(APART[1:])}")
+    if others:
+        raise UsageError(f"an X that is {what} knows no smoothness, anchors, weights, costs or held entries")
+    if sparsity and what != "sparse" and not given.flipped:
+        message = "sparsity needs an X whose columns lie together in the file"
+        raise UsageError(message, "save it with numpy.asfortranarray, or use l1")
 
 
 def _by_factor(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..kernels.blocked import Weighted
 from ..kernels.divergence import Divergence
 from ..kernels.product import Factors, Matrix
 from ..kernels.reference import Kernels
-from ..kernels.select import LARGE, choose
+from ..kernels.select import LARGE, choose_for
 from ..kernels.threads import Workers
 from ..registry import SOLVERS
 from ..settings.fields import MAX_ITER, TOL
@@ -66,6 +67,13 @@ class Execution:
             check_count("loss_every", self.loss_every)
 
 
+def brief(fit: Any) -> str:
+    """Return a fit in a line: its factors, and how it went."""
+    how = "converged" if fit.converged else "stopped"
+    losses = f"loss {fit.losses[0]:.5g} to {fit.losses[-1]:.5g}" if fit.losses else "no loss"
+    return f"{type(fit).__name__}({fit.factors!r}, {fit.solver} {how} after {fit.n_iter} iterations, {losses})"
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """The result of a fit.
@@ -91,6 +99,10 @@ class Fit:
     converged: bool
     solver: str = ""
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return it in a line."""
+        return brief(self)
 
     def ordered(self) -> Fit:
         """Return the same fit with its components in order of energy, loudest first."""
@@ -126,7 +138,8 @@ def choose_solver(
     solver: Solver = SOLVERS.load(name)()
     if solver.betas is not None and beta not in solver.betas:
         able = ", ".join(f"{b:g}" for b in sorted(solver.betas))
-        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", "use solver mu")
+        hint = "use --divergence frobenius with it, or solver mu" if able == "2" else "use solver mu"
+        raise UsageError(f"solver {name!r} minimises beta {able}, not {beta:g}", hint)
     if start == "nndsvd" and not solver.fills:
         message = f"start {start!r} has exact zeros, which solver {name!r} can never leave"
         raise UsageError(message, "use start nndsvda, or solver hals")
@@ -152,7 +165,7 @@ def fit(
 
     Parameters
     ----------
-    Xt : ndarray, shape (frames, bins)
+    Xt : ndarray, csr_array or Rows, shape (frames, bins)
         The transposed matrix, C-contiguous, of unit scale; only read.
     start : Factors
         Copied, not changed.
@@ -166,12 +179,11 @@ def fit(
         Entries of X from which compiled kernels are used.
     """
     began = time.monotonic()
-    frames, bins = Xt.shape
     kernels: Kernels
     if problem.weights is not None:
         kernels = Weighted(problem.weights)
     else:
-        kernels = choose(bins, frames, start.components, problem.divergence, compiled_from)
+        kernels = choose_for(Xt, start.components, problem.divergence, compiled_from)
     state = State.of(start, kernels, workers)
     solver.start(Xt, state, problem)
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
-from ..kernels.product import EPS, Matrix
+from ..kernels.product import EPS
+from ..kernels.streamed import Rows
 from ..kernels.threads import Workers
 
 FLOOR = 1e-5  # of the largest entry
 BLOCK = 1 << 18  # entries looked at or copied at a time
 MANY = 1 << 22  # entries below which one thread has looked before another has started
 SANE = 2.0**20  # levels within this factor of 1 are far from the ends of single precision
+
+
+def as_given(X: Any) -> Any:
+    """Return X as it is if it is sparse or Rows, else as `as_matrix` does."""
+    if isinstance(X, Rows):
+        return X
+    if not hasattr(X, "tocsr"):
+        return as_matrix(X)
+    if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "fiub":
+        raise UsageError(f"X must be a matrix of real numbers, not {X.dtype} of shape {X.shape}")
+    return X
 
 
 def as_matrix(X: ArrayLike) -> NDArray[Any]:
@@ -45,15 +58,14 @@ def check_entries(what: str, given: ArrayLike, shape: tuple[int, ...], mask: boo
     return array
 
 
-def prepare(
-    rows: NDArray[Any], workers: Workers, keep_level: bool = False, signed: bool = False
-) -> tuple[Matrix, Any, bool]:
+def prepare(rows: Any, workers: Workers, keep_level: bool = False, signed: bool = False) -> tuple[Any, Any, bool]:
     """Check a matrix; return it C-contiguous, of one real type and about unit mean.
 
     Parameters
     ----------
-    rows : ndarray, shape (frames, bins)
-        Any real type; only read. float64 stays so, all else becomes float32.
+    rows : ndarray, sparse array or Rows, shape (frames, bins)
+        Any real type; only read. float64 stays so, all else becomes float32. What is sparse becomes a csr_array; of
+        Rows, which are read once here, their scale is noted.
     workers : Workers
         An entered context.
     keep_level : bool, default False
@@ -72,7 +84,11 @@ def prepare(
     UsageError
         An entry is NaN or infinite, or negative where X may not be signed.
     """
+    if isinstance(rows, Rows):
+        return _prepare_blocks(rows, keep_level)
     dtype: Any = np.float64 if rows.dtype == np.float64 else np.float32
+    if not isinstance(rows, np.ndarray):
+        return _prepare_sparse(rows, dtype, keep_level)
     # along memory, whichever way it runs
     lines = rows if rows.flags.c_contiguous or not rows.flags.f_contiguous else rows.T
     step = max(1, BLOCK // lines.shape[1])
@@ -95,11 +111,8 @@ def prepare(
         if not np.isfinite(rows).all():
             raise UsageError("X holds NaN or infinite entries")
         mean = float((np.abs(rows) if signed else rows).mean(dtype=np.float64))  # only the sum was beyond float32
-    if not signed and any(least < 0 for _, least in seen):
-        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0; semi_nmf takes any sign")
-    unit = dtype(1)
-    if mean > 0 and not (keep_level and 1 / SANE < mean < SANE):
-        unit = dtype(2.0 ** np.frexp(mean)[1])  # the scaled mean lies in [0.5, 1)
+    _require_sound(mean, 0 if signed else min(least for _, least in seen))
+    unit = dtype(_unit(mean, keep_level))
     if unit == 1 and rows.dtype == dtype and rows.flags.c_contiguous:
         return rows, unit, mean == 0
     Xt = np.empty(rows.shape, dtype)
@@ -113,13 +126,52 @@ def prepare(
     return Xt, unit, mean == 0
 
 
-def raise_floor(Xt: Matrix, beta: float) -> Matrix:
+def _unit(mean: float, keep_level: bool) -> float:
+    """Return the power of two to divide by, with which the mean comes to lie in [0.5, 1)."""
+    return 1.0 if mean <= 0 or (keep_level and 1 / SANE < mean < SANE) else float(2.0 ** np.frexp(mean)[1])
+
+
+def _prepare_sparse(rows: Any, dtype: Any, keep_level: bool) -> tuple[Any, Any, bool]:
+    from scipy.sparse import csr_array
+
+    Xt = csr_array(rows, dtype=dtype)
+    if not Xt.has_canonical_format or (Xt.data == 0).any():
+        Xt = Xt.copy()
+        Xt.sum_duplicates()
+        Xt.eliminate_zeros()
+    mean, least = float(Xt.data.sum(dtype=np.float64)) / (Xt.shape[0] * Xt.shape[1]), Xt.data.min(initial=0)
+    _require_sound(mean, least)
+    unit = dtype(_unit(mean, keep_level))
+    return csr_array((Xt.data / unit, Xt.indices, Xt.indptr), shape=Xt.shape), unit, mean == 0
+
+
+def _prepare_blocks(rows: Rows, keep_level: bool) -> tuple[Rows, Any, bool]:
+    total, least = 0.0, 0.0
+    for _, block in rows.blocks():
+        total, least = total + float(block.sum(dtype=np.float64)), min(least, float(block.min()))
+    mean = total / rows.size
+    _require_sound(mean, least)
+    unit = rows.dtype.type(_unit(mean, keep_level))
+    return replace(rows, factor=1 / float(unit), mean_entry=mean / float(unit)), unit, mean == 0
+
+
+def _require_sound(mean: float, least: float) -> None:
+    if not np.isfinite(mean):
+        raise UsageError("X holds NaN or infinite entries")
+    if least < 0:
+        raise UsageError("X holds negative entries", "nonnegative factorization needs X >= 0; semi_nmf takes any sign")
+
+
+def raise_floor(Xt: Any, beta: float) -> Any:
     """Return X with its least entries raised to -100 dB of its largest where beta <= 0, else as it is.
 
     There a zero in X would make the loss infinite.
     """
     if beta > 0:
         return Xt
+    if isinstance(Xt, Rows):
+        most = max(float(block.max()) for _, block in Xt.blocks())
+        return replace(Xt, least=max(most * FLOOR, EPS))
     # EPS where all is zero: then the loss is zero too
     least = max(Xt.max() * Xt.dtype.type(FLOOR), Xt.dtype.type(EPS))
     return Xt if Xt.min() >= least else np.maximum(Xt, least)  # a look is cheaper than a copy

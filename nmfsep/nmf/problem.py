@@ -102,8 +102,10 @@ class Problem:
 
     def transpose(self) -> Problem:
         """Return the problem of the transpose, in which W and Z have changed places."""
-        fixed, free = (frozenset({"W": "Z", "Z": "W"}[name] for name in names) for names in (self.fixed, self.free))
-        return replace(self, fixed=fixed, free=free)
+        other = {"W": "Z", "Z": "W"}
+        fixed, free = (frozenset(other[name] for name in names) for names in (self.fixed, self.free))
+        l1, l2 = ({other[name]: weight for name, weight in norm.items()} for norm in (self.l1, self.l2))
+        return replace(self, fixed=fixed, free=free, l1=l1, l2=l2)
 
 
 def loss(Wt: Matrix, Zt: Matrix, problem: Problem) -> float:

@@ -14,7 +14,7 @@ from ..grouping.scene import Scene, bands_of
 from ..grouping.timbre import group as group_by_timbre
 from ..guidance.dictionary import check_label
 from ..kernels.product import Factors
-from ..registry import suggestion
+from ..registry import choose, suggestion
 from ..settings.separation import Settings
 from ..signal.stft import STFT
 from .components import Components
@@ -123,13 +123,11 @@ def _left_over(groups: Mapping[str, Sequence[int]], count: int) -> list[int]:
 
 def _halves(settings: Settings, components: Sequence[str], freed: bool) -> dict[str, tuple[int, ...]]:
     """Return the groups of a component and of all others."""
-    name = settings.two_stems or ""
     if settings.group:
         raise UsageError("--two-stems and --group contradict each other", "leave out one")
     if settings.residual is not None and not freed:
         raise UsageError("--two-stems and --residual contradict each other", "leave out one")
-    if name not in components:
-        raise UsageError(f"--two-stems {name[:40]!r} is no stem", suggestion(name, list(components)))
+    name = choose(settings.two_stems or "", components, "--two-stems")
     if len(components) < 2:
         raise UsageError(f"--two-stems {name}: there is nothing but that", "ask for more stems")
     chosen = {name: (components.index(name),)}

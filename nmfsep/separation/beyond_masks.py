@@ -16,11 +16,11 @@ from ..errors import InputError
 from ..guidance.guide import Guide
 from ..guidance.strokes import Strokes
 from ..kernels.threads import Workers
+from ..matching.known import Hits, Matched, completed, match, search, unmatched
 from ..progress import OnProgress
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
 from ..signal.stream import Stream
-from .matching import Hits, Matched, completed, match, search, unmatched
 from .mixture import Mixture
 from .model import Model, Rendered
 

@@ -13,19 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..grouping.choice import may_group
+from ..kernels.product import share
 from ..registry import MASKS
+from ..settings.separation import GUIDED, Settings
 
 Parts = NDArray[np.floating[Any]]
-
-
-def share(parts: Parts) -> None:
-    """Divide by the sum over stems in place; equal shares where that is zero."""
-    total = parts.sum(axis=0)
-    empty = total <= 0
-    if empty.any():
-        parts[:, empty] = 1
-        total[empty] = len(parts)
-    parts /= total
+BY_PLACE = "mwf"  # the mask where channels tell stems apart
 
 
 def ratio(parts: Parts, power: float) -> None:
@@ -53,3 +47,15 @@ def binary(parts: Parts, power: float) -> None:
 def mask_of(name: str, power: float) -> Callable[[Parts], None]:
     """Return a mask of the registry with its power; "wiener" is "ratio" with power 2, whatever the power."""
     return partial(MASKS.load(name), power=2 if name == "wiener" else power)
+
+
+def may_go_by_place(settings: Settings, channels: int, guided: bool) -> bool:
+    """Return whether stems may be told apart by where they are in stereo, too, as nobody asked for another mask.
+
+    Not so for --fast, the plain factorization, nor for a preset. What stands in front of a background lies in its
+    middle, so that a foreground is masked as ever.
+    """
+    power = GUIDED["mask_power"] if guided else 1.0
+    asked = settings.mask != "ratio" or settings.mask_power != power or {"mask", "mask_power"} & set(settings.given)
+    stereo = channels > 1 and settings.channels == "joint"
+    return stereo and not asked and (guided or (settings.preset is None and may_group(settings)))

@@ -74,8 +74,6 @@ def _require_groupable(settings: Settings) -> None:
 
 def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
     """Return what keeps a separation from being done with a part of the frames at a time, in words; None if nothing."""
-    if (reason := rendering_obstacle(settings)) is not None:
-        return reason
     if guide is not None and not guide.timeless:
         return "timed cues need the whole file in memory"
     if guide is not None and guide.lasting:
@@ -89,11 +87,6 @@ def obstacle(settings: Settings, guide: Guide | None = None) -> str | None:
     if settings.smoothness:
         return "smoothness couples all frames"
     return None
-
-
-def rendering_obstacle(settings: Settings) -> str | None:
-    """Return what keeps stems from being rendered in one pass, in words; None if nothing."""
-    return f"mask {settings.mask!r} goes over the sound several times" if settings.mask in SPATIAL_MASKS else None
 
 
 def channel_notes(settings: Settings, channels: int) -> tuple[str, ...]:

@@ -31,13 +31,13 @@ from ..signal.stream import Stream
 from . import bootstrap as again, pauses
 from .arrange import resolve_auto_groups, without_auto
 from .beyond_masks import BeyondMasks
-from .components import Components
 from .excerpt import excerpt
 from .fit import Fitted, GuidedFit, fit_blind
 from .frames import AllFrames, DrawnFrames, FrameSample
-from .masks import mask_of
+from .masks import BY_PLACE, mask_of, may_go_by_place
 from .mixture import Mixture
 from .model import Model, Resolution
+from .mwf import JUDGED, learn
 from .obstacles import channel_notes, obstacle
 from .render import Filter, Masking, inverse, mean
 
@@ -96,18 +96,18 @@ def separate(
 def render(model: Model, mixture: Mixture) -> Iterator[Samples]:
     """Yield consecutive pieces of the stems, (stems, channels, samples), of the mixture that a model was learned from.
 
-    A mixture on disk is read once more; its samples are there until the next piece is asked for.
+    A mixture on disk is read once more, and once for each spatial mask; its samples are there until the next piece is
+    asked for.
     """
-    mixture.rewind()
     if model.matched is not None and model.matched.pieces:
         yield from model.matched.pieces
         return
     position = 0
     with Workers(model.settings.threads) as workers:
-        streams = []
-        for stft, stems in model.stems_by_resolution():
-            masks = stem_masks(model.settings, mixture, stft, stems, workers)  # 4. shares of each bin
-            streams.append(inverse(mixture.samples, stft, stems, masks, workers))  # 5. back to sound
+        filters = stem_filters(model, mixture, workers)  # 4. shares of each bin
+        mixture.rewind()
+        parts = zip(model.stems_by_resolution(), filters, strict=True)
+        streams = [inverse(mixture.samples, *each, shares, workers) for each, shares in parts]  # 5. back to sound
         for piece in streams[0] if len(streams) == 1 else mean(mixture.samples, streams):
             yield piece
             position += piece.shape[-1]
@@ -290,7 +290,7 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     Channels share the templates of a guide; each has activations of its own, since a guide does not know where between
     the channels its sounds will be. Without a guide they share activations, and each has a part of the templates.
     """
-    settings = proposal.settings or settings
+    wanted, settings = settings, proposal.settings or settings
     resolutions, fits = [each for each, _ in proposal.grouped], [each for _, each in proposal.grouped]
     notes, labels = list(proposal.notes), proposal.labels
     if proposal.templates:
@@ -313,10 +313,25 @@ def fit(mixture: Mixture, settings: Settings, proposal: Proposal, sample: FrameS
     first = resolutions[0]
     if without_auto(settings.group)[1] and not labels and first.components.solver is None:
         settings = resolve_auto_groups(settings, first.components, first.stft, mixture.sample_rate)
-    return Model(
+    model = Model(
         settings, tuple(resolutions), tuple(fits), labels, tuple(notes), sample.learned_from, proposal.choice,
         on_rendered=sample.on_rendered,
     )  # fmt: skip
+    apart = labels or (proposal.choice is not None and proposal.choice.grouping != pauses.GROUPING)
+    if apart and may_go_by_place(wanted, mixture.channels, bool(labels)):
+        return by_place(model, mixture)
+    return model
+
+
+def by_place(model: Model, mixture: Mixture) -> Model:
+    """Return the model with the mask that goes by where stems are, too, if not all components are in one place.
+
+    Elsewhere it would do nothing but sharpen the masks.
+    """
+    first = model.resolutions[0]
+    with Workers(model.settings.threads) as workers:
+        apart = learn(mixture, first.stft, first.components, workers, JUDGED).selective
+    return replace(model, settings=replace(model.settings, mask=BY_PLACE, mask_power=1.0)) if apart else model
 
 
 def _blind_notes(found: Sequence[Fitted]) -> list[str]:
@@ -335,10 +350,14 @@ def refit(rest: Audio, beyond: BeyondMasks, proposal: Proposal) -> Model:
     return fit(rest, settings, proposal, AllFrames(rest, settings, True, beyond.progress(1)))
 
 
-def stem_masks(settings: Settings, mixture: Mixture, stft: STFT, stems: Components, workers: Workers) -> Filter:
-    """Return what shares the mixture out among the stems; of one channel a spatial mask is the ratio mask."""
-    name = settings.mask
+def stem_filters(model: Model, mixture: Mixture, workers: Workers) -> list[Filter]:
+    """Return what shares the mixture out among the stems at each resolution.
+
+    Of one channel a spatial mask is the ratio mask.
+    """
+    name = model.settings.mask
     if name in SPATIAL_MASKS and mixture.channels > 1:
-        filter: Filter = SPATIAL_MASKS.load(name)(mixture.samples, stft, stems, workers)
-        return filter
-    return Masking(mask_of("ratio" if name in SPATIAL_MASKS else name, settings.mask_power))
+        spatial = SPATIAL_MASKS.load(name)
+        return [spatial(mixture, stft, stems, workers) for stft, stems in model.stems_by_resolution()]
+    mask = mask_of("ratio" if name in SPATIAL_MASKS else name, model.settings.mask_power)
+    return [Masking(mask)] * len(model.resolutions)

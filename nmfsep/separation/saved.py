@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .. import memory
 from ..errors import UsageError
 from ..files import npz as archive
+from ..files.formats import SUFFIXES
 from ..files.json_fields import matches
 from ..files.publish import Output
 from ..guidance.dictionary import RATES, check_labels
@@ -26,10 +27,11 @@ from ..guidance.guide import MASK_POWER
 from ..kernels.product import Factors
 from ..models.by_name import AnyFit
 from ..models.deep import DeepFit
-from ..registry import CUES
+from ..registry import CUES, SPATIAL_MASKS
 from ..settings.fields import WINDOWS
 from ..settings.separation import Settings
 from ..signal.stft import STFT
+from ..system import is_file
 from .arrange import AUTO, arrange, component_names, parse, resolve_auto_groups, without_auto
 from .components import Components
 from .mixture import Mixture, MixtureIdentity, samples_sha256
@@ -133,6 +135,8 @@ class Saved:
         mask has the power it has by default.
         """
         chosen = dict(given)
+        if "mask_power" in chosen and self.settings.mask in SPATIAL_MASKS:  # which have none
+            chosen.setdefault("mask", "ratio")
         mask = chosen.get("mask", self.settings.mask)
         if mask != self.settings.mask:
             chosen.setdefault("mask_power", MASK_POWER if self.labels and mask == "ratio" else 1.0)
@@ -148,7 +152,7 @@ class Saved:
             chosen.setdefault("group", ())
         if chosen.get("group"):
             chosen["group"] = self._by_components(chosen["group"])
-        settings = replace(self.settings, **chosen)
+        settings = replace(self.settings, **chosen, given=chosen)
         first = self.resolutions[0]
         if arrange(settings, self.labels).auto:
             return resolve_auto_groups(settings, first.components, first.stft, self.mixture.sample_rate)
@@ -261,6 +265,8 @@ def write(
     UsageError
         It would be larger than what is read.
     """
+    found = model.settings  # which has what was decided on the way
+    settings = replace(settings, group=found.group, mask=found.mask, mask_power=found.mask_power)
     arrays: dict[str, archive.Member] = {}
     for index, resolution in enumerate(model.resolutions):
         components = resolution.components.kept
@@ -305,6 +311,8 @@ def read(path: str | os.PathLike[str]) -> Saved:
     UsageError
         It is none, is damaged, or of a version from the future; the message says which.
     """
+    if os.path.splitext(os.fsdecode(path))[1].lower() in SUFFIXES and is_file(path):
+        raise UsageError("is a sound, not a model", "make one first: nmfsep split FILE -k 4 --save-model", path)
     with archive.Archive(path, LARGEST) as file:
         try:
             file.require(SCHEMA, VERSION)

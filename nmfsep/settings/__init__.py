@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from .commands import DetectSettings, EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from .commands import (
+    DetectSettings,
+    EvaluationSettings,
+    FactorizeSettings,
+    LearnSettings,
+    MixSettings,
+    OutputSettings,
+)
 from .separation import Settings
 
-__all__ = ["DetectSettings", "EvaluationSettings", "FactorizeSettings", "LearnSettings", "OutputSettings", "Settings"]
+__all__ = [
+    "DetectSettings",
+    "EvaluationSettings",
+    "FactorizeSettings",
+    "LearnSettings",
+    "MixSettings",
+    "OutputSettings",
+    "Settings",
+]

@@ -59,6 +59,18 @@ class OutputSettings(Options):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MixSettings(Options):
+    """How stems are mixed; checked on construction, which raises UsageError."""
+
+    mute: tuple[str, ...] = option((), "Leave out this stem.", section="Mix")
+    solo: tuple[str, ...] = option((), "Leave out all stems but this.", section="Mix")
+    gain: float = option(0.0, "Raise all by so many dB.", low=-120, high=120, spelling="DB", section="Mix")
+    out: str = output("-", "File to write; - is stdout.", **(FOLDER | {"spelling": "FILE"}))
+    subtype: str | None = output(None, "Sample format, such as PCM_24; that of the mixture.", spelling="SUBTYPE")
+    force: bool = output(False, **FORCE | {"summary": "Replace a file that is there."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnSettings(Options):
     """How templates are learned from isolated sounds; checked on construction, which raises UsageError."""
 
@@ -150,10 +162,13 @@ class FactorizeSettings(Options):
         "auto", "Where the fit starts; auto is nndsvda, nndsvd for hals, ehals and pinv, svd for semi and deep-semi.",
         names=SIGNED_STARTS | STARTS,
     )  # fmt: skip
+    l1: float = option(0.0, "Prefer entries of W and Z that are 0; try 0.001 to 0.1.", low=0, high=1e6)
+    l2: float = option(0.0, "Prefer entries of W and Z that are small; try 0.001 to 0.1.", low=0, high=1e6)
     array: str | None = option(None, "Which array of an .npz file.", section="Input")
     transpose: bool = option(False, "Factorize the transpose: samples are in rows.", section="Input")
     images: bool = option(False, "INPUT is a folder of images, or an array (images, height, width).", section="Input")
     pca: bool = output(False, "Draw the parts next to principal components, too.")
+    lda: str | None = output(None, "Draw what tells these labels apart there, too.", spelling="LABELS")
     pictures: bool = output(False, "Draw X, W, Z, W Z and the loss, too.")
     csv: bool = output(False, "Write W, Z and the loss as CSV, too.")
     out: str = output("factors", "Folder to write to.", **FOLDER)
@@ -163,6 +178,8 @@ class FactorizeSettings(Options):
         """Raise UsageError where values contradict each other."""
         if self.pca and not self.images:
             raise UsageError("--pca compares images", "add --images")
+        if self.lda and not self.images:
+            raise UsageError("--lda compares images", "add --images")
         if self.images and self.transpose:
             raise UsageError("--images and --transpose contradict each other", "each image is a column already")
         if self.images and self.array:

@@ -64,6 +64,8 @@ class Options:
             value = getattr(self, own.name)
             if value is not None:
                 _check(own.name, value, own.metadata, own.default)
+            if isinstance(own.metadata["names"], Registry) and isinstance(value, str) and value != "auto":
+                object.__setattr__(self, own.name, own.metadata["names"].resolve(value))
         object.__setattr__(self, "given", frozenset(self.given))
         self.check()
 
@@ -121,6 +123,7 @@ CONTAINERS = {
     "aiff": "AIFF",
     "flac": "FLAC, lossless, half the size",
     "ogg": "Ogg Vorbis, lossy: stems add up before encoding only",
+    "opus": "Opus, lossy, at 48 kHz where Opus lacks the rate",
     "mp3": "MP3, lossy: stems add up before encoding only",
 }
 CLIP_MODES = {

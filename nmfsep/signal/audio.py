@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, install_command
 
 Samples = NDArray[np.float32]
+HEARD = 30.0  # seconds that a player has at the most
 PIECE = 1 << 16  # samples looked at at a time
 
 
@@ -45,6 +46,15 @@ class Audio:
             raise InputError(f"there are no samples to separate in an array of shape {samples.shape}")
         object.__setattr__(self, "samples", samples)
         require_finite(samples, self.sample_rate)
+
+    def __repr__(self) -> str:
+        """Return length, rate and channels in a line."""
+        channels = "mono" if self.channels == 1 else f"{self.channels} channels"
+        return f"Audio({self.duration:.3f} s, {self.sample_rate} Hz, {channels})"
+
+    def _repr_html_(self) -> str:
+        """Return a player, which notebooks show."""
+        return players({"": self})
 
     @property
     def channels(self) -> int:
@@ -99,6 +109,31 @@ def not_finite(count: int, seconds: float) -> InputError:
     return InputError(f"{count} samples are NaN or infinite, the first at {seconds:.3f} s", "repair the file first")
 
 
+def players(sounds: Mapping[str, Audio]) -> str:
+    """Return sounds as HTML, each with its name and a player, as loud to each other as they are.
+
+    What is played, the first HEARD seconds, is in the page as 16-bit WAV. Names are shown as text.
+    """
+    import base64
+    import html
+    import io
+    import wave
+
+    peak = max(1.0, *(float(np.abs(audio.samples).max()) * 2.0**audio.exponent for audio in sounds.values()))
+    rows = []
+    for name, audio in sounds.items():
+        heard = audio.samples[:, : round(HEARD * audio.sample_rate)].astype(np.float64) * (2.0**audio.exponent / peak)
+        buffer = io.BytesIO()
+        with wave.open(buffer, "wb") as file:
+            file.setparams((audio.channels, 2, audio.sample_rate, 0, "NONE", ""))
+            file.writeframes(np.rint(heard.T * 32767).astype("<i2").tobytes())
+        data = base64.b64encode(buffer.getvalue()).decode()
+        cut = f" (the first {HEARD:g} s)" if audio.duration > HEARD else ""
+        player = f'<audio controls src="data:audio/wav;base64,{data}"></audio>'
+        rows.append(f"<tr><td>{html.escape(name)}</td><td>{player}</td><td>{audio.duration:.2f} s{cut}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
 FINER = 32  # samples made of one at the most: 4 kHz to 128 kHz; a damaged header may say 1 Hz
 
 
@@ -122,7 +157,7 @@ def at_rate(audio: Audio, sample_rate: int) -> Samples:
         import soxr
     except ImportError as error:  # there is none for Windows on ARM
         message = f"has {audio.sample_rate} Hz, and converting it to {sample_rate} Hz needs soxr"
-        raise InputError(message, "install it: pip install soxr; or convert the file first") from error
+        raise InputError(message, f"install it: {install_command('soxr')}; or convert the file first") from error
     channels = [soxr.resample(channel, audio.sample_rate, sample_rate) for channel in audio.samples]
     converted: Samples = np.asarray(channels, np.float32)
     if not converted.size:

@@ -16,9 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..files.containers import survey
+from ..errors import InputError, install_command
+from ..files import ffmpeg
+from ..files.containers import Container, survey
 from ..files.libsndfile import Chain, Decoder
+from ..files.tags import Tags, read as read_tags
 from ..files.view import USED, length_warning
 from ..system import exists, read_at
 from .audio import Audio
@@ -63,7 +65,9 @@ def _fetch(url: str) -> BinaryIO:
     try:
         import fsspec
     except ImportError as error:
-        raise InputError(f"reading {scheme}:// needs fsspec", "install it: pip install 'nmfsep[cluster]'") from error
+        raise InputError(
+            f"reading {scheme}:// needs fsspec", f"install it: {install_command('fsspec', extra='cluster')}"
+        ) from error
     try:
         with fsspec.open(url, "rb") as remote:
             return _spool(remote)
@@ -147,7 +151,14 @@ class Source:
             raise InputError("has a name that no file can have") from error
         self._opened = os.fstat(self._file.fileno())
         self.size = self._opened.st_size
-        self.container, sounds, self.warnings = survey(self._file, self.size)
+        self._tags: Tags | None = None
+        kind, subtype = ffmpeg.kind_of(self._file, self.size), ""
+        if kind:
+            spool, sound, subtype, self.warnings, self._tags = ffmpeg.decode(self._file, self.size, kind, self.path)
+            opened.enter_context(spool)
+            self.container, sounds = Container(kind[1]), [sound]
+        else:
+            self.container, sounds, self.warnings = survey(self._file, self.size)
         self._promise = "there should be" if any(view.altered for view in sounds) else "its header promises"
         with mute(self.container.kind):
             self._sound = opened.enter_context(Decoder(*sounds) if len(sounds) == 1 else Chain(sounds))
@@ -155,7 +166,7 @@ class Source:
         if not 1 <= self.sample_rate <= HIGHEST:
             raise InputError(f"has a sample rate of {self.sample_rate} Hz; 1 to {HIGHEST} can be read")
         self.channels: int = self._sound.channels
-        self.subtype: str = self._sound.subtype
+        self.subtype: str = subtype or self._sound.subtype
         # no codec that passes makes more than some thousand samples of a byte
         believed = 0 <= self._sound.frames <= max(1, self.size) << 12
         self.frames: int | None = self._sound.frames if believed else None
@@ -193,6 +204,13 @@ class Source:
         if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
             raise InputError("changed while it was read", "run again when it is whole", self.path)
         return digest.hexdigest()
+
+    def tags(self) -> Tags:
+        """Return what the file says of its sound besides the samples."""
+        if self._tags is None:
+            with self.decoding():
+                self._tags = read_tags(self._file, self.size, self.container)
+        return self._tags
 
     def stretch(self, offset: float = 0.0, duration: float | None = None) -> tuple[int, int | None]:
         """Return first sample and number of samples of a stretch in seconds; refuse one that begins after the end."""
@@ -256,7 +274,7 @@ class Source:
 
         The magnitude is 0 where samples are not floating-point, which need no scaling.
         """
-        floating, wanted = self.subtype in ("FLOAT", "DOUBLE"), self.expected(first, count)
+        floating, wanted = self._sound.subtype in ("FLOAT", "DOUBLE"), self.expected(first, count)
         self._sound.seek(first)
         position, peak = 0, 0.0
         while wanted is None or position < wanted:

@@ -81,7 +81,7 @@ def test_parts_of_one_parent_stand_below_it_and_none_overlap():
 
 def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setattr(canvas.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pictures need matplotlib.*; pip install 'nmfsep\[plot\]'"):
+    with pytest.raises(UsageError, match=r"pictures need matplotlib.*; install it: pip install 'nmfsep\[plot\]'"):
         sheet([Panel("parts", PARTS)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +37,17 @@ class Result:
     def paths(self) -> list[str]:
         """The lines of stdout."""
         return os.fsdecode(self.out).splitlines()
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """The JSON documents on stdout, each in a line, with what all of them have."""
+        found = [json.loads(line) for line in self.out.splitlines()]
+        assert all(list(document)[:2] == ["path", "status"] for document in found)
+        return found
+
+    def joined(self, name: str) -> list[Any]:
+        """What the documents on stdout list under a name, such as all tracks."""
+        return [entry for document in self.documents for entry in document[name]]
 
 
 class Cli:

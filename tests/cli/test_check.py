@@ -81,12 +81,12 @@ def test_one_bad_track_does_not_hide_the_others(cli: Cli, song: Path) -> None:
 
 
 def test_json_tells_every_manifest(cli: Cli) -> None:
-    good = json.loads(cli("check", "separated", "--json").out)
-    assert [(row["manifest"], row["ok"]) for row in good] == [(MANIFEST, True)]
+    good = cli("check", "separated", "--json").documents
+    assert [(row["path"], row["status"], row["ok"]) for row in good] == [(MANIFEST, "done", True)]
     _flip(cli.folder / "separated/song/component-1.wav")
     result = cli("check", "separated", "--json")
-    (row,) = json.loads(result.out)
-    assert (result.code, row["ok"]) == (4, False)
+    (row,) = result.documents
+    assert (result.code, row["status"], row["ok"]) == (4, "failed", False)
     assert row["message"] in result.err
 
 

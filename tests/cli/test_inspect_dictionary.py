@@ -60,10 +60,10 @@ def test_names_cannot_drive_the_terminal(cli: Cli, workshop: Path) -> None:
 def test_what_is_no_dictionary_exits_2(cli: Cli, workshop: Path) -> None:
     os.mkfifo(workshop / "pipe")  # which nobody writes to
     says = {
-        "pipe": "how many stems is not said; give -k",
+        "pipe": "how many stems is not said; give -k 4",
         "missing.npz": "no such file or directory; check the name",
         "snares": "holds no separation of nmfsep; give an audio file, or the folder that split wrote to",
-        "kick.wav": "how many stems is not said; give -k",
+        "kick.wav": "how many stems is not said; give -k 4",
     }
     for name, result in zip(says, cli.many(*(["inspect", name] for name in says)), strict=True):
         assert (result.code, result.out, result.err) == (2, b"", f"nmfsep: {name}: {says[name]}\n")

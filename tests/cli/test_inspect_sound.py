@@ -68,7 +68,7 @@ def test_several_separations_are_listed_one_after_the_other(cli: Cli) -> None:
     assert cli("split", "notes.wav", "again.wav", "-k", "2", "-q").code == 0
     result = cli("inspect", "separated")
     assert [line for line in result.out.decode().splitlines() if "  " not in line] == ["again", "", "notes"]
-    assert len(json.loads(cli("inspect", "separated", "--json").out)) == 2
+    assert [each["track"] for each in cli("inspect", "separated", "--json").documents] == ["again", "notes"]
     result = cli("inspect", "separated", "--plot", "x.png")
     assert (result.code, result.out) == (2, b"")
     assert "--plot draws one sound, and 2 were found" in result.err

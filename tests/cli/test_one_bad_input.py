@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -66,9 +65,8 @@ def test_it_fails_alone_whatever_is_wrong_with_it(
     before = files(cli.folder)
     (done,) = cli.many((*args, "--json"))
     assert done.code == 1
-    document = json.loads(done.out)
-    assert [track["input"]["path"] for track in document["tracks"]] == ["song.wav", "last.wav"]
-    (error,) = document["errors"]
+    assert [track["input"]["path"] for track in done.joined("tracks")] == ["song.wav", "last.wav"]
+    (error,) = done.joined("errors")
     assert (error["exit"], says in error["message"]) == (1, True)
     assert error["message"] in done.err
     assert "2 of 3 inputs done, 1 failed" in done.err

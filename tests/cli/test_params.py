@@ -85,7 +85,7 @@ def test_size_takes_binary_units(text: str, count: int) -> None:
     assert Size().convert(text, None, None) == count
 
 
-@pytest.mark.parametrize("text", [*NOT_ASCII, *NOT_PLAIN, "0", "0G", "-1G", "1.5G", "5X", "G", "1 G", "nan"])
+@pytest.mark.parametrize("text", [*NOT_ASCII, *NOT_PLAIN, "0", "0G", "-1G", "1.5.5G", "5X", "G", "1 G", "nan"])
 def test_size_refuses_everything_else(text: str) -> None:
     assert refused(Size(), text)
 

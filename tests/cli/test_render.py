@@ -132,10 +132,8 @@ def test_a_model_elsewhere_must_be_told_its_mixture(cli: Cli, model: str) -> Non
     shutil.move(cli.folder / model, cli.folder / "m.npz")
     result = cli("render", "m.npz")
     assert (result.code, result.out) == (2, b"")
-    assert (
-        result.err
-        == "nmfsep: m.npz: does not lie with its stems, so its mixture is not known; name it after the model\n"
-    )
+    says = "does not lie with its stems, so its mixture is not known; give the mixture: nmfsep render m.npz MIXTURE"
+    assert result.err == f"nmfsep: m.npz: {says}\n"
     assert cli("render", "m.npz", "song.wav", "-o", "b").code == 0
 
 
@@ -234,7 +232,7 @@ def test_another_sound_is_refused_in_one_line(
     [
         (["--group", "voice=9"], "--group voice: there is no stem 9; they are numbered from 1 to 4"),
         (["--group", "voice=bass"], "--group voice: 'bass' is no stem; choose from component-1"),
-        (["--only", "voice"], "--only 'voice' is no stem of this separation"),
+        (["--only", "voice"], "--only 'voice' is no stem"),
         (["--group", "a=1", "--no-group"], "--group and --no-group contradict each other"),
         (["--residual", "--no-residual"], "--residual and --no-residual contradict each other"),
         (["--max-memory", "1M"], "of memory and may take 1 MB"),
@@ -253,7 +251,7 @@ def test_options_that_make_no_sense_are_found_before_any_work(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("song.wav", "is not a container of arrays (.npz), or is damaged"),
+        ("song.wav", "is a sound, not a model; make one first: nmfsep split FILE -k 4 --save-model"),
         ("none.npz", "no such file or directory; check the name"),
         ("separated", "is not a file"),
         ("cut.npz", "is not a container of arrays (.npz), or is damaged"),

@@ -100,11 +100,12 @@ def test_the_manifest_tells_how_the_stems_were_made(cli: Cli, song: Path) -> Non
     assert {"read", "factorize", "render", "hash"} == manifest["seconds"].keys()
 
 
-def test_json_is_one_document_with_the_manifests(cli: Cli, song: Path) -> None:
+def test_json_is_a_document_in_a_line_with_the_manifest(cli: Cli, song: Path) -> None:
     result = cli("split", "song.wav", "-k", "2", "--json")
     assert (result.code, result.err) == (0, "")
     manifest = json.loads((cli.folder / "separated/song/song.nmfsep.json").read_text())
-    assert json.loads(result.out) == {"tracks": [manifest], "errors": []}
+    (found,) = result.documents
+    assert found == {"path": "song.wav", "status": "done", "tracks": [manifest], "errors": []}
 
 
 def test_every_input_of_several_gets_its_own_stems(cli: Cli) -> None:
@@ -180,7 +181,7 @@ def test_less_than_a_frame_is_split_with_a_warning(cli: Cli, sounds: Path, lengt
 
 def test_a_batch_of_short_inputs_keeps_its_order_in_json(cli: Cli, song: Path, sounds: Path) -> None:
     result = cli("split", sounds / "silence.wav", "song.wav", "-k", "2", "--json")
-    tracks = [Path(track["input"]["path"]).name for track in json.loads(result.out)["tracks"]]
+    tracks = [Path(track["input"]["path"]).name for track in result.joined("tracks")]
     assert tracks == ["silence.wav", "song.wav"]
 
 

@@ -124,7 +124,7 @@ USAGE = [
     (["-m", "kit.npz", "--max-memory", "1M"], "of memory and may take 1 MB"),
     (["-m", "kit.npz", "--fast"], "--fast is for separation without cues"),
     (["-k", "2", "--background", "3"], "mean something with guidance only; give a dictionary with -m"),
-    ([], "how many stems is not said; give -k, --preset, or a dictionary with -m"),
+    ([], "how many stems is not said; give -k 4, -k auto, --preset, or a dictionary with -m"),
 ]
 
 

@@ -78,7 +78,7 @@ def test_without_mido_it_is_said_what_to_install(cli: Cli, workshop: Path) -> No
     (workshop / "score.mid").write_bytes(b"")
     path = os.pathsep.join([str(workshop / "empty"), str(Path(__file__).parents[2])])
     result = cli("split", "beat.wav", "--midi", "score.mid", env=cli.env(PYTHONPATH=path))
-    assert "score.mid: reading MIDI needs mido; install it with: pip install 'nmfsep[midi]'" in refused(result)
+    assert "score.mid: reading MIDI needs mido; install it: pip install 'nmfsep[midi]'" in refused(result)
 
 
 def test_a_label_track_names_the_stems_and_is_rendered_again(cli: Cli, workshop: Path) -> None:

@@ -265,8 +265,8 @@ def test_tags_before_a_sound_change_nothing(tmp_path, container, subtype, tags):
 @pytest.mark.parametrize("tags", [ID3, ID3 * 2, ID3 + bytes(50), ID3 + b"junk" * 9])
 @pytest.mark.parametrize(
     ("container", "subtype"),
-    [("WAV", "IMA_ADPCM"), ("WAV", "ULAW"), ("AIFF", "IMA_ADPCM"), ("CAF", "ALAC_16"), ("AU", "PCM_16"), ("AU", "ULAW"),
-     ("VOC", "PCM_16"), ("SVX", "PCM_16")],
+    [("WAV", "IMA_ADPCM"), ("WAV", "GSM610"), ("AIFF", "IMA_ADPCM"), ("CAF", "ALAC_16"), ("AU", "PCM_16"),
+     ("AU", "ULAW"), ("VOC", "PCM_16"), ("SVX", "PCM_16")],
 )  # fmt: skip
 def test_no_tag_lets_another_codec_past_the_guard(tmp_path, container, subtype, tags):
     (tmp_path / "a.mp3").write_bytes(tags + encoded(tone(0.5, 8000), container, subtype, 8000))

@@ -93,7 +93,7 @@ def test_selected_stems_keep_the_order_of_all():
     ("name", "hint"), [("componnt-2", "did you mean 'component-2'"), ("vocals", "choose from component-1, component-2")]
 )
 def test_an_unknown_stem_is_answered_with_the_nearest(name, hint):
-    with pytest.raises(UsageError, match=f"--only '{name}' is no stem of this separation; {hint}"):
+    with pytest.raises(UsageError, match=f"--only '{name}' is no stem; {hint}"):
         of(only=(name,))
 
 

@@ -87,5 +87,7 @@ def test_without_pillow_it_is_said_what_to_install(tmp_path, monkeypatch):
 
     save(tmp_path / "a.png")
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(UsageError, match=r"images need Pillow, which is not installed; pip install 'nmfsep\[plot\]'"):
+    with pytest.raises(
+        UsageError, match=r"images need Pillow, which is not installed; install it: pip install 'nmfsep\[plot\]'"
+    ):
         read(tmp_path)

@@ -107,7 +107,7 @@ def test_a_group_named_like_the_residual_is_refused():
 @pytest.mark.parametrize("channels", ["joint", "independent", "mid"])
 def test_a_group_is_the_sum_of_its_components_where_the_mask_is_linear(channels):
     samples = np.random.default_rng(0).standard_normal((2, 4000)).astype(np.float32)
-    options = {"n_fft": 256, "max_iter": 5, "channels": channels, "residual": "left"}
+    options = {"n_fft": 256, "max_iter": 5, "channels": channels, "residual": "left", "mask": "ratio"}
     alone = separate(Audio(samples, 8000), 4, **options)
     grouped = separate(Audio(samples, 8000), 4, group=("b=2,4",), **options)
     assert grouped.names == ("b", "component-1", "component-3", "left")

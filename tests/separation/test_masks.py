@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nmfsep.separation.masks import binary, mask_of, ratio, share
+from nmfsep.kernels.product import share
+from nmfsep.separation.masks import binary, mask_of, ratio
 
 
 def parts(stems=3, dtype=np.float32):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import UsageError, install_command
 from ...files.publish import Output, folder_is_writable, publish_one
 from ...system import exists, is_folder
 
@@ -39,7 +39,10 @@ STYLE: dict[Any, Any] = {
 def require_plots() -> None:
     """Raise UsageError unless pictures can be drawn."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("pictures need matplotlib, which is not installed", "pip install 'nmfsep[plot]'")
+        raise UsageError(
+            "pictures need matplotlib, which is not installed",
+            f"install it: {install_command('matplotlib', 'pillow', extra='plot')}",
+        )
 
 
 def require_drawable(target: Path, source: str, force: bool = False) -> None:

@@ -40,7 +40,7 @@ def factors_picture(
         _heat(top, Z / (np.abs(Z).max(axis=1, keepdims=True) + 1e-300), "Z", "", "")
         _heat(middle, V, "W Z", "columns", "", most)
         _heat(right, X, "X", "columns", "", most)
-        _curve(curve, evaluated, losses)
+        draw_losses(curve, evaluated, losses)
         return to_png(figure)
 
 
@@ -54,7 +54,8 @@ def _heat(axes: Any, matrix: Array, title: str, below: str, left: str, most: flo
     axes.set_ylabel(left, color=FAINT)
 
 
-def _curve(axes: Any, evaluated: Sequence[int], losses: Sequence[float]) -> None:
+def draw_losses(axes: Any, evaluated: Sequence[int], losses: Sequence[float]) -> None:
+    """Draw the losses after the iterations evaluated."""
     axes.plot(evaluated, losses, color="#2b5f8a", linewidth=1.4)
     if min(losses) > 0 and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
@@ -263,22 +264,27 @@ def _join(axes: Any, x0: float, y0: float, x1: float, y1: float) -> None:
     axes.plot([x0, x0, x1, x1], [y0 + 0.03, middle, middle, y1 - 0.03], color=FAINT, linewidth=0.8)
 
 
+def draw_stability(axes: Any, evidence: Sequence[Evidence], threshold: float, chosen: int) -> None:
+    """Draw silhouettes, and what is left unexplained, against the number of components."""
+    counts = [row.components for row in evidence]
+    loosest, mean = [row.loosest for row in evidence], [row.mean for row in evidence]
+    axes.plot(counts, loosest, "o-", color=INK, label="silhouette of the loosest component")
+    axes.plot(counts, mean, "o--", color=FAINT, label="mean silhouette")
+    axes.plot(counts, [row.unexplained for row in evidence], "s:", color="#b0413e", label="unexplained share")
+    axes.axhline(threshold, color=FAINT, linewidth=0.8)
+    if chosen in counts:
+        axes.axvline(chosen, color="#2a6f97", linewidth=1.2, label=f"recommended: {chosen}")
+    axes.set_xticks(counts)
+    axes.set_ylim(-1.05, 1.05)
+    axes.set_xlabel("components")
+    axes.legend(fontsize=7.5, frameon=False, loc="lower left")
+
+
 def stability_picture(title: str, evidence: Sequence[Evidence], threshold: float, chosen: int) -> bytes:
     """Return a PNG file of silhouettes, and of what is left unexplained, against the number of components."""
-    counts = [row.components for row in evidence]
     with drawing():
         figure = blank(6.4, 3.6, layout="constrained")
         axes = figure.subplots()
-        loosest, mean = [row.loosest for row in evidence], [row.mean for row in evidence]
-        axes.plot(counts, loosest, "o-", color=INK, label="silhouette of the loosest component")
-        axes.plot(counts, mean, "o--", color=FAINT, label="mean silhouette")
-        axes.plot(counts, [row.unexplained for row in evidence], "s:", color="#b0413e", label="unexplained share")
-        axes.axhline(threshold, color=FAINT, linewidth=0.8)
-        if chosen in counts:
-            axes.axvline(chosen, color="#2a6f97", linewidth=1.2, label=f"recommended: {chosen}")
-        axes.set_xticks(counts)
-        axes.set_ylim(-1.05, 1.05)
-        axes.set_xlabel("components")
+        draw_stability(axes, evidence, threshold, chosen)
         axes.set_title(legible(title))
-        axes.legend(fontsize=7.5, frameon=False, loc="lower left")
         return to_png(figure)

@@ -36,14 +36,18 @@ class Sound:
     onsets: Sequence[Sequence[float]]  # seconds
 
 
+def log_edges(frequencies: Array) -> Array:
+    """Return the frequencies between rows of the logarithmic axis, hertz."""
+    highest = float(frequencies[-1])
+    return np.geomspace(min(LOWEST, highest / 20), highest, ROWS + 1)
+
+
 def sound_picture(sound: Sound, title: str) -> bytes:
     """Return a PNG file that shows a sound and its components."""
     k = sound.W.shape[1]
     shown = min(k, MASKS)
     lines = -(-shown // ACROSS)
-    highest = float(sound.frequencies[-1])
-    edges = np.geomspace(min(LOWEST, highest / 20), highest, ROWS + 1)
-    X = _decibels(on_log_axis(sound.spectrogram, sound.frequencies, edges))
+    edges = log_edges(sound.frequencies)
     W = on_log_axis(sound.W, sound.frequencies, edges)
     left = float(np.clip(0.32 * k, 1.0, 3.4))
     above = float(np.clip(0.26 * k, 0.8, 3.2))
@@ -55,17 +59,26 @@ def sound_picture(sound: Sound, title: str) -> bytes:
         labels, activations, templates, spectrum = (
             upper.add_subplot(grid[place]) for place in ((0, 0), (0, 1), (1, 0), (1, 1))
         )
-        _activations(activations, labels, sound)
-        _templates(templates, W, sound, edges)
-        extent = (0, sound.seconds, 0, ROWS)
-        spectrum.imshow(X, cmap=LIGHT, vmin=X.max() - RANGE, aspect="auto", origin="lower", extent=extent)
-        spectrum.set_title(f"X, the spectrogram; {RANGE:.0f} dB from black to white", loc="left")
-        _frequency_axis(spectrum, edges, labelled=False)
-        spectrum.set_xlabel("time [s]")
+        draw_activations(activations, sound)
+        _name_activations(labels, activations, sound)
+        draw_templates(templates, W, sound, edges)
+        X = draw_spectrogram(spectrum, sound.spectrogram, sound.frequencies, sound.seconds, labelled=False)
         V = np.maximum(sound.W @ sound.Z, 1e-300)
         masks = (np.outer(sound.W[:, n], sound.Z[n]) / V for n in range(shown))
         _masks(lower, [on_log_axis(mask, sound.frequencies, edges) for mask in masks], X, sound, edges)
         return to_png(figure)
+
+
+def draw_spectrogram(axes: Any, spectrogram: Array, frequencies: Array, seconds: float, labelled: bool = True) -> Array:
+    """Draw magnitudes (bins, columns) on a logarithmic axis of frequency; return what is seen, in decibels."""
+    edges = log_edges(frequencies)
+    X = decibels(on_log_axis(spectrogram, frequencies, edges))
+    extent = (0, seconds, 0, ROWS)
+    axes.imshow(X, cmap=LIGHT, vmin=X.max() - RANGE, aspect="auto", origin="lower", extent=extent)
+    axes.set_title(f"X, the spectrogram; {RANGE:.0f} dB from black to white", loc="left")
+    frequency_axis(axes, edges, labelled=labelled)
+    axes.set_xlabel("time [s]")
+    return X
 
 
 def on_log_axis(rows: Array, frequencies: Array, edges: Array) -> Array:
@@ -86,7 +99,7 @@ def colour(component: int) -> str:
     return PALETTE[component % len(PALETTE)]
 
 
-def _activations(axes: Any, labels: Any, sound: Sound) -> None:
+def draw_activations(axes: Any, sound: Sound) -> None:
     """Draw one hill after the other, each of its own height, with a tick at every onset."""
     k, columns = sound.Z.shape
     times = (np.arange(columns) + 0.5) * sound.seconds / columns
@@ -98,22 +111,28 @@ def _activations(axes: Any, labels: Any, sound: Sound) -> None:
     axes.set_xlim(0, sound.seconds)
     axes.set_ylim(-0.15, k)
     bare(axes)
-    bare(labels)
-    labels.set_ylim(axes.get_ylim())
-    for n in range(k):
-        labels.text(1, k - 1 - n + 0.3, _label(sound, n), color=colour(n), ha="right", va="center", fontsize=8)
     axes.set_title("Z, when each is active; ticks are onsets, rings in W pitches", loc="left")
 
 
-def _templates(axes: Any, W: Array, sound: Sound, edges: Array) -> None:
+def _name_activations(labels: Any, axes: Any, sound: Sound) -> None:
+    """Write the name of each component beside its hill."""
+    bare(labels)
+    labels.set_ylim(axes.get_ylim())
+    for n in range(len(sound.Z)):
+        place = len(sound.Z) - 1 - n + 0.3
+        labels.text(1, place, _label(sound, n), color=colour(n), ha="right", va="center", fontsize=8)
+
+
+def draw_templates(axes: Any, W: Array, sound: Sound, edges: Array) -> None:
+    """Draw templates, of rows between edges, side by side, with a ring at every pitch."""
     k = W.shape[1]
-    levels = _decibels(W / np.maximum(W.max(axis=0), 1e-300))
+    levels = decibels(W / np.maximum(W.max(axis=0), 1e-300))
     axes.imshow(
         levels, cmap=LIGHT, vmin=-45, vmax=0, aspect="auto", origin="lower", extent=(0, k, 0, ROWS),
         interpolation="nearest",
     )  # fmt: skip
     axes.set_title("W, the templates" if k > 2 else "W", loc="left")
-    _frequency_axis(axes, edges)
+    frequency_axis(axes, edges)
     axes.set_xticks(np.arange(k) + 0.5, [sound.notes[n] or str(n + 1) for n in range(k)], fontsize=7 if k <= 10 else 5)
     axes.tick_params(axis="x", length=0)
     for n, pitch in enumerate(sound.pitches):
@@ -138,7 +157,7 @@ def _masks(figure: Any, masks: Sequence[Array], X: Array, sound: Sound, edges: A
             extent=(0, sound.seconds, 0, ROWS),
         )  # fmt: skip
         place.set_title(_label(sound, n), fontsize=8, color=colour(n), loc="left")
-        _frequency_axis(place, edges, sparse=True)
+        frequency_axis(place, edges, sparse=True)
         place.label_outer()
         place.tick_params(axis="x", labelbottom=n + across >= count)
     for place in axes[count:]:
@@ -150,7 +169,8 @@ def _masks(figure: Any, masks: Sequence[Array], X: Array, sound: Sound, edges: A
     )
 
 
-def _frequency_axis(axes: Any, edges: Array, labelled: bool = True, sparse: bool = False) -> None:
+def frequency_axis(axes: Any, edges: Array, labelled: bool = True, sparse: bool = False) -> None:
+    """Put hertz on the axis of frequency."""
     ticks = [tick for tick in TICKS if edges[0] <= tick <= edges[-1] and (not sparse or str(tick)[0] == "1")]
     labels = [(f"{tick // 1000}k" if tick >= 1000 else str(tick)) if labelled else "" for tick in ticks]
     axes.set_yticks([_row(tick, edges) for tick in ticks], labels)
@@ -167,5 +187,6 @@ def _label(sound: Sound, n: int) -> str:
     return legible(f"{sound.names[n]}  {sound.notes[n]}").rstrip()
 
 
-def _decibels(values: Array) -> Array:
+def decibels(values: Array) -> Array:
+    """Return magnitudes in dB, at the least 120 dB below the largest."""
     return 20 * np.log10(np.maximum(values, max(float(values.max(initial=0)), 1e-30) * 1e-6))

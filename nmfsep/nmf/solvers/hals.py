@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...kernels.divergence import sum_of_squares
 from ...kernels.product import Matrix, move_ahead
 from ..problem import Problem
 from . import Solver, State
@@ -27,7 +26,7 @@ class HALS(Solver):
         sweeps = 0 if "Z" in problem.fixed else Z_SWEEPS
         if sweeps and ("Z" in problem.l1 or "Z" in problem.l2):
             Z = np.ascontiguousarray(state.Zt.T)
-            state.kernels.sweep(*_with_norms("Z", state.Wt @ Xt.T, state.Wt @ state.Wt.T, problem), Z, sweeps)
+            state.kernels.sweep(*_with_norms("Z", (Xt @ state.Wt.T).T, state.Wt @ state.Wt.T, problem), Z, sweeps)
             state.Zt[:], sweeps = Z.T, 0
         P, G = state.kernels.hals_pass(Xt, state.Wt, state.Zt, sweeps, state.workers)
         if "W" not in problem.fixed:
@@ -72,7 +71,7 @@ class EHALS(Solver):
 
     def start(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Begin at rest."""
-        state.memory = Memory(state.Wt.copy(), (state.Wt.copy(), state.Zt.copy()), sum_of_squares(Xt))
+        state.memory = Memory(state.Wt.copy(), (state.Wt.copy(), state.Zt.copy()), state.kernels.energy(Xt))
 
     def step(self, Xt: Matrix, state: State, problem: Problem) -> None:
         """Sweep from the factors ahead, then accept what came out or go back."""

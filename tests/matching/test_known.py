@@ -8,10 +8,10 @@ import nmfsep
 from nmfsep.errors import UsageError
 from nmfsep.guidance.dictionary import Dictionaries
 from nmfsep.guidance.guide import Guide
+from nmfsep.matching.equations import Column, solve
+from nmfsep.matching.pursuit import find
 from nmfsep.separation import beyond_masks
-from nmfsep.separation.equations import Column, solve
 from nmfsep.separation.pipeline import separate
-from nmfsep.separation.pursuit import find
 
 RATE = 16000
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..guidance.strokes import Strokes, channel_weights, onsets
+from ..kernels.product import share
 from ..settings.separation import nearest_size
 from ..signal.audio import Samples
 from ..signal.stft import BLOCK, STFT
 from .equations import Column, Doubles, solve
-from .masks import share
 from .pursuit import HEAD, Hit, find
 
 EXPLAINED = 0.8  # share of the stem's energy under its head that a stroke must explain once all gains are known
