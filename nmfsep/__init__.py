@@ -46,6 +46,8 @@ _PUBLIC = {
     "inspect": "api",
     "evaluate": "api",
     "learn": "api",
+    "detect": "detection.find",
+    "Event": "detection.find",
     "Dictionary": "guidance.dictionary",
     "read_dictionary": "guidance.dictionary:read",
     "write_dictionary": "guidance.dictionary:write",
@@ -79,6 +81,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
         rank as rank,
         separate as separate,
     )
+    from .detection.find import Event as Event, detect as detect
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update

@@ -19,6 +19,7 @@ import numpy as np
 from . import memory
 from .analysis.evaluate import Evaluation, evaluate as compare
 from .analysis.inspect import Inspection, Ranking, describe_sound, rank_components
+from .detection.calibrate import calibrated
 from .errors import UsageError
 from .guidance import learn as learning
 from .guidance.dictionary import Dictionary
@@ -419,4 +420,5 @@ def learn(sounds: Mapping[str, Audio | Sequence[Audio]], **settings: Any) -> Dic
     def sound(audio: Audio) -> learning.Sound:
         return learning.Sound(hashlib.sha256(audio.samples.tobytes()).hexdigest(), lambda: at_rate(audio, rate))
 
-    return learning.learn({label: [sound(audio) for audio in group] for label, group in groups.items()}, rate, chosen)
+    found = {label: [sound(audio) for audio in group] for label, group in groups.items()}
+    return calibrated(learning.learn(found, rate, chosen), found, chosen.threads)

@@ -25,6 +25,7 @@ ORDER = (
     ("guidance", "grouping"),
     ("matching",),
     ("separation",),
+    ("detection",),
     ("analysis",),
     ("jobs",),
     ("batch",),

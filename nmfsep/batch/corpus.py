@@ -1,13 +1,15 @@
-"""A corpus of isolated sounds in files, learned into a dictionary file.
+"""A corpus of sounds in files, learned into a dictionary file.
 
-Arguments NAME=FILE go in, and settings; a dictionary in its file comes out. What can be wrong with the target is found
-first; then the headers of the files are looked at, each is read once to its end, and learned from, in this process, in
-several, or at a cluster. A file that cannot be read is left out if its label has others.
+Arguments NAME=FILE go in, or recordings with tables of what is heard in them, and settings; a dictionary in its file
+comes out. What can be wrong with the target is found first; then the headers of the files are looked at, each is read
+once to its end, and learned from, in this process, in several, or at a cluster. A file that cannot be read is left out
+if its label has others.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..detection.calibrate import calibrated, with_margins
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.publish import folder_is_writable
 from ..guidance import dictionary, learn as learning
@@ -27,6 +30,7 @@ from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate, common_rate
 from ..signal.read import Source
 from ..system import exists, is_file, is_folder
+from .annotated import Excerpt, annotated, marked
 from .tracks import Report, no_report, workers
 
 MODULES = ("nmfsep.batch.corpus",)  # what a process loads before its first file
@@ -51,6 +55,7 @@ def learn_files(
     target: Path,
     settings: LearnSettings | None = None,
     *,
+    labels_from: str | None = None,
     append: bool = False,
     force: bool = False,
     processes: int = 1,
@@ -63,10 +68,14 @@ def learn_files(
     Parameters
     ----------
     arguments : sequence of str
-        NAME=FILE, or FILE for one more of the label before; FILE may be a folder or a pattern.
+        NAME=FILE, or FILE for one more of the label before; FILE may be a folder or a pattern, or end with @T1-T2 for a
+        stretch in seconds. With `labels_from` recordings, or folders of them.
     target : Path
         The dictionary (.npz).
     settings : LearnSettings, optional
+    labels_from : str, optional
+        A label track or table that says what is heard in the recordings; ``{track}`` stands for the path of each
+        without its extension. What is not marked, up to the last mark, is learned as ``background``.
     append : bool, default False
         Whether labels are added to the dictionary that is there, whose frames, rate and divergence they get.
     force : bool, default False
@@ -90,14 +99,18 @@ def learn_files(
     """
     settings = settings or LearnSettings()
     left_out, notes = list[NmfsepError](), list[str]()
-    paths = labelled(arguments, left_out, notes)
+    if labels_from is not None:
+        paths = annotated(arguments, labels_from)
+    else:
+        given = labelled(arguments, left_out, notes)
+        paths = {label: [Excerpt.of(path) for path in group] for label, group in given.items()}
     labels = tuple(paths)
     dictionary.check_labels(labels)
-    _require_target(target, append, force, [path for group in paths.values() for path in group])
+    _require_target(target, append, force, [each.path for group in paths.values() for each in group])
     before = dictionary.read(target) if append else None
     lost = () if append else _lost_labels(target, labels)
     if scheduler is not None:  # workers have working folders of their own
-        paths = {label: [os.path.abspath(path) for path in group] for label, group in paths.items()}
+        paths = {label: [each.absolute() for each in group] for label, group in paths.items()}
     recordings = look_at(paths, left_out)
     everything = [recording for group in recordings.values() for recording in group]
     if before is not None:
@@ -123,8 +136,9 @@ def learn_files(
                 report(recording.path, f"warning: {warning}")
         if (text := conversions(everything, rate)) is not None:
             report(None, text)
+        sounds = {label: [s for each in group for s in each.sounds(rate)] for label, group in recordings.items()}
         new = learning.learn(
-            {label: [sound for each in group for sound in each.sounds(rate)] for label, group in recordings.items()},
+            sounds,
             rate,
             settings,
             stfts=stfts,
@@ -132,9 +146,11 @@ def learn_files(
             executor=executor,
             progress=advance,
         )
-    whole = new if before is None else before.append(new)
+    whole = calibrated(new if before is None else before.append(new), sounds, settings.threads)
+    if labels_from is not None:
+        whole = with_margins(whole, marked(arguments, labels_from), settings.threads)
     dictionary.write(whole, target)
-    files = {label: len(group) for label, group in recordings.items()}
+    files = {label: len({each.path for each in group}) for label, group in recordings.items()}
     return Learned(whole, new, files, tuple(left_out), lost)
 
 
@@ -189,7 +205,7 @@ def _settings_of_dictionary(before: Dictionary, settings: LearnSettings) -> Lear
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file to learn from, by its header; warnings say what is odd about it though it can be read."""
+    """A file to learn from, or a stretch of it, by its header; warnings say what is odd though it can be read."""
 
     path: str
     sample_rate: int
@@ -197,6 +213,7 @@ class Recording:
     seconds: float
     sha256: str
     warnings: tuple[str, ...] = ()
+    excerpt: Excerpt | None = None
 
     @classmethod
     def of(cls, path: str) -> Recording:
@@ -209,17 +226,32 @@ class Recording:
             seconds = (source.frames or 0) / source.sample_rate
             return cls(path, source.sample_rate, source.channels, seconds, source.sha256(), tuple(source.warnings))
 
+    def within(self, excerpt: Excerpt) -> Recording:
+        """Return a stretch of it; raise UsageError where it ends before that."""
+        if excerpt.end is None:
+            return self
+        if self.seconds <= excerpt.begin:
+            message = f"ends at {self.seconds:.3f} s, before the stretch from {excerpt.begin:g} s"
+            raise UsageError(message, "correct the times", self.path)
+        return replace(self, seconds=min(excerpt.end, self.seconds) - excerpt.begin, excerpt=excerpt)
+
     def load(self, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> Samples:
         """Read the sound, or a stretch of it in seconds, at a rate in hertz; shape (channels, samples)."""
         with Source(self.path) as source:
             audio = source.read(offset, duration)
+        if self.excerpt is not None:
+            audio = self.excerpt.limited(audio)
         try:
             return at_rate(audio, sample_rate)
         except InputError as error:
             raise InputError(error.message, error.hint, self.path) from error
 
     def sounds(self, sample_rate: int) -> Iterator[Sound]:
-        """Yield what is read when it is needed: the sound, of a long one piece by piece."""
+        """Yield what is read when it is needed: the sound, of a long one piece by piece, or the stretch."""
+        if self.excerpt is not None and (own := self.excerpt).end is not None:
+            key = f"{self.sha256}:{own.begin:.6f}:{own.end:.6f}:{own.low:g}:{own.high:g}"
+            yield Sound(key, partial(self.load, sample_rate, own.begin, self.seconds), self.seconds)
+            return
         # a header that claims more than there is says nothing about the length: read such a file whole
         long = max(PIECE, FEWEST / self.sample_rate)
         pieces = 1 if self.warnings else max(1, round(self.seconds / long))
@@ -228,14 +260,15 @@ class Recording:
             yield Sound(f"{self.sha256}:{piece:06}" if piece else self.sha256, load, self.seconds / pieces)
 
 
-def look_at(paths: Mapping[str, Sequence[str]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
+def look_at(paths: Mapping[str, Sequence[Excerpt]], left_out: list[NmfsepError]) -> dict[str, list[Recording]]:
     """Return the recordings of each label, of which some must be left; `left_out` takes what is wrong with others."""
     found: dict[str, list[Recording]] = {}
+    known = functools.cache(Recording.of)
     for label, group in paths.items():
         found[label], faults = [], list[NmfsepError]()
-        for path in group:
+        for each in group:
             try:
-                found[label].append(Recording.of(path))
+                found[label].append(known(each.path).within(each))
             except NmfsepError as error:
                 faults.append(error)
         _require_some(label, found[label], faults)
@@ -290,11 +323,13 @@ def conversions(recordings: Sequence[Recording], sample_rate: int) -> str | None
 
 def provenance(label: str, recordings: Sequence[Recording]) -> dict[str, Any]:
     """Return what a dictionary keeps of where a label's templates came from; the same whatever the order of files."""
-    ordered = sorted(recordings, key=lambda recording: (recording.sha256, os.path.basename(recording.path)))
+    seconds = round(sum(recording.seconds for recording in recordings), 3)
+    once = {recording.path: recording for recording in recordings}.values()  # of which there may be several stretches
+    ordered = sorted(once, key=lambda recording: (recording.sha256, os.path.basename(recording.path)))
     return {
         "label": label,
         "files": len(ordered),
-        "seconds": round(sum(recording.seconds for recording in ordered), 3),
+        "seconds": seconds,
         "sample_rates": sorted({recording.sample_rate for recording in ordered}),
         "channels": sorted({recording.channels for recording in ordered}),
         "first": [{"name": os.path.basename(each.path), "sha256": each.sha256} for each in ordered[:NAMED]],

@@ -21,6 +21,10 @@ from . import console, options
 )
 @click.argument("arguments", nargs=-1, required=False, metavar="NAME=FILE...", type=click.Path())
 @options.listed_names
+@options.option(
+    "--labels", "labels_from", section="Input", metavar="FILE", type=click.Path(), variable=False,
+    help="Learn what this track or table marks in recordings.",
+)  # fmt: skip
 @options.from_settings(LearnSettings)
 @options.several_jobs
 @options.option(
@@ -37,8 +41,10 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     """Learn templates of each NAME from isolated sounds, for split -m.
 
     FILE is an audio file, a folder of them, or a quoted pattern such as 'kicks/*.wav'; a FILE without NAME= belongs to
-    the name before. Files of any rate and number of channels are converted; those that cannot be read are left out and
-    named, and the exit code is 1. A dictionary that is there is replaced.
+    the name before, and a folder before any name is a label itself. FILE@T1-T2 is a stretch. With --labels recordings
+    stand without names, and {track} in its name for the path of each without extension. Files of any rate and number of
+    channels are converted; those that cannot be read are left out and named, and the exit code is 1. A dictionary that
+    is there is replaced.
     """
     options.one_thread_of_blas()
     settings, quiet = options.settings_of(ctx, LearnSettings), values["quiet"]
@@ -49,7 +55,7 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     from ..jobs.inspect import dictionary_document
     from ..kernels.select import slower
 
-    passed = {name: values[name] for name in ("append", "force", "scheduler")}
+    passed = {name: values[name] for name in ("labels_from", "append", "force", "scheduler")}
     report, shown = no_report if quiet else console.report, not (quiet or values["no_progress"])
     learned = learn_files(
         names, target, settings, processes=values["count"], report=report,

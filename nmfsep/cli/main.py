@@ -31,6 +31,7 @@ COMMANDS = {
     "render": "Group, mask and write stems again, without factorizing.",
     "mix": "Mix stems to one file, at levels of your own.",
     "learn": "Learn templates from isolated sounds, for split -m.",
+    "detect": "Find the sounds of a dictionary in recordings: a table of events.",
     "check": "Verify stems against the manifest written with them.",
     "report": "Make one HTML page to hear, see and regroup stems.",
     "rerun": "Separate again what a manifest is of, and compare the bytes.",

@@ -17,6 +17,7 @@ TOPICS = {
     "quality": "what is tried on a sound without cues, what each part gives, where it fails",
     "guidance": "cues: a quiet spot, a score or a label track tell split what to listen for",
     "dictionaries": "learn sounds from recordings of them, and find those sounds in mixtures",
+    "detect": "find where sounds of a dictionary are heard, in recordings of any length",
     "render": "keep a factorization; group, mask and write it again in other ways",
     "report": "one HTML page to hear, see and judge stems, and to group them by ear",
     "batch": "folders, lists, several processes, resuming, JSON, make",

@@ -46,6 +46,7 @@ DESCRIPTION = {
             "template_frames?": range(1, DELAYS + 1),
         }
     ],
+    "traits?": [{"threshold?": float, "struck?": bool, "before?": float, "after?": float}],
 }
 FARTHEST = 4.0  # times longer or shorter that frames may become
 
@@ -71,6 +72,10 @@ class Dictionary:
         One for each label: waveforms of single sounds, at the sample rate; empty where none were kept.
     books : tuple of Books
         One for each label: its spectra and how they follow each other; empty where there was too little sound.
+    traits : tuple of dict
+        One for each label: what `detect` needs to know of it. ``threshold`` is the share of the mixture, in dB, from
+        which it is told from others, ``struck`` whether it consists of strokes, ``before`` and ``after`` the seconds
+        that marks of it reach beyond what is heard. Earlier versions kept none.
 
     Raises
     ------
@@ -86,6 +91,7 @@ class Dictionary:
     provenance: tuple[dict[str, Any], ...] = ()
     strokes: tuple[Strokes, ...] = ()
     books: tuple[Books, ...] = ()
+    traits: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         """Return the labels in a line, each with its templates at every length of frames."""
@@ -94,6 +100,8 @@ class Dictionary:
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
+        if len(self.traits) not in (0, len(self.labels)):
+            raise UsageError(f"there are traits of {len(self.traits)} labels, and {len(self.labels)} labels")
         if len(self.strokes) not in (0, len(self.labels)):
             raise UsageError(f"there are strokes of {len(self.strokes)} labels, and {len(self.labels)} labels")
         if len(self.books) not in (0, len(self.labels)):
@@ -142,9 +150,12 @@ class Dictionary:
         books: tuple[Books, ...] = ()
         if len(labels) <= MOST_LABELS and (self.books or other.books):
             books = tuple(own for each in (self, other) for own in each.books or ((),) * len(each.labels))
+        traits: tuple[dict[str, Any], ...] = ()
+        if self.traits or other.traits:
+            traits = tuple(own for each in (self, other) for own in each.traits or ({},) * len(each.labels))
         return replace(
-            self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes, books=books
-        )  # fmt: skip
+            self, views=tuple(views), labels=labels, provenance=provenance, strokes=strokes, books=books, traits=traits
+        )
 
 
 def check_labels(labels: Sequence[str]) -> None:
@@ -180,7 +191,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
             for view in dictionary.views
         ],
         "provenance": dictionary.provenance,
-    }
+    } | ({"traits": dictionary.traits} if dictionary.traits else {})
     arrays: dict[str, NDArray[Any]] = {}
     for index, view in enumerate(dictionary.views):
         arrays |= {f"W{index}": view.W, f"owners{index}": view.owners.astype(np.int32)}
@@ -236,8 +247,8 @@ def _read(file: archive.Archive) -> Dictionary:
         views.append(_view(file, f"W{index}", stft, owners.astype(np.intp), view.get("template_frames", 1)))
     strokes = unpack(file, len(labels), rate) if about["version"] >= 3 else ()
     books = unpack_books(file, len(labels)) if about["version"] >= 4 else ()
-    provenance = tuple(about["provenance"])
-    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, provenance, strokes, books)
+    provenance, traits = tuple(about["provenance"]), tuple(about.get("traits", ()))
+    return Dictionary(tuple(views), tuple(labels), rate, divergence, channels, provenance, strokes, books, traits)
 
 
 def _view(file: archive.Archive, name: str, stft: STFT, owners: NDArray[np.intp], delays: int) -> Templates:

@@ -1,4 +1,4 @@
-"""Label cue, by label tracks of Audacity: when a sound is heard, and between which frequencies.
+"""Label cue, by label tracks and tables: when a sound is heard, and between which frequencies.
 
 Neither is a bound that the fit cannot cross: activations outside a label's time and entries of templates outside its
 frequencies cost something.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +22,8 @@ from ..nmf.factorize import factorize
 from ..nmf.fit import Execution
 from ..settings.separation import Settings
 from ..signal.stft import STFT
+from .annotations import Region, parse
 from .cue import Context, Costs, Cue, Proposed, evenly, read_bytes
-from .dictionary import check_label
 from .templates import Templates, unit
 
 LARGEST = 1 << 22  # bytes of a file
@@ -31,17 +31,6 @@ TEMPLATES = 12  # of each label
 LEARNED, LEARNED_FROM = 30, 600  # iterations by which they are begun, and the most frames
 ALONE = 0.3  # seconds at the least that a label must be heard alone, to begin from these
 OUTSIDE_TIME, OUTSIDE_RANGE = 100.0, 10.0  # costs
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A label: its name, begin and end in seconds of the file, and the range of its frequencies in hertz."""
-
-    name: str
-    begin: float
-    end: float
-    low: float = 0.0
-    high: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,65 +145,3 @@ def _begun(X: Matrix, known: Sequence[Matrix], settings: Settings) -> Matrix:
     level = X.sum(axis=0) / np.maximum(W.sum(dtype=np.float64), 1e-12)
     Z = np.repeat(level[None].astype(np.float32), W.shape[1], axis=0)
     return unit(factorize(X, W.shape[1], W=W, Z=Z, fixed={"W": held}, **options).factors.W[:, -TEMPLATES:])
-
-
-def parse(data: bytes, path: str) -> list[Region]:
-    """Return the labels of a label track; raise UsageError if it is none, with the line."""
-    regions: list[Region] = []
-    for number, line in enumerate(_text(data, path).splitlines(), 1):
-        try:
-            if line.split("\t")[0].strip() == "\\":
-                regions[-1:] = [_with_range(line, regions)]
-            elif line.strip():
-                regions.append(_region(line))
-        except UsageError as error:
-            raise UsageError(f"line {number}: {error.message}", error.hint, path) from error
-    if not regions:
-        raise UsageError("has no labels", "export them from Audacity as a label track", path)
-    return regions
-
-
-def _region(line: str) -> Region:
-    fields = line.split("\t")
-    if len(fields) < 3:
-        hint = "each line is begin, end and name, with tabs between, as Audacity exports labels"
-        raise UsageError(f"{line[:40]!r} is no label", hint)
-    begin, end, name = _number(fields[0]), _number(fields[1]), fields[2].strip()
-    if begin is None or end is None or begin < 0:
-        raise UsageError(f"{fields[0][:20]!r} to {fields[1][:20]!r} is no time", "give seconds, such as 1.25")
-    if end < begin:
-        raise UsageError(f"ends at {end:g} s, before it begins at {begin:g} s", "put the earlier time first")
-    if not name:
-        raise UsageError("the label has no name", "name it, since stems are called after their labels")
-    check_label(name)
-    return Region(name, begin, end)
-
-
-def _with_range(line: str, regions: Sequence[Region]) -> Region:
-    """Return the last label with the range of frequencies that the line after it gives."""
-    low, high = (_number(field) for field in [*line.split("\t")[1:3], "", ""][:2])
-    if not regions or regions[-1].high < math.inf or low is None or high is None:
-        raise UsageError("is not the two frequencies of a label", "it must follow one: \\, low, high")
-    low, high = max(low, 0.0), high if high > 0 else math.inf
-    if low > high:
-        raise UsageError(f"the range goes from {low:g} Hz down to {high:g} Hz", "put the lower first")
-    return replace(regions[-1], low=low, high=high)
-
-
-def _text(data: bytes, path: str) -> str:
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if b"\0" in data and not utf16:
-        raise UsageError("is not text, so no label track", "export labels from Audacity", path)
-    try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UsageError(f"line {line}: is not UTF-8", "save the file as UTF-8", path) from error
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and "_" not in text else None

@@ -128,7 +128,8 @@ def labelled(
 ) -> dict[str, list[str]]:
     """Return the files of each label from arguments NAME=FILE, or FILE for one more of the label before.
 
-    FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``.
+    FILE may be a folder, which stands for the sounds in and below it, or a pattern with ``*``, ``?`` or ``[``. Folders
+    before the first NAME= are labels themselves.
     `left_out` takes what is wrong with arguments that name no file, where their labels have others; without it, that is
     raised. `notes` takes what of folders is left out, in words.
 
@@ -148,6 +149,10 @@ def labelled(
             found.setdefault(label, [])
             if not path:  # the files are the next arguments, as a shell's own pattern gives them
                 continue
+        if label is None and is_folder(argument):
+            own = os.path.basename(os.path.abspath(argument))
+            found[own] = [*found.get(own, []), *_expand(argument, [] if notes is None else notes)]
+            continue
         if label is None:
             name, equals, file = argument.partition("=")
             if equals and name:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from .commands import EvaluationSettings, FactorizeSettings, LearnSettings, MixSettings, OutputSettings
+from .commands import (
+    DetectSettings,
+    EvaluationSettings,
+    FactorizeSettings,
+    LearnSettings,
+    MixSettings,
+    OutputSettings,
+)
 from .separation import Settings
 
-__all__ = ["EvaluationSettings", "FactorizeSettings", "LearnSettings", "MixSettings", "OutputSettings", "Settings"]
+__all__ = [
+    "DetectSettings",
+    "EvaluationSettings",
+    "FactorizeSettings",
+    "LearnSettings",
+    "MixSettings",
+    "OutputSettings",
+    "Settings",
+]

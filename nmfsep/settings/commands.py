@@ -9,10 +9,11 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry import DIVERGENCES, EXPORTS, MODELS, SIGNED_STARTS, SOLVERS, STARTS
-from .fields import CLIP_MODES, CONTAINERS, FREE, MATCHES, STEM_NAMES, TOL, WINDOWS, Options, option
+from .fields import CLIP_MODES, CONTAINERS, FREE, MATCHES, STEM_NAMES, TABLES, TOL, WINDOWS, Options, option
 
 output = partial(option, section="Output")
 signal = partial(option, section="Signal")
+detection = partial(option, section="Detection")
 evaluation = partial(option, section="Evaluation")
 FOLDER: dict[str, Any] = {"spelling": "DIR", "flags": ("-o", "--out")}
 FORCE: dict[str, Any] = {"summary": "Replace files of other programs or inputs.", "flags": ("-f", "--force")}
@@ -122,6 +123,29 @@ class LearnSettings(Options):
                 raise UsageError(f"components {self.components!r} names {label or 'the number'!r} twice")
             counts[label or None] = int(number)
         return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectSettings(Options):
+    """How sounds are found in recordings; checked on construction, which raises UsageError."""
+
+    threshold: float = detection(0.5, "Score from which a sound counts as heard.", low=0.001, high=0.999)
+    min_duration: float | None = detection(
+        None, "Leave out events that are shorter, in seconds; 0.05, but 0 for strokes.", low=0, high=3600
+    )
+    merge: float | None = detection(
+        None, "Join events with gaps of up to so many seconds; 0.1, but 0 for strokes.", low=0, high=3600
+    )
+    free: int | None = detection(
+        None, "Templates for what no label knows; 20 if one sound is looked for, else 0.", low=0, high=1000,
+        flags=("--background",),
+    )  # fmt: skip
+    seed: int = detection(0, "Seed of the random numbers.", low=0, high=2**64 - 1)
+    format: str = output("tsv", "How events are written.", names=TABLES)
+    out: str | None = output(None, "Write a table for each recording here, too.", **FOLDER)
+    clips: str | None = output(None, "Cut out each event, as a WAV file, here.", spelling="DIR")
+    force: bool = output(False, **FORCE)
+    threads: int | None = option(None, "Threads; all cores if not given.", low=1, high=1024, section="Run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

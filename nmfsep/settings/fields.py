@@ -142,3 +142,9 @@ STEM_NAMES = {
 }
 MATCHES = {"name": "the estimate of the same name", "best": "the assignment with the largest sum of SDRs"}
 PRESET_STEMS = {"drums": ("kick", "snare", "hihat"), "voice": ("voice", "accompaniment"), "noise": ("signal", "noise")}
+TABLES = {
+    "tsv": "a table with tabs",
+    "csv": "a table with commas",
+    "raven": "a selection table of Raven",
+    "audacity": "a label track of Audacity",
+}

@@ -29,7 +29,13 @@ from nmfsep.models.by_name import options_of, rehearse
 from nmfsep.registry import MASKS, MODELS, PRESETS, SOLVERS, Registry
 from nmfsep.separation.fit import resolved
 from nmfsep.separation.obstacles import require_model
-from nmfsep.settings.commands import EvaluationSettings, FactorizeSettings, LearnSettings, OutputSettings
+from nmfsep.settings.commands import (
+    DetectSettings,
+    EvaluationSettings,
+    FactorizeSettings,
+    LearnSettings,
+    OutputSettings,
+)
 from nmfsep.settings.separation import (
     ALONE,
     CLUSTERS,
@@ -317,7 +323,7 @@ def test_no_command_takes_an_option_that_it_does_not_look_at(command: str) -> No
     (function,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == callback.__name__)
     names = {node.id for line in function.body for node in ast.walk(line) if isinstance(node, ast.Name)}
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    kinds = (Settings, OutputSettings, LearnSettings, EvaluationSettings, FactorizeSettings)
+    kinds = (Settings, OutputSettings, LearnSettings, EvaluationSettings, FactorizeSettings, DetectSettings)
     settings = {setting.name for kind in kinds for setting in fields(kind)}
     arguments = set(inspect.signature(callback).parameters)
     for option in (option for name, option in OPTIONS if name == command):

@@ -1,0 +1,1 @@
+"""Detection: where in a recording the sounds of a dictionary are heard."""
