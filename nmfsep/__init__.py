@@ -18,10 +18,10 @@ _PUBLIC = {
     "Audio": "signal.audio",
     "STFT": "signal.stft",
     "read": "signal.read",
-    "mix": "jobs.remix",
-    "Mix": "jobs.remix",
-    "rerun": "jobs.rerun",
-    "Rerun": "jobs.rerun",
+    "mix": "results.remix",
+    "Mix": "results.remix",
+    "rerun": "results.rerun",
+    "Rerun": "results.rerun",
     "Factors": "kernels.product",
     "Fit": "nmf.fit",
     "factorize": "nmf.factorize",
@@ -60,7 +60,7 @@ _PUBLIC = {
     "plot_activations": "analysis.plots.axes",
     "plot_losses": "analysis.plots.axes",
     "plot_ranking": "analysis.plots.axes",
-    "report": "jobs.report",
+    "report": "results.report",
     "NmfsepError": "errors",
 }
 __all__ = [*_PUBLIC, "__version__"]
@@ -85,9 +85,6 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401
     from .guidance.learn import statistics as statistics, update as update
-    from .jobs.remix import Mix as Mix, mix as mix
-    from .jobs.report import report as report
-    from .jobs.rerun import Rerun as Rerun, rerun as rerun
     from .kernels.product import Factors as Factors
     from .matrices.load import open_matrix as open_matrix
     from .models.by_name import fit_model as fit_model
@@ -101,6 +98,9 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
     from .nmf.blockwise import Statistics as Statistics
     from .nmf.factorize import factorize as factorize
     from .nmf.fit import Execution as Execution, Fit as Fit
+    from .results.remix import Mix as Mix, mix as mix
+    from .results.report import report as report
+    from .results.rerun import Rerun as Rerun, rerun as rerun
     from .settings import Settings as Settings
     from .signal.audio import Audio as Audio
     from .signal.read import read as read

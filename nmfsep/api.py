@@ -25,13 +25,13 @@ from .guidance import learn as learning
 from .guidance.dictionary import Dictionary
 from .guidance.guide import Guide
 from .jobs.inputs import stem_files
-from .jobs.inspect import COUNTS, inspect_separated, inspect_sound, kind_of, rank_sound
 from .jobs.plan import check_source, plan
 from .jobs.run_options import RunOptions
 from .jobs.track import separate_file
 from .models.by_name import AnyFit
 from .progress import OnProgress
 from .registry import CUES, suggestion
+from .results.inspect import COUNTS, inspect_separated, inspect_sound, kind_of, rank_sound
 from .separation import pipeline
 from .separation.mixture import Mixture
 from .separation.obstacles import require_model
@@ -136,7 +136,7 @@ class Stems(Mapping[str, Audio]):
         (job,) = plan([self.sound], options)
         outcome = separate_file(job, options, self.on_progress)
         if where.report:
-            from .jobs.report import with_report  # which loads what few runs need
+            from .results.report import with_report  # which loads what few runs need
 
             outcome = with_report(job, outcome, options)
         manifest = outcome.result()

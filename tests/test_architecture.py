@@ -28,6 +28,7 @@ ORDER = (
     ("detection",),
     ("analysis",),
     ("jobs",),
+    ("results",),
     ("batch",),
     ("api",),
     ("matrices",),

@@ -119,7 +119,7 @@ class Batch:
 
         A job whose stems cannot be counted is refused; the only one raises its error.
         """
-        from ..jobs.inspect import rank_sound
+        from ..results.inspect import rank_sound
 
         options = self.options
         if job.path == "-":
@@ -171,7 +171,7 @@ class Batch:
         """
         for number, outcome in self._outcomes(on_progress, fail_fast):
             if self.options.output.report:
-                from ..jobs.report import with_report  # which loads what few runs need
+                from ..results.report import with_report  # which loads what few runs need
 
                 outcome = with_report(self.jobs[number], outcome, self.options)
             if outcome.error is not None and len(self.jobs) > 1:

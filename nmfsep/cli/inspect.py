@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
         from ..analysis.plots.canvas import require_drawable
 
         require_drawable(plot, path, values["force"])
-    from ..jobs.inspect import kind_of
+    from ..results.inspect import kind_of
 
     kind, failed = kind_of(path), list[NmfsepError]()
     if kind != "sound":
@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, path: str, **values: Any) -> int:
     if kind in ("model", "dictionary"):
         console.print_result(path, *_archive(path, kind), values["as_json"])
         return 0
-    from ..jobs.inspect import inspect_separated, write_auditions
+    from ..results.inspect import inspect_separated, write_auditions
 
     with options.memory_hint("use --duration", path):
         found = [_sound(ctx, path)] if kind == "sound" else inspect_separated(path, values["limit"], failed)
@@ -93,7 +93,7 @@ def _sound(ctx: click.Context, path: str) -> Inspection:
     except UsageError as error:
         error.path = path
         raise
-    from ..jobs.inspect import inspect_sound
+    from ..results.inspect import inspect_sound
 
     excerpt = options.settings_of(ctx, OutputSettings, EXCERPT)
     shown = not (ctx.params["quiet"] or ctx.params["no_progress"])
@@ -104,7 +104,7 @@ def _sound(ctx: click.Context, path: str) -> Inspection:
 def _archive(path: str, kind: str) -> tuple[dict[str, Any], str]:
     """Return what a saved model or a dictionary holds, as a document and as a table."""
     from ..guidance import dictionary
-    from ..jobs.inspect import dictionary_document, model_document
+    from ..results.inspect import dictionary_document, model_document
     from ..separation import saved
 
     if kind == "dictionary":

@@ -52,8 +52,8 @@ def command(ctx: click.Context, /, arguments: tuple[str, ...], **values: Any) ->
     target = values["out"]
     from ..batch.corpus import learn_files
     from ..batch.tracks import no_report
-    from ..jobs.inspect import dictionary_document
     from ..kernels.select import slower
+    from ..results.inspect import dictionary_document
 
     passed = {name: values[name] for name in ("labels_from", "append", "force", "scheduler")}
     report, shown = no_report if quiet else console.report, not (quiet or values["no_progress"])

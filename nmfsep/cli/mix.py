@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, folder: str, levels: tuple[str, ...], **value
     DIR is the folder that split wrote, or the manifest in it; NAME is a stem or its number. What is not changed stays
     as it was: without options the file is the mixture, bit for bit.
     """
-    from ..jobs.remix import mix
+    from ..results.remix import mix
 
     settings = options.settings_of(ctx, MixSettings)
     options.refuse_terminal(settings.out)

@@ -47,7 +47,7 @@ def command(ctx: click.Context, /, path: str, lowest: int, highest: int, **value
 
         require_drawable(plot, path, values["force"])
     from ..analysis.inspect import draw_ranking
-    from ..jobs.inspect import rank_sound
+    from ..results.inspect import rank_sound
 
     settings = options.settings_of(ctx, Settings, ANALYSIS)
     excerpt = options.settings_of(ctx, OutputSettings, EXCERPT)

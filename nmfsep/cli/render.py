@@ -71,7 +71,7 @@ def command(ctx: click.Context, /, model: str, mixture: str | None, **values: An
         return print_dry_run(jobs, run_options, as_json)
     outcome = separate_file(jobs[0], run_options)
     if output.report:
-        from ..jobs.report import with_report
+        from ..results.report import with_report
 
         outcome = with_report(jobs[0], outcome, run_options)
     manifest = outcome.result()

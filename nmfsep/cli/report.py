@@ -32,7 +32,7 @@ def command(path: str, target: str | None, references: str | None, **values: Any
     and gives the command that renders other groups.
     """
     options.one_thread_of_blas()
-    from ..jobs.report import report
+    from ..results.report import report
 
     with options.memory_hint("leave out --full", path):
         page = report(

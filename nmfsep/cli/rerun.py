@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, path: str, check: bool, **values: Any) -> int
     whose bytes are others than before, and the versions that differ. The sound must have the bytes that it had.
     """
     options.one_thread_of_blas()
-    from ..jobs.rerun import rerun, shown
+    from ..results.rerun import rerun, shown
 
     quiet = values["quiet"]
     bar = console.progress_bar(os.path.basename(path), MAX_ITER, not (quiet or values["no_progress"]))

@@ -11,9 +11,9 @@ from nmfsep.batch.tracks import Batch
 from nmfsep.errors import InputError, UsageError
 from nmfsep.guidance import dictionary
 from nmfsep.jobs.inputs import Input
-from nmfsep.jobs.inspect import dictionary_document, kind_of
 from nmfsep.jobs.plan import forecast
 from nmfsep.jobs.run_options import RunOptions
+from nmfsep.results.inspect import dictionary_document, kind_of
 from nmfsep.settings import LearnSettings, OutputSettings, Settings
 
 RATE = 8000

@@ -16,7 +16,7 @@ import soundfile as sf
 from cli_harness import Cli, digests, files
 
 import nmfsep
-from nmfsep.jobs.rerun import spelled
+from nmfsep.results.rerun import spelled
 
 MANIFEST = "separated/song/song.nmfsep.json"
 

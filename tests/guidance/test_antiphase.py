@@ -8,8 +8,8 @@ from nmfsep.guidance import learn as learning
 from nmfsep.guidance.alignment import align
 from nmfsep.guidance.learn import ActiveFrames, Sound
 from nmfsep.guidance.notes import Note
-from nmfsep.jobs.inspect import rank_sound
 from nmfsep.kernels.threads import Workers
+from nmfsep.results.inspect import rank_sound
 from nmfsep.settings.commands import LearnSettings, OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio

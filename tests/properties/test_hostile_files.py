@@ -21,13 +21,13 @@ from nmfsep.guidance.dictionary import Dictionary
 from nmfsep.guidance.templates import Templates
 from nmfsep.jobs import manifest
 from nmfsep.jobs.inputs import gather, listed
-from nmfsep.jobs.inspect import inspect_separated
 from nmfsep.jobs.manifest import verify
 from nmfsep.jobs.plan import plan
 from nmfsep.jobs.run_options import RunOptions, expected_entries, is_up_to_date, stem_names_in
 from nmfsep.jobs.track import separate_file
 from nmfsep.matrices.load import read_images, read_matrix
 from nmfsep.registry import CUES
+from nmfsep.results.inspect import inspect_separated
 from nmfsep.separation import saved as saved_file
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings

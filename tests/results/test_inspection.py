@@ -9,10 +9,10 @@ import pytest
 
 from nmfsep.analysis.inspect import pooled_spectrogram
 from nmfsep.errors import InputError, UsageError
-from nmfsep.jobs.inspect import inspect_separated, inspect_sound
 from nmfsep.jobs.plan import plan
 from nmfsep.jobs.run_options import RunOptions
 from nmfsep.jobs.track import separate_file
+from nmfsep.results.inspect import inspect_separated, inspect_sound
 from nmfsep.settings.commands import OutputSettings
 from nmfsep.settings.separation import Settings
 from nmfsep.signal.audio import Audio

@@ -26,18 +26,18 @@ from ..analysis.page.fill import fill
 from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, MODEL, PAGE, manifest_name, sidecar_name
 from ..files.publish import Output, publish_one
+from ..jobs.inputs import stem_files
+from ..jobs.manifest import Manifest, digest, find_one, listed_model, load
+from ..jobs.plan import Job
+from ..jobs.run_options import RunOptions
+from ..jobs.safety import require_replaceable
+from ..jobs.track import Outcome
 from ..separation import saved
 from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stream import Stream
 from ..system import exists, is_file, is_folder, relative
-from .inputs import stem_files
-from .manifest import Manifest, digest, find_one, listed_model, load
-from .plan import Job
 from .rerun import spelled
-from .run_options import RunOptions
-from .safety import require_replaceable
-from .track import Outcome
 
 PREVIEW = 60.0  # seconds that can be heard, unless all is asked for
 TEMPLATES = 160  # shown at the most

@@ -23,12 +23,12 @@ from ..errors import InputError, UsageError
 from ..files.formats import FORMATS, resolve
 from ..files.publish import Output, folder_is_writable, pour, publish_one
 from ..files.write import StemWriter, to_integers
+from ..jobs.manifest import Manifest, digest, find_one, load
+from ..jobs.safety import identities
 from ..registry import choose, suggestion
 from ..settings.commands import MixSettings
 from ..signal.read import BLOCK, Source
 from ..system import exists, is_file, is_folder
-from .manifest import Manifest, digest, find_one, load
-from .safety import identities
 
 Part = tuple[Path, float, int | None]  # a file, what it is multiplied by, and its first sample; None takes all of it
 LOUDEST = 120.0  # dB by which a stem is raised or lowered at the most

@@ -19,6 +19,12 @@ from ..errors import InputError, NmfsepError, UsageError
 from ..files.naming import MANIFEST, track_name
 from ..files.npz import Archive
 from ..guidance.dictionary import Dictionary
+from ..jobs.budget import BASE, memory_needed
+from ..jobs.manifest import Origin, find, load
+from ..jobs.plan import check_model
+from ..jobs.run_options import RunOptions
+from ..jobs.safety import require_readable
+from ..jobs.sounds import write_sounds
 from ..progress import OnProgress
 from ..separation.arrange import arrange
 from ..separation.saved import LARGEST, SCHEMA as MODEL_SCHEMA, Saved
@@ -29,12 +35,6 @@ from ..signal.audio import Audio
 from ..signal.read import Source
 from ..signal.stft import STFT
 from ..system import is_file, is_folder
-from .budget import BASE, memory_needed
-from .manifest import Origin, find, load
-from .plan import check_model
-from .run_options import RunOptions
-from .safety import require_readable
-from .sounds import write_sounds
 
 KIND = "audition"  # of manifest
 COUNTS = range(2, 11)  # numbers of components tried if nothing else is asked for

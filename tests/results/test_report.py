@@ -15,7 +15,7 @@ import nmfsep
 from nmfsep.analysis import preview
 from nmfsep.analysis.page.fill import fill
 from nmfsep.errors import InputError, UsageError
-from nmfsep.jobs.report import report
+from nmfsep.results.report import report
 
 RATE = 16000
 

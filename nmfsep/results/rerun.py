@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
+from ..jobs.manifest import Manifest, digest, files_of, load, versions
+from ..jobs.plan import plan
+from ..jobs.run_options import RunOptions, options_asked
+from ..jobs.track import separate_file
 from ..progress import OnProgress
 from ..settings.commands import OutputSettings
 from ..settings.fields import Options
 from ..settings.separation import Settings
 from ..system import exists, is_file
-from .manifest import Manifest, digest, files_of, load, versions
-from .plan import plan
-from .run_options import RunOptions, options_asked
-from .track import separate_file
 
 PIECE = 1 << 20  # bytes that are compared at a time
 

@@ -1,0 +1,1 @@
+"""What is done with what runs wrote: describe it, mix it, show it, make it again."""
