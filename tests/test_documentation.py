@@ -37,7 +37,8 @@ def sessions() -> list[tuple[str, list[str]]]:
             lines = block.replace("\\\n", " ").splitlines()
             if any(line.startswith("dask ") for line in lines):
                 continue
-            commands = [line for line in lines if "nmfsep " in line and not line.startswith("pip")]
+            commands = [line for line in lines if "nmfsep " in line or line.startswith("python ")]
+            commands = [line for line in commands if not line.startswith("pip")]
             if commands:
                 found.append((page, commands))
     return found
@@ -56,6 +57,7 @@ def workshop(tmp_path):
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m nmfsep "$@"\n')
     program.chmod(0o755)
+    program.with_name("python").symlink_to(sys.executable)
     return folder
 
 

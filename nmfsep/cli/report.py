@@ -40,6 +40,6 @@ def command(path: str, target: str | None, references: str | None, **values: Any
         )
     if values["as_json"]:
         console.print_document(path, {"page": os.fspath(page), "bytes": page.stat().st_size})
-    else:
+    elif not values["quiet"]:
         console.print_paths([page])
     return 0

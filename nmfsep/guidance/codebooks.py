@@ -26,7 +26,7 @@ BANDS, HIGHEST = 48, 8000.0  # mel bands, and hertz up to which they go
 FRAME = 0.064  # seconds
 WORDS, BOOKS = 96, 4  # words of a codebook, and codebooks of a label, from different starts of k-means
 MOST_WORDS, MOST_BOOKS, MOST_LABELS = 256, 8, 16  # that are read
-FEWEST, MOST = 750, 8192  # frames of 16 ms to learn a label's codebooks from: with fewer there are none
+FEWEST, FRAMES = 750, 8192  # frames of 16 ms to learn a label's codebooks from: with fewer there are none
 ITERATIONS = 25
 FAINTEST = 1e-12  # power, below all that counts
 DEPTH = 50.0  # dB below the loudest frames, from which what is fainter is silence
@@ -87,7 +87,7 @@ def level_of(Y: Matrix) -> float:
 def band_levels(samples: Samples, sample_rate: int) -> Matrix:
     """Return the band levels (frames, bands) of the beginning of a sound (channels, samples), relative to its own."""
     sound, stft = np.atleast_2d(samples), frames_at(sample_rate)
-    count = min(MOST, stft.n_frames(sound.shape[1])) if sound.any() else 0
+    count = min(FRAMES, stft.n_frames(sound.shape[1])) if sound.any() else 0
     weights, parts = bands(stft, sample_rate), [np.zeros((0, BANDS), np.float32)]
     for start in range(0, count, BLOCK):
         parts.append(levels(mean_magnitudes(sound, stft, start, min(count, start + BLOCK)), weights))
@@ -97,15 +97,11 @@ def band_levels(samples: Samples, sample_rate: int) -> Matrix:
 
 def learn_books(parts: Sequence[Matrix], seed: int) -> Books:
     """Return codebooks of band levels (frames, bands), one array a sound; none of too few."""
-    room, kept = MOST, list[Matrix]()
-    for part in parts:
-        kept.append(part[:room])
-        room -= len(kept[-1])
-    Y = np.concatenate([np.zeros((0, BANDS), np.float32), *kept])
+    Y = np.concatenate([np.zeros((0, BANDS), np.float32), *parts])
     if len(Y) < FEWEST:
         return ()
     Y = np.maximum(Y, np.percentile(Y.max(axis=1), 98) - DEPTH / NEPER)
-    breaks = np.cumsum([len(part) for part in kept])[:-1]
+    breaks = np.cumsum([len(part) for part in parts])[:-1]
     return tuple(_book(Y, breaks, seed + start) for start in range(BOOKS))
 
 

@@ -28,7 +28,7 @@ from ..settings.commands import LearnSettings
 from ..signal.audio import Samples, at_rate
 from ..signal.read import read
 from ..signal.stft import BLOCK, STFT, mean_magnitudes
-from .codebooks import Books, band_levels, learn_books
+from .codebooks import FRAMES, Books, band_levels, learn_books
 from .dictionary import Dictionary, check_labels
 from .strokes import PER_LABEL, Strokes, cut, first
 from .templates import Templates, unit
@@ -239,8 +239,11 @@ class _Learner:
     def waveforms(self, files: Sequence[Sound], sample_rate: int) -> tuple[Strokes, Books]:
         """Return the strokes of a label's sounds, as many as are kept, and its codebooks."""
         chosen = sorted(files, key=lambda sound: sound.key)[:PER_LABEL]
-        found = list(self._executor.map(_cut, chosen, (sample_rate, self._settings.no_waveforms)))
-        strokes, bands = zip(*found, strict=True)
+        strokes, bands, room = list[Strokes](), list[Matrix](), FRAMES
+        for own, part in self._executor.map(_cut, chosen, (sample_rate, self._settings.no_waveforms)):
+            strokes.append(own)
+            bands.append(part[:room].copy())  # what is left over is forgotten
+            room -= len(bands[-1])
         return first(strokes, sample_rate), learn_books(bands, self._settings.seed)
 
     def _spectra(self, files: Sequence[Sound], wanted: int | None) -> Iterator[Matrix]:

@@ -19,7 +19,7 @@ from ..files.formats import FORMATS
 from ..memory import allowance, available, show_size
 from ..system import cpu_count, free_space
 
-TESTS = "test"  # the extra that is for those who work on nmfsep
+TESTS = ("test", "browser")  # the extras that are for those who work on nmfsep
 CODECS = {"FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}  # what a build of libsndfile may lack
 
 
@@ -95,7 +95,8 @@ def _requirements() -> tuple[list[str], dict[str, list[str]]]:
             extras.setdefault(extra[1], []).append(name)
         elif "ARM64" not in condition or (sys.platform, platform.machine()) != ("win32", "ARM64"):
             needed.append(name)
-    extras.pop(TESTS, None)
+    for name in TESTS:
+        extras.pop(name, None)
     return needed, extras
 
 

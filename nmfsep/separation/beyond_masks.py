@@ -33,6 +33,7 @@ NO_ROOM = "the sound and its stems are too large for memory, so no waveforms wer
 NO_STROKES = "there are no waveforms in what was learned, so none were looked for: learn it again"
 NO_TIME = "the time limit was over, so no waveforms were looked for"
 NOT_SIMPLE = "stems are more than one component each, so no repetitions were looked for"
+SLOWEST = 1000  # hertz; strokes at a lower sample rate have too few samples to know one another by
 AVERAGES = {False: 2, True: 3}  # rounds of averaging what repeats, without and with --best
 Render = Callable[[Model, Mixture], Iterator[Samples]]
 
@@ -68,7 +69,7 @@ class BeyondMasks:
     ) -> BeyondMasks:
         """Return what there is to look for; `room` says whether memory suffices for the stems several times."""
         if guide is None:
-            room &= not isinstance(mixture, Stream)
+            room &= not isinstance(mixture, Stream) and mixture.sample_rate >= SLOWEST
             return cls(mixture if isinstance(mixture, Audio) and room else None, None, settings, on_progress)
         if not guide.matches(settings):
             in_vain = "match" in settings.given and settings.match == "auto"

@@ -56,7 +56,7 @@ def frame_length(sample_rate: int, stems: int, preset: str | None = None, convol
 
 def nearest_size(samples: float) -> int:
     """Return the power of two, or three quarters of one, nearest to a number of samples by their ratio."""
-    power: int = 2 ** math.ceil(math.log2(samples))
+    power: int = max(4, 2 ** math.ceil(math.log2(samples)))
     return min((power // 2, power // 4 * 3, power), key=lambda size: abs(math.log(size / samples)))
 
 

@@ -24,7 +24,7 @@ def test_text_and_json_say_the_same(cli: Cli) -> None:
     assert lines["cores"] == str(found["cores"]) == str(len(os.sched_getaffinity(0)))
     assert lines["codecs"] == "FLAC, OGG, MP3"
     assert lines["BLAS"].endswith("threads")
-    assert set(found["extras"]) == {"cluster", "midi", "plot"}
+    assert set(found["extras"]) == {"av", "cluster", "midi", "plot"}
     assert 0 < found["memory"]["taken"] <= found["memory"]["free"]
 
 

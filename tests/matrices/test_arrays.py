@@ -71,7 +71,7 @@ def test_the_shape_is_told_before_it_is_loaded(tmp_path):
     np.save(tmp_path / "x.npy", X.astype(np.float32))
     told = []
 
-    def refuse(shape, size):
+    def refuse(shape, size, on_disk=False):
         told.append((shape, size))
         raise UsageError("too large")
 

@@ -374,4 +374,4 @@ def test_what_another_program_wrote_is_refused(tmp_path):
     np.savez(tmp_path / "m.npz", W=np.ones((3, 2)))
     assert "does not say that it holds 'nmfsep.model'" in refusal(tmp_path / "m.npz")
     (tmp_path / "m.wav").write_bytes(b"RIFF\x04\0\0\0WAVE")
-    assert "is not a container" in refusal(tmp_path / "m.wav")
+    assert "is a sound, not a model" in refusal(tmp_path / "m.wav")
