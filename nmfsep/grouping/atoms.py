@@ -49,6 +49,7 @@ def find(
     settings: Settings,
     callback: Callable[[Any, float], object] | None = None,
     covariances: Covariances | None = None,
+    repeats: Callable[[], bool] | None = None,
 ) -> tuple[Choice, Grouped | None]:
     """Choose how to separate a mixture, and find the atoms where they are grouped.
 
@@ -66,6 +67,8 @@ def find(
     covariances : callable, optional
         Returns the covariances of two channels at some frames of X, as Scene has them; called with these and with what
         merges bins into bands.
+    repeats : callable, optional
+        As `choose` has it.
     """
     plain, stems, frames = Choice(1, None), settings.components, X.shape[1]
     explicit = settings.atoms is not None or settings.grouping != "auto"
@@ -80,7 +83,7 @@ def find(
     if settings.grouping != "auto":
         choice = Choice(count, settings.grouping)
     else:
-        choice = choose(scene, X, stems, count)
+        choice = choose(scene, X, stems, count, None if explicit else repeats)
         stages.at(CHOOSING, 1.0)
         if explicit and choice.grouping is None:
             choice = Choice(count, "timbre", choice.simplicity)

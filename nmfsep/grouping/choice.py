@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ SHORTEST = 2.0  # seconds, below which there is too little to judge by
 MOST = 12  # stems; of so many, some are notes or strokes, for which one atom does
 RICHER = 4  # atoms a stem with which a fit is compared
 SIMPLE = 0.295  # r below which one atom a stem is enough: notes and drums lie below, music above
+NEARLY = 0.34  # r below which one is enough, too, where strokes repeat exactly, so that their waveforms can be learned
 RULER = 12  # templates for each stem that measure whether a sound repeats itself
 FREE = 0.1  # share of the magnitudes that they leave from which it does not: music lies below, speech and noise above
 ROUNDS = 60
@@ -57,7 +59,7 @@ class Choice:
         }  # fmt: skip
 
 
-def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
+def choose(scene: Scene, X: Matrix, stems: int, atoms: int, repeats: Callable[[], bool] | None = None) -> Choice:
     """Return how to separate a mixture.
 
     Parameters
@@ -68,10 +70,12 @@ def choose(scene: Scene, X: Matrix, stems: int, atoms: int) -> Choice:
     stems : int
     atoms : int
         For each stem, where they are grouped.
+    repeats : callable, optional
+        Says whether strokes repeat exactly; called where r alone does not decide.
     """
     excerpt = loudest(scene.Y, max(1, round(EXCERPT / scene.step)))
     simplicity = simplicity_of(scene, scene.Y[excerpt], stems)
-    if simplicity < SIMPLE:
+    if simplicity < SIMPLE or (simplicity < NEARLY and repeats is not None and repeats()):
         return Choice(1, None, simplicity)
     first, *others = np.split(X, len(X) // len(scene.frequencies))
     mono = first[:, excerpt].copy()

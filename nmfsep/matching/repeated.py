@@ -87,13 +87,22 @@ def separate_again(
     found = Repeated((), 0.0)
     for number in range(PASSES):
         strokes, explained = _Pass(mixture, stems, sample_rate, TRUST[number], workers).learned(rounds)
-        fit = float(np.mean(np.concatenate([each.fits for each in strokes]))) if strokes else 0.0
+        fit = _mean_fit(strokes)
         if not strokes or (number == 0 and fit < REPEATING):
             return (Repeated((), fit) if number == 0 else found), stems
         found = Repeated(tuple(strokes), found.fit if number else fit)
         matched = Matched((), dict(enumerate(explained)))
         stems = completed(matched.rest(mixture), matched, stems, stems - explained, sample_rate)
     return found, stems
+
+
+def fit_of(mixture: Samples, stems: Samples, sample_rate: int, workers: Workers) -> float:
+    """Return how well strokes that are alike predict one another, from 0 to 1, by one round as of `separate_again`."""
+    return _mean_fit(_Pass(mixture, stems, sample_rate, TRUST[0], workers).learned(1)[0])
+
+
+def _mean_fit(strokes: Sequence[Stroke]) -> float:
+    return float(np.mean(np.concatenate([each.fits for each in strokes]))) if strokes else 0.0
 
 
 class _Pass:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import InputError
+from ..grouping.choice import EXCERPT, loudest
 from ..guidance.guide import Guide
 from ..guidance.strokes import Strokes
 from ..kernels.threads import Workers
 from ..matching.known import Hits, Matched, completed, match, search, unmatched
-from ..matching.repeated import separate_again
+from ..matching.repeated import REPEATING, fit_of, separate_again
 from ..progress import OnProgress
 from ..settings.separation import Settings
 from ..signal.audio import Audio, Samples
@@ -101,6 +102,16 @@ class BeyondMasks:
             return lambda step, loss: report(FIRST * step, loss)
         last = self.settings_of_rest.max_iter
         return lambda step, loss: report((1 - LAST + LAST * step / max(1, last)) * most, loss)
+
+    def repeats(self, separate: Callable[[Audio], Samples]) -> bool:
+        """Return whether strokes repeat in the loudest part of a mixture by the stems that `separate` makes of it."""
+        settings, whole = self.settings, self.mixture
+        if self.strokes is not None or whole is None or settings.match == "off" or settings.time_limit is not None:
+            return False
+        where = loudest(np.abs(whole.samples).T, round(EXCERPT * whole.sample_rate))
+        part = replace(whole, samples=whole.samples[:, where])
+        with Workers(settings.threads) as workers:
+            return fit_of(part.samples, separate(part), whole.sample_rate, workers) >= REPEATING
 
     def finish(self, model: Model, render: Render, refit: Callable[[Audio], Model]) -> Model:
         """Return a model with its stems, where strokes are found in them.

@@ -7,7 +7,7 @@ random, the loss over all of them comes out within a few thousandths of that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UsageError
 from ..grouping.atoms import Grouped, find
 from ..grouping.choice import Choice, may_group
-from ..grouping.entropy import least_entropy
+from ..grouping.entropy import Start, least_entropy
 from ..grouping.lengths import AGREEING, cells, further_lengths, matched
 from ..guidance.cue import Costs
 from ..guidance.guide import Guide
@@ -88,7 +88,7 @@ def separate(
     """
     beyond = BeyondMasks.of(mixture, settings, guide, match, on_progress)
     sample = frame_sample(mixture, settings, guide, frames, keep, beyond.progress(0))  # 1. magnitudes X
-    proposal = propose(mixture, settings, guide, begin, sample)  # 2. templates W, as far as they are known
+    proposal = propose(mixture, settings, guide, begin, sample, beyond)  # 2. templates W, as far as they are known
     model = fit(mixture, settings, proposal, sample)  # 3. X ≈ W Z
     model = beyond.finish(model, render, lambda rest: refit(rest, beyond, proposal))  # what masks cannot do
     if guide is not None and not (model.matched is not None and model.matched.found):
@@ -158,7 +158,9 @@ class Proposal:
     settings: Settings | None = None  # of the fit, where they are not those of the separation
 
 
-def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample) -> Proposal:
+def propose(
+    mixture: Mixture, settings: Settings, guide: Guide | None, begin: float, sample: FrameSample, beyond: BeyondMasks
+) -> Proposal:
     """Return the templates that a guide knows, or the groups of atoms that are found; else only the frames' length."""
     if guide is not None:
         templates, costs, notes = guide.propose(mixture, begin, settings)
@@ -174,7 +176,10 @@ def propose(mixture: Mixture, settings: Settings, guide: Guide | None, begin: fl
         else:
             parts = max(len(stfts), 1 + pauses.may_follow(settings))
             report, each = part_of(on_progress, 0, parts, settings.max_iter), settings.shared_out(parts)
-            choice, atoms = find(frames.Xt.T, stft, mixture.sample_rate, each, report, sample.covariances(stft))
+            choice, atoms = find(
+                frames.Xt.T, stft, mixture.sample_rate, each, report, sample.covariances(stft),
+                lambda: beyond.repeats(lambda part: _plain(part, settings, stft)[1]),
+            )  # fmt: skip
         if atoms is not None:
             first = Resolution(stft, sample.of_atoms(atoms, frames, stft)), atoms.fit
             others: list[tuple[Resolution, AnyFit]] = []
@@ -213,30 +218,38 @@ def _bootstrapped(mixture: Mixture, settings: Settings, stft: STFT, choice: Choi
     """
     part, tries, rounds = excerpt(mixture, sample.excerpt_samples(stft)), settings.starts, settings.rounds
     fitting = again.settings_for(settings, 1 + rounds)
-    plain, sharp = again.ungrouped(settings), again.ungrouped(fitting)
+    sharp = again.ungrouped(fitting)
     stages = Stages([tries, *[again.COST] * rounds], sample.on_progress, settings.max_iter)
     sample.refit(fitting, lambda share, loss: stages.at(rounds, share, loss))
     each = settings.shared_out((1 + rounds) * tries)
-    options = each.asked(("max_iter", "tol", "sparsity", "time_limit"))
-    view = AllFrames(part, plain, False, None)
-    frames, _ = view.consecutive(stft)
-    found = least_entropy(
-        frames.Xt, settings.components, part.channels if settings.channels == "joint" else 1, tries, settings.seed,
-        settings.threads, options, lambda done: stages.at(0, done / tries),
-    )  # fmt: skip
-    fitted = Fitted(
-        found.fit, frames, found.fit.factors.W, found.fit.factors.Z, found.fit.parts()[1], frames.Xt.shape[1]
-    )
-    first = Model(plain, (Resolution(stft, view.components([fitted], stft)),))
+    found, stems = _plain(part, each, stft, lambda done: stages.at(0, done / tries))
 
     def separate_again(templates: list[Templates]) -> Samples:
         proposal = Proposal(templates, [{}] * len(templates), moves=True, settings=sharp)
         return whole(fit(part, sharp, proposal, AllFrames(part, sharp, True, None)), part)
 
     stfts = again.stfts_for(settings, mixture.sample_rate)
-    templates = again.bootstrap(whole(first, part), stfts, fitting, rounds, separate_again)
+    templates = again.bootstrap(stems, stfts, fitting, rounds, separate_again)
     choice = replace(choice, atoms=again.TEMPLATES, start=found.name, entropy=found.entropy, rounds=rounds)
     return Proposal(templates, [{}] * len(templates), moves=True, choice=choice, settings=fitting)
+
+
+def _plain(
+    part: Audio, settings: Settings, stft: STFT, on_start: Callable[[int], object] = lambda done: None
+) -> tuple[Start, Samples]:
+    """Return the best of some fits of one component a stem, and its stems (stems, channels, samples)."""
+    options = settings.asked(("max_iter", "tol", "sparsity", "time_limit"))
+    view = AllFrames(part, again.ungrouped(settings), False, None)
+    frames, _ = view.consecutive(stft)
+    found = least_entropy(
+        frames.Xt, settings.components, part.channels if settings.channels == "joint" else 1, settings.starts,
+        settings.seed, settings.threads, options, on_start,
+    )  # fmt: skip
+    fitted = Fitted(
+        found.fit, frames, found.fit.factors.W, found.fit.factors.Z, found.fit.parts()[1], frames.Xt.shape[1]
+    )
+    model = Model(again.ungrouped(settings), (Resolution(stft, view.components([fitted], stft)),))
+    return found, whole(model, part)
 
 
 def _from_pauses(
