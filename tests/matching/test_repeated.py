@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nmfsep
+from nmfsep.grouping import choice
 from nmfsep.kernels.threads import Workers
 from nmfsep.matching.clusters import alike, begins
 from nmfsep.matching.repeated import REPEATING, separate_again
@@ -116,6 +117,22 @@ def test_a_blind_separation_learns_what_repeats():
     assert {stroke["stem"] for stroke in about["strokes"]} == set(model.names)
     grouped = nmfsep.separate(mixture, 3, threads=1, two_stems="component-1")
     assert_allclose(grouped.samples[0], found.samples[0], atol=1e-6)
+
+
+def test_where_strokes_repeat_nearly_simple_is_simple_enough(monkeypatch):
+    monkeypatch.setattr(choice, "SIMPLE", 0.0)
+    monkeypatch.setattr(choice, "NEARLY", 1.0)
+
+    def chosen(stems, **options):
+        settings = Settings(components=3, threads=1, **options)
+        return separate(nmfsep.Audio(stems.sum(axis=0), RATE), settings)[0]
+
+    model = chosen(loop())
+    assert model.choice.simple
+    assert model.matched.document(model.names, RATE)["repeated"]["strokes"]
+    assert chosen(loop(live=True)).choice.grouping is not None
+    assert chosen(loop(), match="off").choice.grouping is not None
+    assert chosen(loop(), time_limit=60.0).choice.grouping is not None
 
 
 def test_where_there_is_no_room_or_nothing_to_look_for_that_is_said():
