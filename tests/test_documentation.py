@@ -27,6 +27,15 @@ TEXTS = {
 }
 
 
+# What a tutorial says of the command that begins so.
+SAID = {
+    "nmfsep check band/song": "the stems add up to the input",
+    "nmfsep split sample_audio/beat.wav -m kit.npz --export-midi": "73 of 73 strokes matched",
+    "nmfsep split sample_audio/drums.wav -k 3 --export-strokes found -o loop": "component-1: 16; 1 one-shot written",
+    "nmfsep detect -r nights": "\n19\tSpectrogram 1\t1\t37",  # the last of 19 calls in a night
+}
+
+
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
@@ -95,7 +104,9 @@ def test_the_commands_of_a_page_run(session, workshop):
     env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
     for command in session:
         done = children.run(["bash", "-ec", command], workshop, env)
-        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+        told = (done.stdout + done.stderr).decode()
+        assert done.returncode == 0, f"{command}: {told}"
+        assert all(said in told for begins, said in SAID.items() if command.startswith(begins))
 
 
 @pytest.mark.readme
