@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import children
+import numpy as np
 import pytest
+import soundfile
 
 from nmfsep import registry
 from nmfsep.cli.main import COMMANDS
@@ -22,6 +24,15 @@ MANUAL = "\n".join(PAGES.values())
 TEXTS = {
     "README": README.read_text(encoding="utf-8"),
     **{name: text for name, text in PAGES.items() if name != "lecture"},
+}
+
+
+# What a tutorial says of the command that begins so.
+SAID = {
+    "nmfsep check band/song": "the stems add up to the input",
+    "nmfsep split sample_audio/beat.wav -m kit.npz --export-midi": "73 of 73 strokes matched",
+    "nmfsep split sample_audio/drums.wav -k 3 --export-strokes found -o loop": "component-1: 16; 1 one-shot written",
+    "nmfsep detect -r nights": "\n19\tSpectrogram 1\t1\t37",  # the last of 19 calls in a night
 }
 
 
@@ -44,6 +55,24 @@ def sessions() -> list[tuple[str, list[str]]]:
     return found
 
 
+def write_field_recording(path: Path, seconds: int, seed: int) -> None:
+    """Write noise with a call of one of two made species every two seconds, and a label track of them beside it."""
+    rate, rng = 22050, np.random.default_rng(seed)
+    samples, lines = rng.normal(0, 0.02, seconds * rate), []
+    t = np.arange(0, 0.4, 1 / rate)
+    calls = {
+        "warbler": (3000, 4200, np.sin(2 * np.pi * (3000 * t + 1500 * t**2))),
+        "cricket": (5700, 6300, np.sin(2 * np.pi * 6000 * t) * np.sin(2 * np.pi * 12 * t) ** 2),
+    }
+    for begin in range(1, seconds - 2, 2):
+        name = rng.choice(list(calls))
+        low, high, call = calls[name]
+        samples[begin * rate :][: len(t)] += rng.uniform(0.02, 0.06) * np.hanning(len(t)) * call
+        lines.append(f"{begin}\t{begin + 0.4}\t{name}\n\\\t{low}\t{high}\n")
+    soundfile.write(path, samples, rate)
+    path.with_suffix(".txt").write_text("".join(lines))
+
+
 @pytest.fixture
 def workshop(tmp_path):
     """A folder with the sample audio, faces, a song of the name that the examples use, and the command on the path."""
@@ -53,6 +82,9 @@ def workshop(tmp_path):
     shutil.copy(ROOT / "sample_audio" / "song.wav", folder / "song.wav")
     (folder / "field recordings").mkdir()
     shutil.copy(ROOT / "sample_audio" / "drums.wav", folder / "field recordings" / "morning.wav")
+    (folder / "nights").mkdir()
+    for seed, (name, seconds) in enumerate({"hour": 30, "nights/monday": 40, "nights/tuesday": 40}.items()):
+        write_field_recording(folder / f"{name}.wav", seconds, seed)
     program = folder / "bin" / "nmfsep"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {sys.executable} -m nmfsep "$@"\n')
@@ -72,7 +104,9 @@ def test_the_commands_of_a_page_run(session, workshop):
     env = {"PATH": f"{workshop / 'bin'}:/usr/bin:/bin"}
     for command in session:
         done = children.run(["bash", "-ec", command], workshop, env)
-        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+        told = (done.stdout + done.stderr).decode()
+        assert done.returncode == 0, f"{command}: {told}"
+        assert all(said in told for begins, said in SAID.items() if command.startswith(begins))
 
 
 @pytest.mark.readme

@@ -12,6 +12,9 @@ from .params import Name
 
 TOPICS = {
     "start": "install, first commands, pipes, exit codes; why some sounds come apart and others do not",
+    "tutorial-musician": "a walk: a song, its page, other groups, a remix",
+    "tutorial-beats": "a walk: your own samples, a loop, stems, MIDI, one-shots",
+    "tutorial-calls": "a walk: marked calls, a folder of nights, tables for Raven, clips",
     "split": "how split works, the choices it has, presets, and how many stems to ask for",
     "formats": "what is read and written; tags, covers and the markers of a DAW",
     "quality": "what is tried on a sound without cues, what each part gives, where it fails",
@@ -37,7 +40,7 @@ TOPICS = {
 def command(topic: str | None) -> int:
     """Show a page of the manual, or without TOPIC the list of pages."""
     if topic is None:
-        text = "".join(f"{name:<14}{summary}\n" for name, summary in TOPICS.items())
+        text = "".join(f"{name:<19}{summary}\n" for name, summary in TOPICS.items())
     else:
         text = resources.files("nmfsep").joinpath("manual", f"{topic}.md").read_text(encoding="utf-8")
     if topic is not None and sys.stdout.isatty():

@@ -103,9 +103,8 @@ def _repetitions(strokes: Sequence[Mapping[str, Any]]) -> str:
         times.setdefault(stroke["stem"], []).append(str(len(stroke["onsets"])))
     listed = "; ".join(f"{stem}: {' and '.join(counts)}" for stem, counts in times.items())
     written = sum("file" in stroke for stroke in strokes)
-    return f"each stroke is the mean of its repetitions, {listed}" + (
-        f"; {written} one-shots written" if written else ""
-    )
+    shots = f"; {written} one-shot{'s' * (written > 1)} written" if written else ""
+    return f"each stroke is the mean of its repetitions, {listed}{shots}"
 
 
 def report_track(job: Job, manifest: dict[str, Any], quiet: bool, verbose: bool) -> None:
