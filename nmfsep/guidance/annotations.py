@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import UsageError
 from .dictionary import check_label
+
+TRACK = "{track}"  # in the name of a table: the path of its recording without the extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,11 @@ class Region:
     end: float
     low: float = 0.0
     high: float = math.inf
+
+
+def table_of(recording: str, name: str) -> str:
+    """Return the name of a recording's table."""
+    return name.replace(TRACK, os.path.splitext(recording)[0])
 
 
 def parse(data: bytes, path: str, may_be_empty: bool = False) -> list[Region]:
