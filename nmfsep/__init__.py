@@ -46,6 +46,7 @@ _PUBLIC = {
     "inspect": "api",
     "evaluate": "api",
     "learn": "api",
+    "compare_events": "detection.compare",
     "detect": "detection.find",
     "Event": "detection.find",
     "Dictionary": "guidance.dictionary",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not see the table
         rank as rank,
         separate as separate,
     )
+    from .detection.compare import compare_events as compare_events
     from .detection.find import Event as Event, detect as detect
     from .errors import NmfsepError as NmfsepError
     from .guidance.dictionary import Dictionary as Dictionary, read as read_dictionary, write as write_dictionary  # noqa: F401

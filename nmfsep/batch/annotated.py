@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import UsageError
-from ..guidance.annotations import Region, parse
+from ..guidance.annotations import TRACK, Region, parse, table_of
 from ..guidance.cue import read_bytes
 from ..guidance.label_cue import LARGEST
 from ..jobs.inputs import gather
@@ -116,10 +116,10 @@ def _tables(paths: Sequence[str], labels_from: str) -> Iterator[tuple[str, list[
     for entry in inputs:
         if entry.refused is not None:
             raise entry.refused
-    if len(inputs) > 1 and "{track}" not in labels_from:
+    if len(inputs) > 1 and TRACK not in labels_from:
         raise UsageError(f"--labels {labels_from} is one table for {len(inputs)} recordings", "use '{track}.txt'")
     for entry in inputs:
-        name = labels_from.replace("{track}", os.path.splitext(entry.path)[0])
+        name = table_of(entry.path, labels_from)
         yield entry.path, parse(read_bytes(name, LARGEST, "label track", "label track"), name)
 
 

@@ -145,7 +145,9 @@ class Batch:
 
         A broken file fails when its turn comes. `depfile` is where the dependencies of the outputs go, for make.
         """
-        self._dependencies = Dependencies(depfile, self.jobs, self.options.files_read)
+        own = [self.options.for_input(job.path) for job in self.jobs if job.refused is None]
+        read = dict.fromkeys(name for each in own for name in each.files_read)
+        self._dependencies = Dependencies(depfile, self.jobs, tuple(read))
         if isinstance(self._pool, Processes):  # each would take what is free for its own
             self.options = replace(self.options, limit=memory.allowance(self.options.limit))
         for number, job in enumerate(self.jobs if len(self.jobs) > 1 else ()):
@@ -153,7 +155,7 @@ class Batch:
                 continue
             try:
                 with contextlib.suppress(InputError, OutputError), Source(job.path) as source:
-                    _, way = check_source(job, source, self.options.with_components(job.components))
+                    _, way = check_source(job, source, self.options.for_input(job.path, job.components))
                     length = length_of(source, self.options.output) or 0
                     self.sizes[number] = way.need, length * source.channels
             except UsageError as error:

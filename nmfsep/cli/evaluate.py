@@ -35,6 +35,7 @@ ALWAYS = ("si_sdr", "sdr", "sar", "snr")  # in the table, also where they are un
     help="What gains are measured from; the sum of the true stems if not given.",
 )  # fmt: skip
 @options.from_settings(EvaluationSettings)
+@options.flag("--events", section="Evaluation", help="REF and EST are tables of events: compare what is heard when.")
 @options.from_settings(Settings, ORACLE, mask={"names": MASKS})
 @options.flag("--csv", "as_csv", help="Print one CSV table instead.")
 @options.max_memory
@@ -50,6 +51,9 @@ def command(
     energies; what is gained over the mixture; and how much of each true stem is in each estimate: 0 dB if all of it is,
     -20 dB for a tenth of its amplitude. All channels are judged together. Figures stop at 100 dB; a - is undefined, as
     where a stem is silent.
+
+    With --events both are tables of events in one recording, such as detect writes and people mark. Printed are
+    precision, recall and F1 of each label and of all.
     """
     if values["as_csv"] and values["as_json"]:
         raise UsageError("--csv and --json contradict each other")
@@ -57,6 +61,10 @@ def command(
     for name in ORACLE:
         if name in oracle.given and not settings.oracle:
             raise UsageError(f"--{name.replace('_', '-')} is for --oracle only", "add --oracle, or leave it out")
+    if values["events"]:
+        return _compare(ctx, references, estimate, settings.tolerance, values["as_json"])
+    if "tolerance" in settings.given:
+        raise UsageError("--tolerance is for --events only", "add --events, or leave it out")
     from ..analysis.evaluate import evaluate
     from ..jobs.inputs import stem_files
     from ..jobs.safety import require_readable
@@ -72,6 +80,28 @@ def command(
         console.warn(found.warnings)
     about = found.document()
     console.print_result(estimate, about, csv_table(about) if values["as_csv"] else table(found), values["as_json"])
+    return 0
+
+
+def _compare(ctx: click.Context, references: tuple[str, ...], found: str, tolerance: float, as_json: bool) -> int:
+    """Compare two tables of events, and print how many are the same."""
+    other = sorted(options.explicit(ctx) & {"mixture", "match", "filter_length", "trim", "oracle", "as_csv"})
+    if other:
+        name = "csv" if other[0] == "as_csv" else other[0].replace("_", "-")
+        raise UsageError(f"--{name} is about stems, --events about tables of events", "leave out one")
+    if len(references) > 1:
+        raise UsageError("--events compares two tables, the true one and the one found", "give each recording's apart")
+    from ..detection.compare import Score, compare_events
+
+    scores = compare_events(references[0], found, tolerance)
+    whole = sum(scores.values(), Score())
+    rows = [["label", "true", "found", "hits", "precision", "recall", "F1"]]
+    for label, score in (*scores.items(), ("all", whole)):
+        shares = ("-" if share is None else f"{share:.3f}" for share in (score.precision, score.recall, score.f1))
+        rows.append([label, str(score.true), str(score.found), str(score.hits), *shares])
+    labels = [{"label": label} | score.document() for label, score in scores.items()]
+    about = {"tolerance": tolerance, "labels": labels, "all": whole.document()}
+    console.print_result(found, about, console.aligned(rows, {0}), as_json)
     return 0
 
 

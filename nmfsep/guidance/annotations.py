@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import UsageError
 from .dictionary import check_label
+
+TRACK = "{track}"  # in the name of a table: the path of its recording without the extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,17 @@ class Region:
     high: float = math.inf
 
 
-def parse(data: bytes, path: str) -> list[Region]:
+def table_of(recording: str, name: str) -> str:
+    """Return the name of a recording's table."""
+    return name.replace(TRACK, os.path.splitext(recording)[0])
+
+
+def parse(data: bytes, path: str, may_be_empty: bool = False) -> list[Region]:
     """Return the labels of a label track or table; raise UsageError if it is none, with the line."""
     regions: list[Region] = []
     lines = _text(data, path).splitlines()
     if (columns := _columns(lines[0] if lines else "")) is not None:
-        return _table(lines, columns, path)
+        return _table(lines, columns, path, may_be_empty)
     for number, line in enumerate(lines, 1):
         try:
             if line.split("\t")[0].strip() == "\\":
@@ -40,7 +48,7 @@ def parse(data: bytes, path: str) -> list[Region]:
                 regions.append(_region(line))
         except UsageError as error:
             raise UsageError(f"line {number}: {error.message}", error.hint, path) from error
-    if not regions:
+    if not (regions or may_be_empty):
         raise UsageError("has no labels", "export them from Audacity as a label track", path)
     return regions
 
@@ -52,6 +60,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "name": ("label", "annotation", "species", "common name", "name", "scientific name"),
     "low": ("low", "low freq (hz)", "low frequency", "low frequency (hz)"),
     "high": ("high", "high freq (hz)", "high frequency", "high frequency (hz)"),
+    "file": ("file",),
 }
 
 
@@ -69,10 +78,11 @@ def _columns(head: str) -> tuple[str, dict[str, int]] | None:
     return None
 
 
-def _table(lines: Sequence[str], columns: tuple[str, dict[str, int]], path: str) -> list[Region]:
+def _table(lines: Sequence[str], columns: tuple[str, dict[str, int]], path: str, may_be_empty: bool) -> list[Region]:
     """Return the labels of a table; a selection that Raven shows in several views counts once."""
     separator, places = columns
     regions: dict[Region, None] = {}
+    files: set[str] = set()
     for number, row in enumerate(csv.reader(lines[1:], delimiter=separator), 2):
         if not any(row):
             continue
@@ -84,7 +94,10 @@ def _table(lines: Sequence[str], columns: tuple[str, dict[str, int]], path: str)
         except UsageError as error:
             raise UsageError(f"line {number}: {error.message}", error.hint, path) from error
         regions[region] = None
-    if not regions:
+        files.add(field.get("file", ""))
+        if len(files) > 1:
+            raise UsageError(f"line {number}: is about another recording than before", "give one table for each", path)
+    if not (regions or may_be_empty):
         raise UsageError("has no labels", "it has column names only", path)
     return list(regions)
 

@@ -112,6 +112,10 @@ class Cue(ABC):
         paths = [value] if isinstance(value, (str, os.PathLike)) else value
         return cls.read([os.fspath(path) for path in paths], given)
 
+    def for_input(self, path: str) -> Cue:
+        """Return what it says about one input of many."""
+        return self
+
     @property
     @abstractmethod
     def labels(self) -> tuple[str, ...]:

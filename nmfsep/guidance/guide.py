@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..settings.separation import ALONE, DICTIONARY, GUIDED, Settings
 from ..signal.audio import Audio
 from ..signal.stft import STFT
 from ..signal.stream import Stream
+from .annotations import TRACK
 from .codebooks import Books
 from .cue import Context, Costs, Cue
 from .dictionary import check_labels
@@ -58,13 +59,27 @@ class Guide:
                     first, second = owner[label].origin(label), cue.origin(label)
                     raise UsageError(f"{second}: the name {label!r} is taken by {first}", "choose another name")
                 owner.setdefault(label, cue)
-        check_labels(self.labels)
+        if not self.differs:
+            check_labels(self.labels)
 
     @classmethod
     def read(cls, texts: Mapping[str, Sequence[str]], given: Mapping[str, Any]) -> Guide:
         """Return the guide that the values of options stand for, by the names of cues in the registry."""
         texts = {name: list(texts[name]) for name in CUES if texts.get(name)}
         return cls(tuple(CUES.load(name).read(values, given) for name, values in texts.items()), given, texts)
+
+    @property
+    def differs(self) -> bool:
+        """Whether a cue is read with each input, from a file of its own."""
+        return any(TRACK in name for name in self.names)
+
+    def for_input(self, path: str) -> Guide:
+        """Return the guide of one input of many."""
+        cues = tuple(cue.for_input(path) for cue in self.cues)
+        if all(own is cue for own, cue in zip(cues, self.cues, strict=True)):
+            return self
+        texts = {cue.kind: list(cue.paths) for cue, old in zip(cues, self.cues, strict=True) if cue is not old}
+        return replace(self, cues=cues, texts={**self.texts, **texts})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -91,7 +106,7 @@ class Guide:
                 hint = "use --background 20 to learn the rest from the mixture, or --residual"
                 raise UsageError(f"with {self.labels[0]!r} alone, its stem would be the whole mixture", hint)
         chosen = {**GUIDED, "sparsity": SPARSITY, "divergence": Settings().divergence}
-        chosen |= own | given | {"components": len(self.labels)}
+        chosen |= own | given | {"components": len(self.labels) or 1}  # none are known before `for_input`
         if chosen.get("mask", "ratio") != "ratio" and "mask_power" not in given:
             del chosen["mask_power"]
         if as_divergence(chosen["divergence"]).beta != 1:

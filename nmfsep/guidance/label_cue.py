@@ -22,7 +22,7 @@ from ..nmf.factorize import factorize
 from ..nmf.fit import Execution
 from ..settings.separation import Settings
 from ..signal.stft import STFT
-from .annotations import Region, parse
+from .annotations import TRACK, Region, parse, table_of
 from .cue import Context, Costs, Cue, Proposed, evenly, read_bytes
 from .templates import Templates, unit
 
@@ -48,13 +48,20 @@ class Labels(Cue):
 
     @classmethod
     def read(cls, texts: Sequence[str], given: Mapping[str, Any]) -> Labels:
-        """Read label tracks."""
+        """Read label tracks, but for those that belong to an input, which are read with it."""
         regions, hashes = [], []
+        if any(TRACK in path for path in texts):
+            return cls((), tuple(texts))
         for path in texts:
             data = read_bytes(path, LARGEST, "label track", "label track")
             regions += parse(data, path)
             hashes.append(hashlib.sha256(data).hexdigest())
         return cls(tuple(regions), tuple(texts), tuple(hashes))
+
+    def for_input(self, path: str) -> Labels:
+        """Return the labels of one input, where its path stands for {track}."""
+        paths = [table_of(path, own) for own in self.paths]
+        return self if paths == list(self.paths) else self.read(paths, {})
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -136,8 +136,6 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
     pending = output.label == "auto"
     check_template(output.filename, pending)
     check_model(options)
-    names = options.stem_names
-    selected = _selected(names, output.only)
     if output.out == "-":
         _require_one_stream(paths, output)
     if output.export_strokes is not None:
@@ -148,18 +146,30 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
         raise UsageError("-o - leaves no stems for --report to show", "leave out one")
     if paths.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    jobs = [replace(_job_of(entry, names, selected, options), refused=_refusal(entry)) for entry in entries]
+    differs = options.guide is not None and options.guide.differs
+    jobs, own = list[Job](), list[RunOptions]()
+    for entry in entries:
+        try:
+            own.append(options.for_input(entry.path))
+            jobs.append(replace(_job_of(entry, own[-1]), refused=_refusal(entry)))
+        except UsageError as error:
+            if not differs:  # what is wrong is so for all
+                raise
+            own[len(jobs) :] = [options]
+            jobs.append(Job(entry.path, track_name(entry.path), (), (), (), None, refused=_refusal(entry) or error))
     _require_distinct([(entry, job) for entry, job in zip(entries, jobs, strict=True) if job.refused is None])
-    expected = expected_entries(options) if resume else None
-    protected = identities((*paths, *options.files_read))
+    expected = expected_entries(options) if resume and not differs else None
+    protected = identities((*paths, *dict.fromkeys(name for each in own for name in each.files_read)))
     if pending and output.force:
         _require_apart(jobs)
     for number, job in enumerate(jobs):
         if job.refused is not None:
             continue
         before = job
+        if resume and differs:
+            expected = expected_entries(own[number])
         if pending:
-            before = job.renamed(stem_names_in(job.manifest, job.names, job.selected), options)
+            before = job.renamed(stem_names_in(job.manifest, job.names, job.selected), own[number])
         if expected is not None and job.manifest is not None and is_up_to_date(job.manifest, before.files, expected):
             jobs[number] = replace(before, up_to_date=True)
         else:
@@ -172,8 +182,10 @@ def plan(inputs: Sequence[str | Input], options: RunOptions, resume: bool = Fals
     return jobs
 
 
-def _job_of(entry: Input, names: tuple[str, ...], selected: tuple[int, ...], options: RunOptions) -> Job:
-    """Return the job of one input; `selected` are the indices of the stems to write."""
+def _job_of(entry: Input, options: RunOptions) -> Job:
+    """Return the job of one input."""
+    names = options.stem_names
+    selected = _selected(names, options.output.only)
     path, track, output = entry.path, track_name(entry.path), options.output
     if output.out == "-":
         return Job(path, track, names, selected, (), None)
@@ -366,8 +378,9 @@ def forecast(job: Job, options: RunOptions) -> Forecast:
     """
     if job.refused is not None:
         raise job.refused
+    options = options.for_input(job.path, job.components)
     with Source(job.path) as source:
-        form, way = check_source(job, source, options.with_components(job.components))
+        form, way = check_source(job, source, options)
         guide, stretch = options.guide, stretch_of(source, options.output)
         notes = guide.check(source.sample_rate, options.settings, *stretch) if guide else []
     if guide is not None and guide.matches(options.settings) and not way.match:

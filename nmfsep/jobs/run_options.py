@@ -58,6 +58,13 @@ class RunOptions:
             return (self.saved.path,)
         return self.guide.names if self.guide is not None else ()
 
+    def for_input(self, path: str, components: int | None = None) -> RunOptions:
+        """Return the options of one input: with its guide, and with its number of components unless that is None."""
+        guide = self.guide.for_input(path) if self.guide is not None else None
+        if guide is None or guide is self.guide:
+            return self.with_components(components)
+        return replace(self, guide=guide, settings=guide.settings())
+
     def with_components(self, count: int | None) -> RunOptions:
         """Return the options with another number of components; None leaves it as it is."""
         return self if count is None else replace(self, settings=replace(self.settings, components=count))

@@ -82,8 +82,8 @@ def separate_file(job: Job, options: RunOptions, progress: OnProgress | None = N
     """
     if job.refused is not None:
         return Outcome(error=job.refused)
-    options = options.with_components(job.components)
     try:
+        options = options.for_input(job.path, job.components)
         if job.up_to_date and job.manifest is not None:
             if same_input(job.path, job.manifest):
                 return Outcome(load(job.manifest), skipped=True)

@@ -196,3 +196,4 @@ class EvaluationSettings(Options):
     filter_length: int = evaluation(512, "Samples of the filters that SDR, SIR and SAR forgive.", low=1, high=65536)
     trim: bool = evaluation(False, "Compare files of different lengths up to the shortest.")
     oracle: bool = evaluation(False, "Print what ideal masks at this STFT would reach, too.")
+    tolerance: float = evaluation(0.2, "Seconds by which events may begin and end elsewhere.", low=0, high=60)

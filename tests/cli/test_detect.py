@@ -71,3 +71,38 @@ def test_folders_are_labels_and_stretches_are_parts(cli: Cli, night: Path) -> No
     labels = json.loads(result.out)["labels"]
     assert [(entry["label"], entry["from"]["seconds"]) for entry in labels] == [("tick", 0.5), ("call", 0.4)]
     assert "ends at 8.000 s" in cli("learn", "call=night.wav@9-10", "-o", "kit.npz").err
+
+
+def test_events_are_compared_label_by_label(cli: Cli) -> None:
+    (cli.folder / "true.txt").write_text("1\t2\tbird\n3\t4\tbird\n3\t4\tfrog\n8\t9\tbird\n")
+    found = ["file,label,begin,end,low,high,score,level"]
+    for label, begin, end in (
+        ("bird", 1.1, 2.4),
+        ("bird", 1.0, 2.0),
+        ("frog", 3, 4.6),
+        ("bird", 8.3, 9),
+        ("owl", 0, 1),
+    ):
+        found.append(f"night.wav,{label},{begin},{end},0,0,1,0")
+    (cli.folder / "found.csv").write_text("\n".join(found))
+    result = cli("evaluate", "--events", "true.txt", "found.csv", "--json")
+    assert (result.code, result.err) == (0, "")
+    about = json.loads(result.out)
+    counts = {row["label"]: (row["true"], row["found"], row["hits"]) for row in about["labels"]}
+    assert counts == {"bird": (3, 3, 1), "frog": (1, 1, 0), "owl": (0, 1, 0)}
+    assert (about["all"]["precision"], about["all"]["recall"]) == (0.2, 0.25)
+    wide = cli("evaluate", "--events", "true.txt", "found.csv", "--tolerance", "0.7").out.decode().splitlines()
+    assert [line.split()[:4] for line in wide[1:3]] == [["bird", "3", "3", "2"], ["frog", "1", "1", "1"]]
+    assert wide[3].split() == ["owl", "0", "1", "0", "0.000", "-", "0.000"]
+
+
+def test_tables_without_events_count_and_tables_of_several_recordings_do_not(cli: Cli) -> None:
+    (cli.folder / "true.txt").write_text("1\t2\tbird\n")
+    (cli.folder / "none.tsv").write_text("file\tlabel\tbegin\tend\n")
+    (cli.folder / "two.tsv").write_text("file\tlabel\tbegin\tend\na.wav\tbird\t1\t2\nb.wav\tbird\t1\t2\n")
+    assert cli("evaluate", "--events", "true.txt", "none.tsv").out.decode().split()[-3:] == ["-", "0.000", "0.000"]
+    several = cli("evaluate", "--events", "true.txt", "two.tsv")
+    assert (several.code, several.err.count("\n")) == (2, 1)
+    assert "two.tsv: line 3: is about another recording" in several.err
+    assert "--tolerance is for --events" in cli("evaluate", "true.txt", "none.tsv", "--tolerance", "1").err
+    assert "--oracle is about stems" in cli("evaluate", "--events", "true.txt", "none.tsv", "--oracle").err

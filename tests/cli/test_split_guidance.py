@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,28 @@ def test_a_label_track_names_the_stems_and_is_rendered_again(cli: Cli, workshop:
     (workshop / "bad.txt").write_text("0\t1\tkick\n1\t0.5\tsnare\n")
     told = refused(cli("split", "beat.wav", "--labels", "bad.txt"))
     assert "bad.txt: line 2: ends at 0.5 s, before it begins at 1 s; put the earlier time first" in told
+
+
+def test_each_input_has_the_label_track_beside_it(cli: Cli, workshop: Path) -> None:
+    for name in "abc":
+        shutil.copy(workshop / "beat.wav", workshop / f"{name}.wav")
+    (workshop / "a.txt").write_text("0\t0.3\tkick\n0.2\t0.75\tsnare\n")
+    (workshop / "b.txt").write_text("0\t0.3\tthump\n")
+    command = ["split", "a.wav", "b.wav", "c.wav", "--labels", "{track}.txt", "--skip-existing"]
+    result = cli(*command, "--depfile", "d.mk")
+    assert result.code == 1
+    assert "c.txt: no such file" in result.err
+    stems = ["a/kick", "a/snare", "b/thump", "b/residual"]
+    assert result.paths == [f"separated/{stem}.wav" for stem in stems]
+    assert "a.txt" in (workshop / "d.mk").read_text()
+    assert "{track}" not in (workshop / "d.mk").read_text()
+    alone = cli("split", "b.wav", "--labels", "b.txt", "-o", "alone")
+    assert digests(alone.paths, workshop) == digests(result.paths[2:], workshop)
+    before = (workshop / "separated/a/a.nmfsep.json").stat().st_mtime_ns
+    (workshop / "b.txt").write_text("0\t0.4\tthump\n")
+    assert cli(*command).code == 1
+    assert (workshop / "separated/a/a.nmfsep.json").stat().st_mtime_ns == before
+    assert digests(alone.paths, workshop) != digests(result.paths[2:], workshop)
 
 
 USAGE = [
