@@ -92,6 +92,10 @@ def test_the_help_has_an_example_that_works(
     if command == "evaluate":  # whose true stems lie in one folder
         for stem in (cli.folder / "stems/song").iterdir():
             stem.rename(cli.folder / "stems" / stem.name)
+    if command == "detect":
+        shutil.copytree(lessons, cli.folder, dirs_exist_ok=True)
+        shutil.copy(cli.folder / "song.wav", cli.folder / "night.wav")
+        assert cli("learn", "call=kick.wav", "-o", "calls.npz").code == 0
     (cli.folder / "table.csv").write_text("a,b,c,d\n1,2,0,1\n2,1,3,0\n0,1,1,5\n")
     result = cli(*([command] if command else []), "--help")
     assert (result.code, result.err) == (0, "")

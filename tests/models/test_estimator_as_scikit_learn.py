@@ -260,9 +260,9 @@ def test_sparse_matrices_give_what_dense_ones_give(container, solver):
     X = noise(10, 10)
     X[:, ::2] = 0
     dense, other = (NMF(5, init="random", solver=solver, random_state=0, tol=0, max_iter=100) for _ in range(2))
-    np.testing.assert_array_equal(other.fit_transform(container(X)), dense.fit_transform(X))
-    np.testing.assert_array_equal(other.components_, dense.components_)
-    np.testing.assert_array_equal(other.transform(container(X)), dense.transform(X))
+    np.testing.assert_allclose(other.fit_transform(container(X)), dense.fit_transform(X), rtol=1e-9)
+    np.testing.assert_allclose(other.components_, dense.components_, rtol=1e-9)
+    np.testing.assert_allclose(other.transform(container(X)), dense.transform(X), rtol=1e-9)
 
 
 @settled
