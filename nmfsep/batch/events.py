@@ -158,7 +158,7 @@ def _written(path: Path, text: str, force: bool) -> Path:
     """Write a table."""
     _require_free(path, force)
     with Output(path) as output:
-        output.write(text.encode())
+        output.write(text.encode("utf-8", "surrogateescape"))
         publish_one(output)
     return path
 

@@ -178,6 +178,8 @@ def _option(own: Field[Any], changes: dict[str, Any]) -> Callable[[F], F]:
         if len(kind.name) > CHOICES:
             extra["metavar"], text = "NAME", f"{text.rstrip('.')}: {kind.name.replace('|', ', ')}."
     extra |= {"help": text} | changes
+    if extra.get("required"):
+        del extra["default"]  # which click would take for a value
     if isinstance(extra["show_default"], str):  # which click would put into parentheses
         extra |= {"help": f"{extra['help']}  [default: {extra['show_default']}]", "show_default": False}
     return click.option(*flags, own.name, cls=Option, section=about["section"], former=about["former"], **extra)

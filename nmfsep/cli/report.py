@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..errors import UsageError
 from ..settings import OutputSettings
 from . import console, options
 
@@ -31,6 +32,8 @@ def command(path: str, target: str | None, references: str | None, **values: Any
     browser, asks for nothing from the network, and can be mailed. With a saved model it shows the model's templates
     and gives the command that renders other groups.
     """
+    if target == "-":
+        raise UsageError("a page is not written to standard output", "name an .html file with -o")
     options.one_thread_of_blas()
     from ..results.report import report
 

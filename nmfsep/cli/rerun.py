@@ -23,18 +23,19 @@ from . import console, options
 def command(ctx: click.Context, /, path: str, check: bool, **values: Any) -> int:
     """Separate again what MANIFEST is of, with the same options, and say what comes out otherwise.
 
-    MANIFEST is the .nmfsep.json file that split or render wrote. New stems replace the old ones. Named are the files
-    whose bytes are others than before, and the versions that differ. The sound must have the bytes that it had.
+    MANIFEST is the .nmfsep.json file that split or render wrote, or the folder with it. New stems replace the old ones.
+    Named are the files whose bytes are others than before, and the versions that differ. The sound must have the bytes
+    that it had.
     """
     options.one_thread_of_blas()
-    from ..results.rerun import rerun, shown
+    from ..results.rerun import rerun
 
     quiet = values["quiet"]
     bar = console.progress_bar(os.path.basename(path), MAX_ITER, not (quiet or values["no_progress"]))
     with bar as progress:
         found = rerun(path, check, progress)
     if not quiet:
-        console.say(f"again: {shown(found.command)}")
+        console.say("again: " + " ".join(map(console.quote, found.command)))
         for name, (was, now) in found.versions.items():
             console.say(f"{name} was {was}, now {now}")
     for name, what in found.differences.items():

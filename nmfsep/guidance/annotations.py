@@ -39,6 +39,8 @@ def parse(data: bytes, path: str, may_be_empty: bool = False) -> list[Region]:
     regions: list[Region] = []
     lines = _text(data, path).splitlines()
     if (columns := _columns(lines[0] if lines else "")) is not None:
+        if "name" not in columns[1]:
+            raise UsageError("has no column that names what is heard", "add one, called Annotation or label", path)
         return _table(lines, columns, path, may_be_empty)
     for number, line in enumerate(lines, 1):
         try:
@@ -73,7 +75,7 @@ def _columns(head: str) -> tuple[str, dict[str, int]] | None:
             for column, known in COLUMNS.items()
             if any(each in names for each in known)
         }
-        if "begin" in found and "end" in found and "name" in found:
+        if "begin" in found and "end" in found:
             return separator, found
     return None
 
@@ -89,6 +91,9 @@ def _table(lines: Sequence[str], columns: tuple[str, dict[str, int]], path: str,
         field = {name: row[place] if place < len(row) else "" for name, place in places.items()}
         try:
             region = _region("\t".join((field["begin"], field["end"], field["name"])))
+            for text in (field.get("low"), field.get("high")):
+                if text and _number(text) is None:
+                    raise UsageError(f"{text[:20]!r} is no frequency", "give hertz, such as 1500")
             if field.get("low") or field.get("high"):
                 region = _with_range(f"\\\t{field.get('low') or 0}\t{field.get('high') or 0}", [region])
         except UsageError as error:

@@ -42,6 +42,10 @@ STEMS = {  # what one of a separation needs, so that the sum of its stems can be
     "stems": [ENTRY | {"name": str}],
     "model?": (None, ENTRY),
     "exports?": [ENTRY],
+    "asked?": (None, {"settings": dict, "cues": dict, "output": dict, "max_memory": (int, None)}),
+    "guidance?": [dict],
+    "versions?": {str: str},
+    "warnings?": [str],
     "input": {
         "relative": (str, None), "sha256": (str, None), "offset": range(LONGEST), "length": range(LONGEST),
     },

@@ -27,6 +27,7 @@ ENCRYPTED = 1  # the bit that says so
 KINDS = ("PNG", "JPEG", "PPM", "BMP")  # decoders that are used; those of odder files stay shut
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pbm", ".pnm", ".bmp")
 SPARSE = {"indices", "indptr", "format", "shape", "data"}  # arrays in a file of scipy's save_npz
+OTHERS = [{"format", "shape", "data", *more} for more in (("row", "col"), ("coords",), ("offsets",))]  # COO and DIA
 
 
 class Allow(Protocol):
@@ -194,6 +195,7 @@ def _sparse(archive: zipfile.ZipFile, axes: int, allow: Allow) -> Any:
         raise UsageError("holds a sparse matrix, which is no stack of images", "leave out --images")
     from scipy.sparse import csc_array, csr_array
 
+    kinds = {b"csr": csr_array, b"csc": csc_array}
     parts: dict[str, NDArray[Any]] = {}
     for name in ("format", "shape", "data", "indptr", "indices"):
         member = archive.getinfo(f"{name}.npy")
@@ -205,9 +207,9 @@ def _sparse(archive: zipfile.ZipFile, axes: int, allow: Allow) -> Any:
                 shape = tuple(int(side) for side in parts["shape"])
                 allow(shape, header.dtype.itemsize, entries=header.shape[0])
             parts[name] = read_numbers(stream, header)
-    kind = {b"csr": csr_array, b"csc": csc_array}.get(bytes(parts["format"].item()))
-    if kind is None:
-        raise InputError("holds a sparse matrix in a format that is not read", "save it as csr or csc")
+            if name == "format" and parts[name].item() not in kinds:
+                raise InputError("holds a sparse matrix in a format that is not read", "save it as csr or csc")
+    kind = kinds[parts["format"].item()]
     X = kind((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
     X.check_format(full_check=True)
     return X
@@ -250,6 +252,8 @@ def _member(file: BinaryIO, name: str | None) -> tuple[zipfile.ZipFile, zipfile.
     if name is None:
         if arrays.keys() >= SPARSE:
             return archive, None
+        if any(arrays.keys() >= other for other in OTHERS):
+            raise InputError("holds a sparse matrix in a format that is not read", "save it as csr or csc")
         if len(arrays) > 1:
             listed = ", ".join(sorted(arrays)[:10])
             raise UsageError(f"holds {len(arrays)} arrays", f"choose one with --array: {listed}")

@@ -39,11 +39,13 @@ def relative_error(X: Any, factors: Factors, mean: NDArray[Any] | None = None) -
         left = whole - 2 * float(np.sum(W * (X @ Z.T))) + float(np.sum((W.T @ W) * (Z @ Z.T)))
         return float(np.sqrt(max(left, 0) / whole)) if whole > 0 else 0.0
     step = max(1, BLOCK // len(X))
+    # squares of large numbers would be infinite
+    unit = float(2.0 ** np.clip(np.frexp(max(abs(float(X.max())), abs(float(X.min()))))[1], -1022, 1023))
     for start in range(0, X.shape[1], step):
-        block = X[:, start : start + step].astype(np.float64)
-        V = W @ Z[:, start : start + step]
+        block = X[:, start : start + step].astype(np.float64) / unit
+        V = W @ Z[:, start : start + step] / unit
         whole += float(np.sum(block**2))
-        left += float(np.sum((block - V - (0 if mean is None else mean[:, None])) ** 2))
+        left += float(np.sum((block - V - (0 if mean is None else mean[:, None] / unit)) ** 2))
     return float(np.sqrt(left / whole)) if whole > 0 else 0.0
 
 

@@ -112,7 +112,7 @@ def prepare(rows: Any, workers: Workers, keep_level: bool = False, signed: bool 
             raise UsageError("X holds NaN or infinite entries")
         mean = float((np.abs(rows) if signed else rows).mean(dtype=np.float64))  # only the sum was beyond float32
     _require_sound(mean, 0 if signed else min(least for _, least in seen))
-    unit = dtype(_unit(mean, keep_level))
+    unit = dtype(_unit(mean, keep_level, dtype))
     if unit == 1 and rows.dtype == dtype and rows.flags.c_contiguous:
         return rows, unit, mean == 0
     Xt = np.empty(rows.shape, dtype)
@@ -126,9 +126,12 @@ def prepare(rows: Any, workers: Workers, keep_level: bool = False, signed: bool 
     return Xt, unit, mean == 0
 
 
-def _unit(mean: float, keep_level: bool) -> float:
-    """Return the power of two to divide by, with which the mean comes to lie in [0.5, 1)."""
-    return 1.0 if mean <= 0 or (keep_level and 1 / SANE < mean < SANE) else float(2.0 ** np.frexp(mean)[1])
+def _unit(mean: float, keep_level: bool, dtype: Any) -> float:
+    """Return the power of two to divide by, with which the mean comes to lie in [0.5, 1), or as near as it can."""
+    if mean <= 0 or (keep_level and 1 / SANE < mean < SANE):
+        return 1.0
+    limits = np.finfo(dtype)  # beyond which the unit or its inverse would be infinite
+    return float(2.0 ** np.clip(np.frexp(mean)[1], limits.minexp, limits.maxexp - 2))
 
 
 def _prepare_sparse(rows: Any, dtype: Any, keep_level: bool) -> tuple[Any, Any, bool]:
@@ -141,7 +144,7 @@ def _prepare_sparse(rows: Any, dtype: Any, keep_level: bool) -> tuple[Any, Any, 
         Xt.eliminate_zeros()
     mean, least = float(Xt.data.sum(dtype=np.float64)) / (Xt.shape[0] * Xt.shape[1]), Xt.data.min(initial=0)
     _require_sound(mean, least)
-    unit = dtype(_unit(mean, keep_level))
+    unit = dtype(_unit(mean, keep_level, dtype))
     return csr_array((Xt.data / unit, Xt.indices, Xt.indptr), shape=Xt.shape), unit, mean == 0
 
 
@@ -151,7 +154,7 @@ def _prepare_blocks(rows: Rows, keep_level: bool) -> tuple[Rows, Any, bool]:
         total, least = total + float(block.sum(dtype=np.float64)), min(least, float(block.min()))
     mean = total / rows.size
     _require_sound(mean, least)
-    unit = rows.dtype.type(_unit(mean, keep_level))
+    unit = rows.dtype.type(_unit(mean, keep_level, rows.dtype))
     return replace(rows, factor=1 / float(unit), mean_entry=mean / float(unit)), unit, mean == 0
 
 

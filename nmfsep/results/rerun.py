@@ -7,7 +7,6 @@ of these; where they do not, the versions that differ say why.
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
-from ..jobs.manifest import Manifest, digest, files_of, load, versions
+from ..jobs.manifest import Manifest, digest, files_of, find_one, load, versions
 from ..jobs.plan import plan
 from ..jobs.run_options import RunOptions, options_asked
 from ..jobs.track import separate_file
@@ -25,7 +24,7 @@ from ..progress import OnProgress
 from ..settings.commands import OutputSettings
 from ..settings.fields import Options
 from ..settings.separation import Settings
-from ..system import exists, is_file
+from ..system import exists, is_file, is_folder
 
 PIECE = 1 << 20  # bytes that are compared at a time
 
@@ -64,7 +63,7 @@ def rerun(path: str | os.PathLike[str], check: bool = False, progress: OnProgres
     Parameters
     ----------
     path : path
-        The manifest that split or render wrote.
+        The manifest that split or render wrote, or the folder that it lies in.
     check : bool, default False
         Write nothing, only compare.
     progress : callable, optional
@@ -79,9 +78,7 @@ def rerun(path: str | os.PathLike[str], check: bool = False, progress: OnProgres
     OutputError
         A file cannot be written.
     """
-    path = Path(path)
-    if not exists(path):
-        raise UsageError("no such file or directory", "check the name", path)
+    path = find_one(path) if is_folder(path) or not exists(path) else Path(path)
     before = load(path)
     if "kind" in before or before.get("asked") is None:
         hint = "give one that split or render of this version wrote"
@@ -146,12 +143,12 @@ def _compared(before: Manifest, path: Path, after: tuple[Manifest, RunOptions], 
             old = path.parent / name
             comparable = folder != path.parent and digest(old) == entry["sha256"]
             differences[name] = _difference(old, folder / name) if comparable else "has other bytes than before"
-    used = {each["path"]: each["sha256"] for each in before["guidance"] if "sha256" in each}
+    used = {each["path"]: each["sha256"] for each in before.get("guidance", []) if "sha256" in each}
     for each in manifest["guidance"]:
         if "sha256" in each and used.get(each["path"]) != each["sha256"]:
             differences[each["path"]] = "has changed since, and it was used"
-    installed = versions()
-    changed = {name: (was, installed[name]) for name, was in before["versions"].items() if was != installed.get(name)}
+    installed, earlier = versions(), before.get("versions", {})
+    changed = {name: (was, installed.get(name, "gone")) for name, was in earlier.items() if was != installed.get(name)}
     words = ["render", options.saved.path, sound] if options.saved else ["split", sound]
     return Rerun(manifest, ("nmfsep", *words, *spelled(before["asked"])), differences, changed)
 
@@ -192,8 +189,3 @@ def _flags(kind: type[Options], values: Mapping[str, Any]) -> list[str]:
             each = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
             words += [word for text in each for word in (flag, f"{text:g}" if isinstance(text, float) else str(text))]
     return words
-
-
-def shown(command: Sequence[str]) -> str:
-    """Return a command as a shell takes it."""
-    return shlex.join(command)

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,30 @@ def test_what_cannot_be_done_again_is_refused(
 )
 def test_options_are_spelled_as_they_are_typed(asked: dict[str, Any], words: Sequence[str]) -> None:
     assert spelled({"settings": {}, "output": {}, "cues": {}, "max_memory": None} | asked) == words
+
+
+@pytest.mark.parametrize(
+    "entry", [{"asked": {"cues": {}}}, {"asked": {"settings": 1}}, {"guidance": 1}, {"warnings": 3}, {"versions": []}]
+)
+def test_a_manifest_with_broken_fields_is_none(cli: Cli, song: Path, entry: dict[str, Any]) -> None:
+    assert cli("split", "song.wav", "-k", "2", "--fast", "-q").code == 0
+    changed(cli, **entry)
+    for command in (["rerun", MANIFEST, "--check"], ["report", "separated"]):
+        result = cli(*command)
+        assert result.code == 1
+        assert "is not a manifest of nmfsep" in result.err
+
+
+def test_the_folder_of_a_manifest_will_do(cli: Cli, song: Path) -> None:
+    assert cli("split", "song.wav", "-k", "2", "--fast", "-q").code == 0
+    result = cli("rerun", "separated/song", "--check")
+    assert (result.code, "same bytes" in result.out.decode()) == (0, True)
+    assert cli("rerun", cli.temp, "--check").code == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_the_command_is_in_one_line_whatever_the_name(cli: Cli, song: Path) -> None:
+    song.rename(cli.folder / "a\nb.wav")
+    assert cli("split", "a\nb.wav", "-k", "2", "--fast", "-q", "-o", "out").code == 0
+    lines = cli("rerun", "out", "--check").err.splitlines()
+    assert lines == ["nmfsep: again: nmfsep split $'a\\x0ab.wav' -k 2 --atoms 1"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,13 @@ def test_tables_without_events_count_and_tables_of_several_recordings_do_not(cli
     assert "two.tsv: line 3: is about another recording" in several.err
     assert "--tolerance is for --events" in cli("evaluate", "true.txt", "none.tsv", "--tolerance", "1").err
     assert "--oracle is about stems" in cli("evaluate", "--events", "true.txt", "none.tsv", "--oracle").err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_stays_as_it_is_in_tables(cli: Cli, night: Path) -> None:
+    name = os.fsdecode(b"night\xff.wav")
+    night.rename(cli.folder / name)
+    result = cli("detect", "-m", "bird.npz", name, "-o", "tables")
+    assert (result.code, result.err) == (0, "")
+    (table,) = (cli.folder / "tables").iterdir()
+    assert table.read_bytes().count(b"night\xff.wav\tbird") == 4

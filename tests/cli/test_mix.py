@@ -159,3 +159,9 @@ def test_python_mixes_as_the_command_does(cli: Cli, stems: Path) -> None:
     found = nmfsep.mix(stems, cli.folder / "two.wav", {"component-1": -3})
     assert (found.of_mixture, found.subtype, found.warnings) == (True, "PCM_16", ())
     assert (cli.folder / "one.wav").read_bytes() == (cli.folder / "two.wav").read_bytes()
+
+
+def test_without_a_name_to_write_to_nothing_is_mixed(cli: Cli, stems: Path) -> None:
+    result = cli("mix", "separated")
+    assert (result.code, result.out) == (2, b"")
+    assert "Missing option '-o'" in result.err

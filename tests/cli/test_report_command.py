@@ -42,3 +42,10 @@ def test_a_folder_of_several_separations_is_refused(cli: Cli, song: Path) -> Non
     assert done.code == 2
     assert "holds the stems of 2 sounds" in done.err
     assert cli("report", "nowhere").code == 2
+
+
+def test_a_page_does_not_go_to_standard_output(cli: Cli, song: Path) -> None:
+    assert cli("split", "song.wav", "-k", "2", "-q", "--fast").code == 0
+    done = cli("report", "separated", "-o", "-")
+    assert (done.code, done.out) == (2, b"")
+    assert not (cli.folder / "-").exists()

@@ -40,3 +40,14 @@ def test_a_bad_line_of_a_table_is_named() -> None:
 def test_what_is_written_can_be_read(name: str) -> None:
     events = [Event(each.name, each.begin, each.end, each.low, each.high, 0.9, -20.0) for each in WANTED]
     assert parse(TABLES[name]("a,b\t.wav", events).encode(), "track") == WANTED
+
+
+def test_a_table_of_raven_without_names_is_told_apart_from_a_label_track() -> None:
+    text = "\n".join(line.rpartition("\t")[0] for line in RAVEN.splitlines())
+    with pytest.raises(UsageError, match="has no column that names what is heard"):
+        parse(text.encode(), "track")
+
+
+def test_a_frequency_of_a_table_that_is_no_number_is_named() -> None:
+    with pytest.raises(UsageError, match="line 2: 'low' is no frequency"):
+        parse(RAVEN.replace("2000", "low").encode(), "track")

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.lib import format as npy
 
 from nmfsep.errors import InputError, UsageError
@@ -71,7 +72,7 @@ def test_the_shape_is_told_before_it_is_loaded(tmp_path):
     np.save(tmp_path / "x.npy", X.astype(np.float32))
     told = []
 
-    def refuse(shape, size, on_disk=False):
+    def refuse(shape, size, **_):
         told.append((shape, size))
         raise UsageError("too large")
 
@@ -153,3 +154,10 @@ def test_a_spreadsheet_is_told_apart(tmp_path, read):
         archive.writestr("xl/workbook.xml", "<x/>")
     with pytest.raises(InputError, match="holds no arrays; save a spreadsheet as CSV"):
         read(tmp_path / "x.xlsx")
+
+
+@pytest.mark.parametrize("kind", ["coo", "dia", "bsr"])
+def test_a_sparse_matrix_in_another_format_says_what_to_save(tmp_path, read, kind):
+    scipy.sparse.save_npz(tmp_path / "x.npz", scipy.sparse.eye_array(4).asformat(kind))
+    with pytest.raises(InputError, match="holds a sparse matrix in a format that is not read"):
+        read(tmp_path / "x.npz")

@@ -72,3 +72,10 @@ def test_clipping_leaves_no_negative_entry_and_keeps_the_better_sign():
         other = np.linalg.norm(np.outer(np.maximum(-w, 0), np.maximum(-z, 0)))
         one = np.linalg.norm(np.outer(np.maximum(w, 0), np.maximum(z, 0)))
         assert kept == pytest.approx(max(one, other))
+
+
+@pytest.mark.parametrize("level", [1e-310, 1e300])
+def test_the_error_does_not_depend_on_the_level(level):
+    X = np.arange(1.0, 13).reshape(3, 4)
+    W, Z = X[:, :1], np.ones((1, 4))
+    assert relative_error(X * level, Factors(W, Z * level)) == pytest.approx(relative_error(X, Factors(W, Z)))

@@ -294,3 +294,13 @@ def test_a_start_with_zeros_is_refused_or_warned_of_where_the_solver_cannot_leav
     except UsageError:
         return
     assert any("nndsvd" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("level", "dtype"), [(1e-310, np.float64), (1e305, np.float64), (1e-40, np.float32), (5e36, np.float32)]
+)
+def test_levels_at_the_ends_of_what_numbers_hold_are_factorized(level, dtype):
+    X = (matrix(dtype=np.float64) * level).astype(dtype)
+    fit = factorize(X, 3, max_iter=20)
+    assert np.isfinite(fit.factors.W).all()
+    assert np.isfinite(fit.factors.Z).all()
