@@ -92,7 +92,7 @@ def _spool(pipe: BinaryIO) -> BinaryIO:
 
 BLOCK = 1 << 16  # frames read at a time
 HIGHEST = 1 << 24  # hertz; what is beyond is a damaged header
-FAR = 2.0**60  # peaks beyond this, or below its inverse, are rescaled so that powers stay within single precision
+FAR = 2.0**32  # peaks beyond this, or below its inverse, are rescaled so that sums of powers fit single precision
 
 
 def read(path: str | os.PathLike[str], offset: float = 0.0, duration: float | None = None) -> Audio:

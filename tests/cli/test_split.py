@@ -221,3 +221,16 @@ def test_a_mask_that_looks_at_all_channels_writes_stems_that_add_up(cli: Cli, so
     assert digests(names, cli.folder / "p/stereo") != digests(names, cli.folder / "o/stereo")
     mono = cli("split", song, "-k", "2", "--mask", "mwf", "-o", "mono")
     assert (mono.code, "there is one channel" in mono.err) == (0, True)
+
+
+@pytest.mark.parametrize("peak", [1e10, 1e18, 1e-20])
+def test_samples_of_any_level_are_split_without_a_word(cli: Cli, peak: float) -> None:
+    rng = np.random.default_rng(0)
+    samples = peak * rng.uniform(-1, 1, (8000, 2)) * (1 + np.sin(np.arange(8000) / 700))[:, None]
+    sf.write(cli.folder / "far.wav", samples, 8000, "FLOAT")
+    result = cli("split", "far.wav", "-k", "2")
+    assert (result.code, result.err) == (0, "")
+    shares = [
+        stem["energy_share"] for stem in json.loads((cli.folder / "separated/far/far.nmfsep.json").read_text())["stems"]
+    ]
+    assert sum(shares) == pytest.approx(1, abs=0.3)
