@@ -253,6 +253,7 @@ def test_files_of_the_same_contents_are_learned_from_in_passes_too(monkeypatch):
 def test_memory_does_not_depend_on_the_number_of_files(monkeypatch):
     monkeypatch.setattr(learning, "KEPT", 1 << 15)
     monkeypatch.setattr(learning, "FRAMES", 1 << 8)
+    monkeypatch.setattr(learning, "PER_LABEL", 8)  # sounds of which strokes and frames are kept
 
     def peak(count):
         files = [Sound(f"{i}", lambda i=i: tone(300 + 50 * i)) for i in range(count)]
