@@ -1,6 +1,6 @@
 """Events: where in a recording each sound of a dictionary is heard, for recordings of any length.
 
-A sound is there in a frame where its share of the energy is above what it needs to be told from others, a threshold
+A sound is there in a frame where its share of the energy is above what it needs to stand out from others, a threshold
 that was found when its dictionary was learned, and where it is not far below its own loud frames. Two passes over a
 recording are made: one draws the frames that say how loud the sound is, and what else there is; the other looks at all,
 so many at a time. Strokes, as of drums, begin a new event each time they are struck.
@@ -43,7 +43,7 @@ class Event:
     """A stretch of a recording in which a sound is heard.
 
     `begin` and `end` are in seconds, `low` and `high` in hertz: nine tenths of its energy are between them. `score` is
-    from 0 to 1, 0.5 where it is just told from others; `level` is that of its part of the sound, in dB of full scale.
+    from 0 to 1, 0.5 where it is just known from others; `level` is that of its part of the sound, in dB of full scale.
     """
 
     label: str

@@ -1,6 +1,6 @@
 """Sound that ffmpeg decodes: m4a, AAC, ALAC, WMA, webm and the sound of videos, through PyAV, an extra.
 
-The kind of a file is told by its first bytes, and only the demuxer of that kind is let at it, so that no playlist leads
+The kind of a file shows in its first bytes, and only the demuxer of that kind is let at it, so that no playlist leads
 elsewhere. The first sound is decoded once, into a temporary file of plain samples, which is then read like any other.
 """
 

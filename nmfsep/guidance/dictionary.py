@@ -74,7 +74,7 @@ class Dictionary:
         One for each label: its spectra and how they follow each other; empty where there was too little sound.
     traits : tuple of dict
         One for each label: what `detect` needs to know of it. ``threshold`` is the share of the mixture, in dB, from
-        which it is told from others, ``struck`` whether it consists of strokes, ``before`` and ``after`` the seconds
+        which it is known from others, ``struck`` whether it consists of strokes, ``before`` and ``after`` the seconds
         that marks of it reach beyond what is heard. Earlier versions kept none.
 
     Raises

@@ -306,7 +306,7 @@ def _beginning(file: Sound, common: tuple[STFT, int, int, int | None]) -> Matrix
 
 
 def _cut(file: Sound, common: tuple[int, bool]) -> tuple[Strokes, Matrix]:
-    """Return the strokes of a sound, no more than a label may have and none if so told, and its band levels."""
+    """Return the strokes of a sound, no more than a label may have and none if none are wanted, and its band levels."""
     sound, (sample_rate, without) = file.load(), common
     return () if without else first([cut(sound, sample_rate)], sample_rate), band_levels(sound, sample_rate)
 

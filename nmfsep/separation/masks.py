@@ -50,7 +50,7 @@ def mask_of(name: str, power: float) -> Callable[[Parts], None]:
 
 
 def may_go_by_place(settings: Settings, channels: int, guided: bool) -> bool:
-    """Return whether stems may be told apart by where they are in stereo, too, as nobody asked for another mask.
+    """Return whether stems may come apart by where they are in stereo, too, as nobody asked for another mask.
 
     Not so for --fast, the plain factorization, nor for a preset. What stands in front of a background lies in its
     middle, so that a foreground is masked as ever.

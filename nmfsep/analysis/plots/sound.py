@@ -115,7 +115,7 @@ def draw_activations(axes: Any, sound: Sound) -> None:
 
 
 def _name_activations(labels: Any, axes: Any, sound: Sound) -> None:
-    """Write the name of each component beside its hill."""
+    """Write the name of each component next to its hill."""
     bare(labels)
     labels.set_ylim(axes.get_ylim())
     for n in range(len(sound.Z)):
